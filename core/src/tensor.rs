@@ -1,0 +1,501 @@
+//! Tensors: what a model's weights, inputs and outputs are made of.
+
+use std::sync::Arc;
+
+use ndarray::{ArcArray, ArrayD, Axis, IxDyn};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A dense array of any rank, shared until it is written to (copy on write).
+pub type Shared<T> = ArcArray<T, IxDyn>;
+
+/// The element type of a tensor, named as in ONNX.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the variants are the ONNX names")]
+pub enum DType {
+    F32,
+    F64,
+    F16,
+    BF16,
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    U32,
+    I64,
+    U64,
+    Bool,
+    String,
+    /// A type we carry without looking inside, by its ONNX number.
+    Other(i32),
+}
+
+impl DType {
+    /// Bytes one element takes in a file; `None` for strings and types we do not know.
+    pub fn size(self) -> Option<usize> {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => Some(1),
+            Self::F16 | Self::BF16 | Self::I16 | Self::U16 => Some(2),
+            Self::F32 | Self::I32 | Self::U32 => Some(4),
+            Self::F64 | Self::I64 | Self::U64 => Some(8),
+            Self::String | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether elements are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64 | Self::F16 | Self::BF16)
+    }
+}
+
+impl std::fmt::Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Other(code) => write!(f, "onnx type {code}"),
+            known => write!(f, "{}", format!("{known:?}").to_lowercase()),
+        }
+    }
+}
+
+/// A dense tensor: one array, its buffer shared until written to.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variants are the element types")]
+pub enum Dense {
+    F32(Shared<f32>),
+    F64(Shared<f64>),
+    I8(Shared<i8>),
+    U8(Shared<u8>),
+    I32(Shared<i32>),
+    I64(Shared<i64>),
+    Bool(Shared<bool>),
+    /// Elements carried as the little-endian bytes they are stored in (f16, strings' types and the like).
+    Raw {
+        /// Element type.
+        dtype: DType,
+        /// Extent of each axis.
+        shape: Vec<usize>,
+        /// The stored bytes.
+        bytes: Arc<[u8]>,
+    },
+}
+
+/// Runs one expression for whichever array a [`Dense`] holds; `Raw` gets its own arm.
+macro_rules! for_array {
+    ($dense:expr, $array:ident => $body:expr, raw($dtype:ident, $shape:ident, $bytes:ident) => $raw:expr) => {
+        match $dense {
+            Dense::F32($array) => $body,
+            Dense::F64($array) => $body,
+            Dense::I8($array) => $body,
+            Dense::U8($array) => $body,
+            Dense::I32($array) => $body,
+            Dense::I64($array) => $body,
+            Dense::Bool($array) => $body,
+            Dense::Raw {
+                dtype: $dtype,
+                shape: $shape,
+                bytes: $bytes,
+            } => $raw,
+        }
+    };
+}
+
+impl Dense {
+    /// A float tensor of the given shape from row-major `data`.
+    ///
+    /// # Errors
+    /// When the number of elements is not the product of `shape`.
+    pub fn f32(shape: &[usize], data: Vec<f32>) -> Result<Self, TensorError> {
+        shaped(shape, data).map(Self::F32)
+    }
+
+    /// An `i64` tensor of the given shape from row-major `data`.
+    ///
+    /// # Errors
+    /// When the number of elements is not the product of `shape`.
+    pub fn i64(shape: &[usize], data: Vec<i64>) -> Result<Self, TensorError> {
+        shaped(shape, data).map(Self::I64)
+    }
+
+    /// Extent of each axis.
+    pub fn shape(&self) -> &[usize] {
+        for_array!(self, a => a.shape(), raw(_d, shape, _b) => shape)
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F64(_) => DType::F64,
+            Self::I8(_) => DType::I8,
+            Self::U8(_) => DType::U8,
+            Self::I32(_) => DType::I32,
+            Self::I64(_) => DType::I64,
+            Self::Bool(_) => DType::Bool,
+            Self::Raw { dtype, .. } => *dtype,
+        }
+    }
+
+    /// Bytes the elements take when stored.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Raw { bytes, .. } => bytes.len(),
+            other => other.len() * other.dtype().size().unwrap_or(0),
+        }
+    }
+
+    /// The array, where elements are `f32`.
+    pub fn as_f32(&self) -> Option<&Shared<f32>> {
+        match self {
+            Self::F32(a) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// The array, where elements are `i64`.
+    pub fn as_i64(&self) -> Option<&Shared<i64>> {
+        match self {
+            Self::I64(a) => Some(a),
+            _ => None,
+        }
+    }
+
+    /// The same elements (row-major order) under another shape.
+    ///
+    /// # Errors
+    /// When the element counts differ.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self, TensorError> {
+        if shape.iter().product::<usize>() != self.len() {
+            return Err(TensorError::Reshape {
+                from: self.shape().to_vec(),
+                to: shape.to_vec(),
+            });
+        }
+        macro_rules! go {
+            ($v:ident, $a:expr) => {
+                Self::$v(
+                    $a.to_shape((IxDyn(shape), ndarray::Order::RowMajor))
+                        .expect("element counts agree")
+                        .to_shared(),
+                )
+            };
+        }
+        Ok(match self {
+            Self::F32(a) => go!(F32, a),
+            Self::F64(a) => go!(F64, a),
+            Self::I8(a) => go!(I8, a),
+            Self::U8(a) => go!(U8, a),
+            Self::I32(a) => go!(I32, a),
+            Self::I64(a) => go!(I64, a),
+            Self::Bool(a) => go!(Bool, a),
+            Self::Raw { dtype, bytes, .. } => Self::Raw {
+                dtype: *dtype,
+                shape: shape.to_vec(),
+                bytes: bytes.clone(),
+            },
+        })
+    }
+
+    /// The slices at `indices` of `axis`, in that order.
+    ///
+    /// # Errors
+    /// When the axis does not exist, an index is out of range, or the elements are carried as raw bytes.
+    pub fn select(&self, axis: usize, indices: &[usize]) -> Result<Self, TensorError> {
+        let extent = *self.shape().get(axis).ok_or_else(|| TensorError::Axis {
+            axis,
+            shape: self.shape().to_vec(),
+        })?;
+        if let Some(&index) = indices.iter().find(|&&i| i >= extent) {
+            return Err(TensorError::Index {
+                index,
+                axis,
+                extent,
+            });
+        }
+        macro_rules! go {
+            ($v:ident, $a:expr) => {
+                Self::$v($a.select(Axis(axis), indices).into_shared())
+            };
+        }
+        Ok(match self {
+            Self::F32(a) => go!(F32, a),
+            Self::F64(a) => go!(F64, a),
+            Self::I8(a) => go!(I8, a),
+            Self::U8(a) => go!(U8, a),
+            Self::I32(a) => go!(I32, a),
+            Self::I64(a) => go!(I64, a),
+            Self::Bool(a) => go!(Bool, a),
+            Self::Raw { dtype, .. } => return Err(TensorError::Opaque { dtype: *dtype }),
+        })
+    }
+}
+
+impl From<ArrayD<f32>> for Dense {
+    fn from(array: ArrayD<f32>) -> Self {
+        Self::F32(array.into_shared())
+    }
+}
+
+impl From<ArrayD<i64>> for Dense {
+    fn from(array: ArrayD<i64>) -> Self {
+        Self::I64(array.into_shared())
+    }
+}
+
+fn shaped<T>(shape: &[usize], data: Vec<T>) -> Result<Shared<T>, TensorError> {
+    let elements = data.len();
+    ArcArray::from_shape_vec(IxDyn(shape), data).map_err(|_| TensorError::Elements {
+        shape: shape.to_vec(),
+        elements,
+    })
+}
+
+/// How the elements of a quantized tensor share scales and zero points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Granularity {
+    /// One scale for all elements.
+    Tensor,
+    /// One scale for each index of an axis.
+    Axis(usize),
+    /// One scale for each run of `size` elements along `axis`, the last run possibly shorter.
+    Block {
+        /// The axis that is cut into runs.
+        axis: usize,
+        /// Elements in a run.
+        size: usize,
+    },
+}
+
+/// A tensor stored as integer codes: `value = (code − zero_point) · scale`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantized {
+    /// Integer codes, one for each element, within the range of `bits` and `signed`.
+    pub codes: Shared<i16>,
+    /// Bits in which a code is stored: 4 or 8.
+    pub bits: u8,
+    /// Whether codes are signed.
+    pub signed: bool,
+    /// How elements share scales.
+    pub granularity: Granularity,
+    /// Scales: one element for `Tensor`, `[n]` for `Axis`; for `Block` the shape of the codes with the
+    /// blocked axis divided by the block size (rounded up).
+    pub scales: ArrayD<f32>,
+    /// Zero points, shaped as `scales`.
+    pub zero_points: ArrayD<i16>,
+}
+
+impl Quantized {
+    /// Extent of each axis.
+    pub fn shape(&self) -> &[usize] {
+        self.codes.shape()
+    }
+
+    /// The smallest and largest code that `bits` and `signed` allow.
+    pub fn code_range(bits: u8, signed: bool) -> (i16, i16) {
+        if signed {
+            (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+        } else {
+            (0, (1 << bits) - 1)
+        }
+    }
+
+    /// The index into `scales` for the element at `index`.
+    pub fn scale_index(&self, index: &[usize]) -> IxDyn {
+        match self.granularity {
+            Granularity::Tensor => IxDyn(&vec![0; self.scales.ndim()]),
+            Granularity::Axis(axis) => IxDyn(&[index[axis]]),
+            Granularity::Block { axis, size } => {
+                let mut at = index.to_vec();
+                at[axis] /= size;
+                IxDyn(&at)
+            }
+        }
+    }
+
+    /// The values the codes stand for.
+    pub fn dequantize(&self) -> Shared<f32> {
+        let scale_of = |index: &IxDyn| self.scale_index(ndarray::Dimension::slice(index));
+        let mut values = ArrayD::<f32>::zeros(self.codes.raw_dim());
+        for ((index, value), &code) in values.indexed_iter_mut().zip(self.codes.iter()) {
+            let at = scale_of(&index);
+            *value = f32::from(code - self.zero_points[&at]) * self.scales[&at];
+        }
+        values.into_shared()
+    }
+
+    /// Bytes the codes, scales and zero points take when stored.
+    pub fn bytes(&self) -> usize {
+        let packed = |n: usize| (n * usize::from(self.bits)).div_ceil(8);
+        packed(self.codes.len()) + 4 * self.scales.len() + packed(self.zero_points.len())
+    }
+}
+
+/// A weight of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tensor {
+    /// Plain elements.
+    Dense(Dense),
+    /// Integer codes with scales.
+    Quantized(Quantized),
+}
+
+impl Tensor {
+    /// Extent of each axis.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Dense(d) => d.shape(),
+            Self::Quantized(q) => q.shape(),
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes the tensor takes when stored.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(d) => d.bytes(),
+            Self::Quantized(q) => q.bytes(),
+        }
+    }
+
+    /// Bits in which an element is stored; 0 where that has no fixed size.
+    pub fn bits(&self) -> usize {
+        match self {
+            Self::Dense(d) => d.dtype().size().unwrap_or(0) * 8,
+            Self::Quantized(q) => usize::from(q.bits),
+        }
+    }
+
+    /// The values as `f32` where the tensor holds floats: shared for dense, computed for quantized.
+    pub fn to_f32(&self) -> Option<Shared<f32>> {
+        match self {
+            Self::Dense(d) => d.as_f32().cloned(),
+            Self::Quantized(q) => Some(q.dequantize()),
+        }
+    }
+
+    /// The dense tensor, where it is one.
+    pub fn as_dense(&self) -> Option<&Dense> {
+        match self {
+            Self::Dense(d) => Some(d),
+            Self::Quantized(_) => None,
+        }
+    }
+
+    /// Share of elements that are exactly zero, in [0, 1]; 0 for tensors that hold no floats or no element.
+    pub fn sparsity(&self) -> f64 {
+        match self.to_f32() {
+            Some(values) if !values.is_empty() => {
+                values.iter().filter(|&&v| v == 0.0).count() as f64 / values.len() as f64
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// The row-major index and value of the first element that is NaN or infinite.
+    pub fn first_non_finite(&self) -> Option<(usize, f64)> {
+        fn find<'a, T: Copy + Into<f64> + 'a>(
+            mut values: impl Iterator<Item = &'a T>,
+        ) -> Option<(usize, f64)> {
+            let mut index = 0;
+            values.find_map(|&v| {
+                let at = index;
+                index += 1;
+                let v: f64 = v.into();
+                (!v.is_finite()).then_some((at, v))
+            })
+        }
+        match self {
+            Self::Dense(Dense::F32(a)) => find(a.iter()),
+            Self::Dense(Dense::F64(a)) => find(a.iter()),
+            Self::Quantized(q) => find(q.scales.iter()),
+            Self::Dense(_) => None,
+        }
+    }
+}
+
+impl From<Dense> for Tensor {
+    fn from(dense: Dense) -> Self {
+        Self::Dense(dense)
+    }
+}
+
+/// What can be wrong with a tensor or an access to it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum TensorError {
+    #[error("shape {shape:?} takes {} elements, found {elements}", shape.iter().product::<usize>())]
+    Elements { shape: Vec<usize>, elements: usize },
+    #[error("a tensor of shape {from:?} does not fit shape {to:?}: the element counts differ")]
+    Reshape { from: Vec<usize>, to: Vec<usize> },
+    #[error("no axis {axis} in shape {shape:?}")]
+    Axis { axis: usize, shape: Vec<usize> },
+    #[error("index {index} is outside axis {axis} of extent {extent}")]
+    Index {
+        index: usize,
+        axis: usize,
+        extent: usize,
+    },
+    #[error("elements of type {dtype} are carried as bytes and cannot be indexed")]
+    Opaque { dtype: DType },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn select_keeps_order_and_names_bad_indices() {
+        let t = Dense::f32(&[3, 2], vec![0., 1., 2., 3., 4., 5.]).unwrap();
+        let rows = t.select(0, &[2, 0]).unwrap();
+        assert_eq!(rows, Dense::f32(&[2, 2], vec![4., 5., 0., 1.]).unwrap());
+        let error = t.select(0, &[3]).unwrap_err();
+        assert_eq!(error.to_string(), "index 3 is outside axis 0 of extent 3");
+    }
+
+    #[test]
+    fn wrong_element_count_is_an_error() {
+        let error = Dense::f32(&[2, 2], vec![0.0; 3]).unwrap_err();
+        assert_eq!(error.to_string(), "shape [2, 2] takes 4 elements, found 3");
+    }
+
+    #[test]
+    fn blocks_share_scales_along_their_axis() {
+        let q = Quantized {
+            codes: ArcArray::from_shape_vec(IxDyn(&[1, 5]), vec![1, 2, 3, 4, 5]).unwrap(),
+            bits: 4,
+            signed: false,
+            granularity: Granularity::Block { axis: 1, size: 2 },
+            scales: ArrayD::from_shape_vec(IxDyn(&[1, 3]), vec![1.0, 10.0, 100.0]).unwrap(),
+            zero_points: ArrayD::from_shape_vec(IxDyn(&[1, 3]), vec![1, 0, 0]).unwrap(),
+        };
+        let values: Vec<f32> = q.dequantize().iter().copied().collect();
+        assert_eq!(values, [0.0, 1.0, 30.0, 40.0, 500.0]);
+        assert_eq!(q.bytes(), 3 + 12 + 2);
+    }
+
+    #[test]
+    fn the_first_non_finite_element_is_found() {
+        let t = Tensor::from(Dense::f32(&[2, 2], vec![0., 1., f32::NAN, f32::INFINITY]).unwrap());
+        assert_eq!(t.first_non_finite().map(|(i, _)| i), Some(2));
+    }
+}
