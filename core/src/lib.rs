@@ -2,10 +2,24 @@
 //! recipes; goals, budgets, metrics; and the registry of what is installed. No files, no network.
 
 pub mod cancel;
+pub mod condition;
+pub mod evaluator;
 pub mod fit;
+pub mod goal;
 pub mod json;
+pub mod ledger;
+pub mod metrics;
 pub mod model;
+pub mod optimizer;
+pub mod rank;
+pub mod registry;
 pub mod rng;
 pub mod samples;
+pub mod searcher;
+pub mod space;
 pub mod tensor;
 pub mod text;
+pub mod trial;
+pub mod units;
+
+pub use inventory;

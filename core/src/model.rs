@@ -295,7 +295,11 @@ impl Size {
         Self {
             params,
             macs,
-            sparsity: if elements > 0.0 { zeros / elements } else { 0.0 },
+            sparsity: if elements > 0.0 {
+                zeros / elements
+            } else {
+                0.0
+            },
         }
     }
 }
@@ -311,7 +315,10 @@ pub enum ModelError {
     UnknownNode { name: String, known: Vec<String> },
     #[error("no value `{name}` in the graph")]
     UnknownValue { name: String },
-    #[error("the model wants the input `{name}`; given were {}", crate::text::listed(given))]
+    #[error(
+        "the model wants the input `{name}`; given were {}",
+        crate::text::listed(given)
+    )]
     MissingInput { name: String, given: Vec<String> },
     #[error("input `{name}` of shape {given:?} does not fit {wanted}")]
     InputShape {
@@ -341,6 +348,8 @@ pub enum ModelError {
     Group { group: usize, reason: String },
     #[error("{engine} cannot run the model: {reason}")]
     Engine { engine: String, reason: String },
+    #[error("the graph is not valid: {0}")]
+    Graph(String),
     #[error("training: {0}")]
     Fit(String),
     #[error("{0} is not supported by this model")]
@@ -377,7 +386,11 @@ pub fn check_finite(weights: &Weights) -> Result<(), ModelError> {
 ///
 /// # Errors
 /// When the model fails or has no float output.
-pub fn predict(model: &dyn Model, samples: &Samples, batch: usize) -> Result<ArrayD<f32>, ModelError> {
+pub fn predict(
+    model: &dyn Model,
+    samples: &Samples,
+    batch: usize,
+) -> Result<ArrayD<f32>, ModelError> {
     let mut parts = Vec::new();
     let n = samples.len();
     let mut start = 0;
@@ -401,6 +414,8 @@ pub fn predict(model: &dyn Model, samples: &Samples, batch: usize) -> Result<Arr
         return Ok(ArrayD::zeros(ndarray::IxDyn(&[0])));
     }
     ndarray::concatenate(ndarray::Axis(0), &views).map_err(|_| {
-        ModelError::Unsupported("prediction with outputs whose shape changes between batches".into())
+        ModelError::Unsupported(
+            "prediction with outputs whose shape changes between batches".into(),
+        )
     })
 }

@@ -1,0 +1,33 @@
+//! The evaluator: turns a candidate into an outcome.
+
+use crate::cancel::Cancel;
+use crate::fit::Verdict;
+use crate::trial::{Candidate, Metrics, Outcome};
+
+/// A metric an evaluator reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Name of the metric.
+    pub name: String,
+    /// Whether another run may give another value (latency, wall time).
+    pub volatile: bool,
+}
+
+/// What an evaluation may use of its host.
+pub struct EvalContext<'a> {
+    /// Seed of the study; random numbers are keyed by it, the candidate's id and a purpose.
+    pub seed: u64,
+    /// Ends the evaluation early.
+    pub cancel: &'a Cancel,
+    /// Takes an intermediate report (step, metrics) and says whether to go on.
+    pub report: &'a (dyn Fn(u64, &Metrics) -> Verdict + Sync),
+}
+
+/// Measures candidates. Called from several threads at once.
+pub trait Evaluator: Sync {
+    /// Measures one candidate. Does not panic on a bad point: it returns a failed outcome with the reason.
+    fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome;
+
+    /// The metrics a measured outcome has; `None` where only a run will tell.
+    fn metrics(&self) -> Option<Vec<MetricInfo>>;
+}

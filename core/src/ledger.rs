@@ -1,0 +1,58 @@
+//! A searcher's own book of ids: which were asked, which were told.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::searcher::SearchError;
+
+/// Hands out rising ids and refuses tells of ids that are unknown or already told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    next: u64,
+    pending: BTreeSet<u64>,
+}
+
+impl Ledger {
+    /// The id that [`Ledger::ask`] gives next.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// A fresh id, pending from now on.
+    pub fn ask(&mut self) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.pending.insert(id);
+        id
+    }
+
+    /// Marks `id` as told.
+    ///
+    /// # Errors
+    /// When it was never asked or is told already; nothing changes then.
+    pub fn tell(&mut self, strategy: &'static str, id: u64) -> Result<(), SearchError> {
+        self.check(strategy, id)?;
+        self.pending.remove(&id);
+        Ok(())
+    }
+
+    /// Whether `id` may be told.
+    ///
+    /// # Errors
+    /// When it was never asked or is told already.
+    pub fn check(&self, strategy: &'static str, id: u64) -> Result<(), SearchError> {
+        if self.pending.contains(&id) {
+            Ok(())
+        } else if id < self.next {
+            Err(SearchError::ToldTwice { strategy, id })
+        } else {
+            Err(SearchError::UnknownTrial { strategy, id })
+        }
+    }
+
+    /// Ids asked and not yet told, rising.
+    pub fn pending(&self) -> impl Iterator<Item = u64> {
+        self.pending.iter().copied()
+    }
+}

@@ -1,0 +1,304 @@
+//! The registry: what is installed, by kind and name.
+//!
+//! A strategy crate declares `pub static ENTRY: Entry` and submits it with [`inventory::submit!`]. Linkers drop a crate that
+//! nothing references, silently, so a facade crate lists the entries as well; [`Registry::new`] joins both.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::json::Json;
+use crate::model::{Model, ModelError, TaskShape};
+use crate::optimizer::Optimizer;
+use crate::searcher::{SearchInit, Searcher};
+
+/// What kind of thing an entry makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A search strategy.
+    Searcher,
+    /// An optimizer.
+    Optimizer,
+    /// A family of architectures.
+    Family,
+}
+
+/// One setting of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Name, as in the study file or behind `--set`.
+    pub name: &'static str,
+    /// Type and bounds, for people: `int ≥ 2`, `one of "a", "b"`.
+    pub kind: &'static str,
+    /// Default, as JSON text.
+    pub default: &'static str,
+    /// What it does, one sentence.
+    pub doc: &'static str,
+}
+
+/// What a method promises beyond its trait; the testkit checks whatever is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Promise {
+    /// Searcher: foreign trials are learnt from (otherwise they are ignored).
+    LearnsFromForeign,
+    /// Searcher: on a finite space no point is proposed twice, and the searcher ends as exhausted.
+    NeverRepeats,
+    /// Optimizer: applying it to its own result changes nothing.
+    Idempotent,
+    /// Optimizer: weights are rounded to the nearest code: error ≤ scale / 2 where nothing is clipped.
+    RoundToNearest,
+    /// Optimizer: weights that are kept keep their bits.
+    KeepsWeights,
+    /// Optimizer: within its scope no kept weight is smaller than a removed one.
+    Magnitude,
+}
+
+/// What there is to know about an entry.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Info {
+    /// Name, unique within its kind.
+    pub name: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// More: how it works and the paper it follows.
+    pub docs: &'static str,
+    /// Settings with defaults.
+    pub settings: &'static [Setting],
+    /// What it promises.
+    pub promises: &'static [Promise],
+}
+
+/// Makes the thing an entry stands for, from its settings.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the variants are the kinds")]
+pub enum Factory {
+    Searcher(fn(&Json, &SearchInit) -> Result<Box<dyn Searcher>, BuildError>),
+    Optimizer(fn(&Json) -> Result<Box<dyn Optimizer>, BuildError>),
+    /// Builds a model of the family with weights drawn from a seed.
+    Family(fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError>),
+}
+
+/// One installed strategy, optimizer or family.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// What there is to know.
+    pub info: Info,
+    /// How to make it.
+    pub factory: Factory,
+}
+
+/// A reference to a crate's entry as it is submitted at link time.
+pub struct Linked(pub &'static Entry);
+
+inventory::collect!(Linked);
+
+/// How an entry came to be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Listed by a facade of this project.
+    Builtin,
+    /// Found at link time only.
+    Linked,
+}
+
+/// What is installed, sorted by kind and name.
+pub struct Registry {
+    entries: BTreeMap<(Kind, &'static str), (Entry, Origin)>,
+}
+
+/// What can be wrong with the set of entries.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum RegistryError {
+    #[error("two {kind:?}s are called `{name}`")]
+    Twice { kind: Kind, name: &'static str },
+}
+
+/// Why an entry could not be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum BuildError {
+    #[error("no {kind} `{name}`; there are {}", crate::text::listed(known))]
+    Unknown {
+        kind: &'static str,
+        name: String,
+        known: Vec<&'static str>,
+    },
+    #[error(
+        "settings of {name}: {reason}; its settings are {}",
+        crate::text::listed(known)
+    )]
+    Settings {
+        name: &'static str,
+        reason: String,
+        known: Vec<&'static str>,
+    },
+    #[error("{name}: {reason}")]
+    Unfit { name: &'static str, reason: String },
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Entry {
+    /// The kind of thing the entry makes.
+    pub fn kind(&self) -> Kind {
+        match self.factory {
+            Factory::Searcher(_) => Kind::Searcher,
+            Factory::Optimizer(_) => Kind::Optimizer,
+            Factory::Family(_) => Kind::Family,
+        }
+    }
+
+    /// Whether the entry makes the promise.
+    pub fn promises(&self, promise: Promise) -> bool {
+        self.info.promises.contains(&promise)
+    }
+}
+
+impl Info {
+    /// Reads typed settings, and names the settings there are where that fails.
+    ///
+    /// # Errors
+    /// When a setting is unknown or of another type.
+    pub fn read_settings<T: serde::de::DeserializeOwned>(
+        &self,
+        json: &Json,
+    ) -> Result<T, BuildError> {
+        crate::json::settings(json).map_err(|e| self.refuse(e.to_string()))
+    }
+
+    /// The error that a setting is not as it must be.
+    pub fn refuse(&self, reason: impl Into<String>) -> BuildError {
+        BuildError::Settings {
+            name: self.name,
+            reason: reason.into(),
+            known: self.settings.iter().map(|s| s.name).collect(),
+        }
+    }
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Searcher => "searcher",
+            Self::Optimizer => "optimizer",
+            Self::Family => "family",
+        }
+    }
+}
+
+impl Registry {
+    /// All entries a facade lists, joined with those found at link time.
+    ///
+    /// # Errors
+    /// When two different entries of one kind bear the same name.
+    pub fn new(listed: &[&'static Entry]) -> Result<Self, RegistryError> {
+        let mut registry = Self {
+            entries: BTreeMap::new(),
+        };
+        for entry in listed {
+            registry.add(**entry, Origin::Builtin)?;
+        }
+        for Linked(entry) in inventory::iter::<Linked> {
+            if !listed.iter().any(|l| std::ptr::eq(*l, *entry)) {
+                registry.add(**entry, Origin::Linked)?;
+            }
+        }
+        Ok(registry)
+    }
+
+    /// Installs one more entry.
+    ///
+    /// # Errors
+    /// When one of that kind and name is installed already.
+    pub fn add(&mut self, entry: Entry, origin: Origin) -> Result<(), RegistryError> {
+        let key = (entry.kind(), entry.info.name);
+        if self.entries.contains_key(&key) {
+            return Err(RegistryError::Twice {
+                kind: key.0,
+                name: key.1,
+            });
+        }
+        self.entries.insert(key, (entry, origin));
+        Ok(())
+    }
+
+    /// All entries with their origin, sorted by kind and name.
+    pub fn entries(&self) -> impl Iterator<Item = (&Entry, Origin)> {
+        self.entries
+            .values()
+            .map(|(entry, origin)| (entry, *origin))
+    }
+
+    /// The entry of a kind and name.
+    ///
+    /// # Errors
+    /// When there is none; the error lists the names there are.
+    pub fn entry(&self, kind: Kind, name: &str) -> Result<&Entry, BuildError> {
+        self.entries
+            .iter()
+            .find(|((k, n), _)| *k == kind && *n == name)
+            .map(|(_, (entry, _))| entry)
+            .ok_or_else(|| BuildError::Unknown {
+                kind: kind.word(),
+                name: name.to_owned(),
+                known: self
+                    .entries
+                    .keys()
+                    .filter(|(k, _)| *k == kind)
+                    .map(|(_, n)| *n)
+                    .collect(),
+            })
+    }
+
+    /// Makes the searcher called `name`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its settings do not fit.
+    pub fn searcher(
+        &self,
+        name: &str,
+        settings: &Json,
+        init: &SearchInit,
+    ) -> Result<Box<dyn Searcher>, BuildError> {
+        match self.entry(Kind::Searcher, name)?.factory {
+            Factory::Searcher(make) => make(settings, init),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+
+    /// Makes the optimizer called `name`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its settings do not fit.
+    pub fn optimizer(&self, name: &str, settings: &Json) -> Result<Box<dyn Optimizer>, BuildError> {
+        match self.entry(Kind::Optimizer, name)?.factory {
+            Factory::Optimizer(make) => make(settings),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+
+    /// Builds a model of the family called `name`, its weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its settings do not fit the task.
+    pub fn family(
+        &self,
+        name: &str,
+        settings: &Json,
+        task: &TaskShape,
+        seed: u64,
+    ) -> Result<Box<dyn Model>, BuildError> {
+        match self.entry(Kind::Family, name)?.factory {
+            Factory::Family(make) => make(settings, task, seed),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+}

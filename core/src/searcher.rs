@@ -1,0 +1,137 @@
+//! The searcher: proposes candidates and learns from outcomes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::json::Json;
+use crate::space::Space;
+use crate::trial::{Candidate, Trial};
+
+/// What a searcher is built for.
+#[derive(Debug, Clone)]
+pub struct SearchInit {
+    /// Where to search.
+    pub space: Arc<Space>,
+    /// Seed of all its random numbers.
+    pub seed: u64,
+    /// Number of objectives, at least 1.
+    pub objectives: usize,
+    /// Trials the study may spend, where that is known beforehand.
+    pub trials: Option<u64>,
+}
+
+/// The state of a searcher as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Name of the strategy that wrote it.
+    pub strategy: String,
+    /// Version of the state's form.
+    pub version: u32,
+    /// The state.
+    pub state: Json,
+}
+
+/// A search strategy. It sees no thread, clock, file or evaluator; the study calls it from one thread.
+pub trait Searcher: Send {
+    /// At most `n` candidates with fresh, rising ids. None at all means that the space is exhausted, or, while trials are
+    /// pending, that the searcher waits for one to be told. With no tell between, `ask(n)` gives what `n` times `ask(1)` gives.
+    ///
+    /// # Errors
+    /// When the searcher cannot go on.
+    fn ask(&mut self, n: usize) -> Result<Vec<Candidate>, SearchError>;
+
+    /// Learns from a trial: one of its own candidates, or a foreign one (whose id means nothing to it).
+    ///
+    /// # Errors
+    /// When an own trial was never asked or is told twice; nothing changes then.
+    fn tell(&mut self, trial: &Trial) -> Result<(), SearchError>;
+
+    /// The whole state.
+    ///
+    /// # Errors
+    /// When the state cannot be written as JSON.
+    fn snapshot(&self) -> Result<Snapshot, SearchError>;
+
+    /// Takes on the state of a snapshot; the same sequence goes on from there.
+    ///
+    /// # Errors
+    /// When the snapshot is another strategy's, of another version, or malformed; nothing changes then.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError>;
+}
+
+/// What can go wrong in a search.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum SearchError {
+    #[error("{strategy} never asked for trial {id}")]
+    UnknownTrial { strategy: &'static str, id: u64 },
+    #[error("trial {id} was told to {strategy} before")]
+    ToldTwice { strategy: &'static str, id: u64 },
+    #[error("trial {id} has {found} objectives where {strategy} was built for {wanted}")]
+    Objectives {
+        strategy: &'static str,
+        id: u64,
+        found: usize,
+        wanted: usize,
+    },
+    #[error("a snapshot of {found} (version {version}) cannot restore {strategy}")]
+    ForeignSnapshot {
+        strategy: &'static str,
+        found: String,
+        version: u32,
+    },
+    #[error("the snapshot of {strategy} is malformed: {reason}")]
+    MalformedSnapshot {
+        strategy: &'static str,
+        reason: String,
+    },
+    #[error("{strategy}: {reason}")]
+    Strategy { strategy: String, reason: String },
+}
+
+impl Snapshot {
+    /// Writes `state` as the snapshot of a strategy.
+    ///
+    /// # Errors
+    /// When the state cannot be written as JSON.
+    pub fn of<T: Serialize>(
+        strategy: &'static str,
+        version: u32,
+        state: &T,
+    ) -> Result<Self, SearchError> {
+        let state = serde_json::to_value(state).map_err(|e| SearchError::MalformedSnapshot {
+            strategy,
+            reason: e.to_string(),
+        })?;
+        Ok(Self {
+            strategy: strategy.to_owned(),
+            version,
+            state,
+        })
+    }
+
+    /// Reads the state that `strategy` wrote in form `version`.
+    ///
+    /// # Errors
+    /// When the snapshot is another strategy's, of another version, or malformed.
+    pub fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        strategy: &'static str,
+        version: u32,
+    ) -> Result<T, SearchError> {
+        if self.strategy != strategy || self.version != version {
+            return Err(SearchError::ForeignSnapshot {
+                strategy,
+                found: self.strategy.clone(),
+                version: self.version,
+            });
+        }
+        serde_json::from_value(self.state.clone()).map_err(|e| SearchError::MalformedSnapshot {
+            strategy,
+            reason: e.to_string(),
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! Candidates, outcomes, trials and scores.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::Point;
+
+/// Measured numbers by name.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// A point to evaluate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Id within the study, rising in the order candidates are asked.
+    pub id: u64,
+    /// The point.
+    pub point: Point,
+    /// Share of the full evaluation cost to spend, in (0, 1].
+    pub fidelity: f64,
+    /// The trial whose work this one continues, where there is one.
+    pub parent: Option<u64>,
+}
+
+/// What an evaluation gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum Outcome {
+    /// It ran to its end.
+    Measured {
+        /// What was measured.
+        metrics: Metrics,
+    },
+    /// It gave no usable result.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It was stopped before its end, by a rule.
+    Stopped {
+        /// What was measured until then.
+        metrics: Metrics,
+        /// Which rule.
+        reason: String,
+    },
+}
+
+/// Where a trial comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The study's own searcher asked for it.
+    Own,
+    /// A user's starting point, an earlier study, or another program.
+    Foreign,
+}
+
+/// What a searcher sees of an outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Objectives, all to be minimised, all finite.
+    pub objectives: Vec<f64>,
+    /// How far the constraints are violated, ≥ 0; 0 is feasible.
+    pub violation: f64,
+}
+
+/// Metrics reported while an evaluation runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Step of the report, rising within a trial.
+    pub step: u64,
+    /// What was measured.
+    pub metrics: Metrics,
+}
+
+/// A candidate together with its outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// What was evaluated.
+    pub candidate: Candidate,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What came out.
+    pub outcome: Outcome,
+    /// The outcome under the study's goal; `None` where the trial failed.
+    pub score: Option<Score>,
+    /// Intermediate reports, in order.
+    pub curve: Vec<Report>,
+    /// The earlier trial whose outcome answered this one, where the point was repeated.
+    pub repeats: Option<u64>,
+}
+
+impl Outcome {
+    /// What was measured, where anything was.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        match self {
+            Self::Measured { metrics } | Self::Stopped { metrics, .. } => Some(metrics),
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl Trial {
+    /// Whether there is a score without violation.
+    pub fn is_feasible(&self) -> bool {
+        self.score.as_ref().is_some_and(|s| s.violation == 0.0)
+    }
+}
