@@ -1,6 +1,7 @@
 //! Lapidary's seams: spaces, searchers, evaluators and the study loop that joins them; models, optimizers and
 //! recipes; goals, budgets, metrics; and the registry of what is installed. No files, no network.
 
+pub mod budget;
 pub mod cancel;
 pub mod condition;
 pub mod evaluator;
@@ -17,9 +18,11 @@ pub mod rng;
 pub mod samples;
 pub mod searcher;
 pub mod space;
+pub mod study;
 pub mod tensor;
 pub mod text;
 pub mod trial;
+pub mod tried;
 pub mod units;
 
 pub use inventory;

@@ -262,6 +262,16 @@ impl Domain {
         }
     }
 
+    /// The exact grid value for one that is off by rounding only, so that equal points have equal bits.
+    fn snap(&self, value: AxisValue) -> AxisValue {
+        match self {
+            Self::Float { step: Some(_), .. } => {
+                self.rank(value).map_or(value, |index| self.nth(index))
+            }
+            _ => value,
+        }
+    }
+
     /// A uniform draw on the domain's own scale.
     pub fn sample(&self, rng: &mut Rng) -> AxisValue {
         match self.cardinality() {
@@ -423,7 +433,7 @@ impl Space {
                 continue;
             }
             let value = values[i].filter(|v| axis.domain.contains(*v));
-            values[i] = Some(value.unwrap_or_else(|| {
+            values[i] = Some(value.map(|v| axis.domain.snap(v)).unwrap_or_else(|| {
                 match values[i] {
                     Some(AxisValue::Float(_) | AxisValue::Int(_)) => axis
                         .domain
@@ -464,6 +474,78 @@ impl Space {
         self.at_unit(&[])
     }
 
+    /// Whether every axis has finitely many values.
+    pub fn is_finite(&self) -> bool {
+        self.axes.iter().all(|a| a.domain.cardinality().is_some())
+    }
+
+    /// The first point of a finite space in the order of [`Point::successor`].
+    pub fn first(self: &Arc<Self>) -> Point {
+        let values = self
+            .axes
+            .iter()
+            .map(|axis| axis.domain.cardinality().map(|_| axis.domain.nth(0)))
+            .collect();
+        self.point(values)
+    }
+
+    /// A point from a JSON array of values by axis index, as [`Point::to_row`] writes it.
+    ///
+    /// # Errors
+    /// When the array is of another length, a value is outside its domain, an active axis has none or an inactive one has.
+    pub fn point_from_row(self: &Arc<Self>, row: &Json) -> Result<Point, SpaceError> {
+        let row = row
+            .as_array()
+            .filter(|row| row.len() == self.axes.len())
+            .ok_or_else(|| SpaceError::NotARow {
+                wanted: self.axes.len(),
+                found: row.to_string(),
+            })?;
+        let values = self
+            .axes
+            .iter()
+            .zip(row)
+            .map(|(axis, json)| {
+                let value = match &axis.domain {
+                    _ if json.is_null() => return Ok(None),
+                    Domain::Float { .. } => json.as_f64().map(AxisValue::Float),
+                    Domain::Int { .. } => json.as_i64().map(AxisValue::Int),
+                    Domain::Choice { .. } => json.as_u64().map(|i| AxisValue::Choice(i as usize)),
+                };
+                value
+                    .filter(|v| axis.domain.contains(*v))
+                    .map(Some)
+                    .ok_or_else(|| SpaceError::Value {
+                        axis: axis.name.clone(),
+                        value: json.to_string(),
+                        wanted: axis.domain.to_string(),
+                    })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.exact_point(values)
+    }
+
+    /// A point from values of exactly the active axes.
+    fn exact_point(self: &Arc<Self>, values: Vec<Option<AxisValue>>) -> Result<Point, SpaceError> {
+        let point = self.point(values.clone());
+        for ((axis, given), kept) in self.axes.iter().zip(&values).zip(&point.values) {
+            match (given, kept) {
+                (None, Some(_)) => {
+                    return Err(SpaceError::Missing {
+                        axis: axis.name.clone(),
+                    });
+                }
+                (Some(_), None) => {
+                    return Err(SpaceError::Inactive {
+                        axis: axis.name.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(point)
+    }
+
     /// A point from JSON, `{"axis": value, …}`, as [`Point::to_json`] writes it.
     ///
     /// # Errors
@@ -480,23 +562,7 @@ impl Space {
             })?;
             values[i] = Some(self.axes[i].value_from_json(value)?);
         }
-        let point = self.point(values.clone());
-        for (i, axis) in self.axes.iter().enumerate() {
-            match (values[i], point.values[i]) {
-                (None, Some(_)) => {
-                    return Err(SpaceError::Missing {
-                        axis: axis.name.clone(),
-                    });
-                }
-                (Some(_), None) => {
-                    return Err(SpaceError::Inactive {
-                        axis: axis.name.clone(),
-                    });
-                }
-                _ => {}
-            }
-        }
-        Ok(point)
+        self.exact_point(values)
     }
 }
 
@@ -596,6 +662,54 @@ impl Point {
             .into()
     }
 
+    /// The next point of a finite space, every point once, in the order of the axes' ranks (axes that others depend on
+    /// change last); `None` after the last, or where an axis is a continuum.
+    pub fn successor(&self) -> Option<Self> {
+        let mut values = self.values.clone();
+        for &i in self.space.order.iter().rev() {
+            let domain = &self.space.axes[i].domain;
+            let n = domain.cardinality()?;
+            let Some(value) = values[i] else { continue };
+            let rank = domain.rank(value)?;
+            if rank + 1 < n {
+                values[i] = Some(domain.nth(rank + 1));
+                // The axes after it start anew; the conditions say which of them are active.
+                let after = self.space.order.iter().rev().take_while(|j| **j != i);
+                for &j in after {
+                    values[j] = Some(self.space.axes[j].domain.nth(0));
+                }
+                return Some(self.space.point(values));
+            }
+        }
+        None
+    }
+
+    /// The values as a JSON array by axis index, `null` where inactive and a choice as its index: the short form for
+    /// snapshots, read again by [`Space::point_from_row`].
+    pub fn to_row(&self) -> Json {
+        self.values
+            .iter()
+            .map(|value| match value {
+                None => Json::Null,
+                Some(AxisValue::Float(v)) => (*v).into(),
+                Some(AxisValue::Int(v)) => (*v).into(),
+                Some(AxisValue::Choice(v)) => (*v).into(),
+            })
+            .collect()
+    }
+
+    /// A 128-bit hash of the values, equal for equal points and on every platform.
+    pub fn fingerprint(&self) -> u128 {
+        // A dense odd multiplier and a fold after each word: every bit of a value reaches every bit of the result.
+        const MULTIPLIER: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        self.values.iter().fold(MULTIPLIER, |hash, value| {
+            let (tag, bits) = value.map_or((3, 0), AxisValue::key);
+            let mixed =
+                (hash ^ u128::from(bits) ^ (u128::from(tag) << 64)).wrapping_mul(MULTIPLIER);
+            mixed ^ (mixed >> 64)
+        })
+    }
+
     /// A key that is equal exactly for equal points of one space.
     pub fn key(&self) -> PointKey {
         PointKey(self.values.iter().map(|v| v.map(AxisValue::key)).collect())
@@ -691,6 +805,8 @@ pub enum SpaceError {
     Cycle { axes: Vec<String> },
     #[error("a point is an object of axis values, found {found}")]
     NotAPoint { found: String },
+    #[error("a point is an array of {wanted} values, found {found}")]
+    NotARow { wanted: usize, found: String },
     #[error("no axis `{axis}`; there are {}", crate::text::listed(known))]
     Unknown { axis: String, known: Vec<String> },
     #[error("axis `{axis}` is active at this point and has no value")]

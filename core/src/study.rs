@@ -1,0 +1,823 @@
+//! The study: the one loop that joins a searcher, an evaluator and a budget.
+//!
+//! Candidate k is asked exactly when all outcomes up to k − W are told, W being the window, and outcomes are told in the
+//! order of ids. So what a searcher sees, and with it every trial, is the same at any number of jobs.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::budget::{Budget, Clock};
+use crate::cancel::Cancel;
+use crate::evaluator::{EvalContext, Evaluator};
+use crate::fit::Verdict;
+use crate::goal::{Goal, GoalError};
+use crate::rank;
+use crate::searcher::{SearchError, Searcher};
+use crate::space::{Point, PointKey, Space};
+use crate::trial::{Candidate, Metrics, Origin, Outcome, Report, Score, Trial};
+
+/// A searcher that answers this many repeated points in a row has nothing new to offer.
+const REPEATS_IN_A_ROW: u32 = 1000;
+
+/// A study's fixed settings.
+#[derive(Debug, Clone)]
+pub struct Study {
+    /// Where to search.
+    pub space: Arc<Space>,
+    /// What is good.
+    pub goal: Goal,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Seed of the evaluations.
+    pub seed: u64,
+    /// Trials that may be open at once, at least 1; part of the study's identity, since it decides what a searcher knows when.
+    pub window: usize,
+    /// Whether a repeated point is evaluated again (noisy evaluators: it is scored by the mean of its metrics so far) rather
+    /// than answered from its first trial.
+    pub repeats: bool,
+    /// Points to evaluate before the searcher's own, told to it as foreign trials.
+    pub start: Vec<Point>,
+}
+
+/// Takes note of what happens, in order.
+pub trait Log {
+    /// A candidate was asked and is about to be evaluated.
+    ///
+    /// # Errors
+    /// When it could not be noted; the study ends.
+    fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError>;
+    /// A trial was told to the searcher.
+    ///
+    /// # Errors
+    /// When it could not be noted; the study ends.
+    fn told(&mut self, trial: &Trial) -> Result<(), LogError>;
+}
+
+/// A log that notes nothing.
+impl Log for () {
+    fn asked(&mut self, _: &Candidate) -> Result<(), LogError> {
+        Ok(())
+    }
+    fn told(&mut self, _: &Trial) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
+/// Why a log could not take note.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct LogError(pub String);
+
+/// Why a study ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All trials of the budget are spent.
+    Trials,
+    /// The time of the budget is spent.
+    Time,
+    /// The searcher has no further point.
+    Exhausted,
+    /// A trial is as good as `stop_at` asks.
+    Reached,
+    /// It was interrupted.
+    Cancelled,
+}
+
+/// A study that has ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// All trials told, by id.
+    pub trials: Vec<Trial>,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// What can go wrong with a study.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum StudyError {
+    #[error(transparent)]
+    Goal(#[from] GoalError),
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error("the study's log: {0}")]
+    Log(#[from] LogError),
+    #[error("the searcher asked for trial {id} after {previous}: ids must rise")]
+    Ids { id: u64, previous: u64 },
+    #[error("trial {id} has fidelity {fidelity}, outside (0, 1]")]
+    Fidelity { id: u64, fidelity: f64 },
+    #[error("trial {id} is of another space")]
+    Space { id: u64 },
+}
+
+impl Finished {
+    /// The best trial: for one objective the best by Deb's rules, for several the first of the front; `None` where all failed.
+    pub fn best(&self) -> Option<&Trial> {
+        let scored = self.scored();
+        let best = scored
+            .iter()
+            .min_by(|a, b| rank::compare(a.1, b.1).then(a.0.candidate.id.cmp(&b.0.candidate.id)))?;
+        Some(best.0)
+    }
+
+    /// The trials that no other beats, by id.
+    pub fn front(&self) -> Vec<&Trial> {
+        let scored = self.scored();
+        let scores: Vec<&Score> = scored.iter().map(|(_, s)| *s).collect();
+        rank::best_front(&scores)
+            .into_iter()
+            .map(|i| scored[i].0)
+            .collect()
+    }
+
+    /// Number of failed trials.
+    pub fn failed(&self) -> usize {
+        self.trials.iter().filter(|t| t.score.is_none()).count()
+    }
+
+    /// Trials at full fidelity with their scores; of a point that was evaluated several times the last, which knows most.
+    fn scored(&self) -> Vec<(&Trial, &Score)> {
+        let mut last: HashMap<PointKey, usize> = HashMap::new();
+        let mut kept: Vec<Option<(&Trial, &Score)>> = Vec::new();
+        for trial in self
+            .trials
+            .iter()
+            .filter(|t| t.candidate.fidelity == 1.0 && t.repeats.is_none())
+        {
+            let Some(score) = &trial.score else { continue };
+            if let Some(earlier) = last.insert(trial.candidate.point.key(), kept.len()) {
+                kept[earlier] = None;
+            }
+            kept.push(Some((trial, score)));
+        }
+        kept.into_iter().flatten().collect()
+    }
+}
+
+impl Study {
+    /// Runs the study with `jobs` evaluations at a time.
+    ///
+    /// # Errors
+    /// When the goal reads a metric the evaluator does not report, the searcher breaks its contract or fails, or the log fails.
+    /// A failed evaluation is not an error: it is a failed trial.
+    pub fn run(
+        &self,
+        searcher: &mut dyn Searcher,
+        evaluator: &dyn Evaluator,
+        jobs: usize,
+        log: &mut dyn Log,
+        clock: &dyn Clock,
+        cancel: &Cancel,
+    ) -> Result<Finished, StudyError> {
+        if let Some(reported) = evaluator.metrics() {
+            let names: Vec<String> = reported.into_iter().map(|m| m.name).collect();
+            for metric in self.goal.metrics() {
+                if !names.iter().any(|n| n == metric) {
+                    return Err(GoalError::Unreported {
+                        metric: metric.to_owned(),
+                        known: names,
+                    }
+                    .into());
+                }
+            }
+        }
+        // Work that the study drops is cancelled without touching the caller's flag.
+        let stop = Cancel::new();
+        let mut round = Round::new(self, searcher, log, clock.now());
+        let evaluate =
+            |candidate: &Candidate| evaluate(self.seed, evaluator, candidate, cancel, &stop);
+
+        let outcome = if jobs <= 1 {
+            let mut queue = VecDeque::new();
+            loop {
+                if cancel.is_cancelled() {
+                    break Ok(End::Cancelled);
+                }
+                match round.advance(clock.now(), &mut |c| queue.push_back(c)) {
+                    Ok(None) => {}
+                    Ok(Some(end)) => break Ok(end),
+                    Err(error) => break Err(error),
+                }
+                if let Some(candidate) = queue.pop_front() {
+                    let (outcome, curve) = evaluate(&candidate);
+                    round.finish(candidate.id, outcome, curve);
+                }
+            }
+        } else {
+            std::thread::scope(|scope| {
+                let (send_work, work) = mpsc::channel::<Candidate>();
+                let work = Arc::new(Mutex::new(work));
+                let (send_done, done) = mpsc::channel();
+                for _ in 0..jobs.min(self.window) {
+                    let (work, send_done, evaluate) = (work.clone(), send_done.clone(), &evaluate);
+                    scope.spawn(move || {
+                        loop {
+                            let next = work.lock().map(|queue| queue.recv());
+                            let Ok(Ok(candidate)) = next else { return };
+                            let (outcome, curve) = evaluate(&candidate);
+                            if send_done.send((candidate.id, outcome, curve)).is_err() {
+                                return;
+                            }
+                        }
+                    });
+                }
+                drop(send_done);
+                let result = loop {
+                    if cancel.is_cancelled() {
+                        break Ok(End::Cancelled);
+                    }
+                    let mut dispatch = |candidate| {
+                        // The workers outlive this loop: the queue is open.
+                        let _ = send_work.send(candidate);
+                    };
+                    match round.advance(clock.now(), &mut dispatch) {
+                        Ok(None) => {}
+                        Ok(Some(end)) => break Ok(end),
+                        Err(error) => break Err(error),
+                    }
+                    // Woken now and then to see a cancellation that no outcome announces.
+                    if let Ok((id, outcome, curve)) = done.recv_timeout(Duration::from_millis(50)) {
+                        round.finish(id, outcome, curve);
+                    }
+                };
+                stop.cancel();
+                drop(send_work);
+                result
+            })
+        };
+        Ok(Finished {
+            end: outcome?,
+            trials: round.trials,
+        })
+    }
+}
+
+/// Runs one evaluation; a panic in it is a failed trial.
+fn evaluate(
+    seed: u64,
+    evaluator: &dyn Evaluator,
+    candidate: &Candidate,
+    cancel: &Cancel,
+    stop: &Cancel,
+) -> (Option<Outcome>, Vec<Report>) {
+    if stop.is_cancelled() || cancel.is_cancelled() {
+        return (None, Vec::new());
+    }
+    let curve = Mutex::new(Vec::new());
+    let report = |step: u64, metrics: &Metrics| {
+        if let Ok(mut curve) = curve.lock() {
+            curve.push(Report {
+                step,
+                metrics: metrics.clone(),
+            });
+        }
+        if stop.is_cancelled() {
+            Verdict::Stop
+        } else {
+            Verdict::Continue
+        }
+    };
+    let cx = EvalContext {
+        seed,
+        cancel,
+        report: &report,
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(candidate, &cx)))
+        .unwrap_or_else(|panic| Outcome::Failed {
+            reason: format!("the evaluator panicked: {}", panic_text(&*panic)),
+        });
+    // An outcome that a cancellation cut short says nothing about the point.
+    let outcome = (!cancel.is_cancelled() && !stop.is_cancelled()).then_some(outcome);
+    (outcome, curve.into_inner().unwrap_or_default())
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// An asked candidate that is not told yet.
+struct Open {
+    candidate: Candidate,
+    origin: Origin,
+    /// The searcher's id of it, where it is its own.
+    own: Option<u64>,
+    /// The earlier trial of the same point that answers it.
+    repeats: Option<u64>,
+    finished: Option<(Outcome, Vec<Report>)>,
+}
+
+/// The state of a running study: what is asked, what is told.
+struct Round<'a> {
+    study: &'a Study,
+    searcher: &'a mut dyn Searcher,
+    log: &'a mut dyn Log,
+    began: Duration,
+    open: VecDeque<Open>,
+    trials: Vec<Trial>,
+    /// Starting points asked so far.
+    started: usize,
+    /// Own candidates asked so far.
+    asked: u64,
+    /// Study ids of the searcher's ids.
+    ids: BTreeMap<u64, u64>,
+    /// First trial of every point and fidelity.
+    first: HashMap<(PointKey, u64), u64>,
+    /// Sums of metrics of every repeated point, for means.
+    sums: HashMap<PointKey, (u32, Metrics)>,
+    repeats_in_a_row: u32,
+}
+
+impl<'a> Round<'a> {
+    fn new(
+        study: &'a Study,
+        searcher: &'a mut dyn Searcher,
+        log: &'a mut dyn Log,
+        began: Duration,
+    ) -> Self {
+        Self {
+            study,
+            searcher,
+            log,
+            began,
+            open: VecDeque::new(),
+            trials: Vec::new(),
+            started: 0,
+            asked: 0,
+            ids: BTreeMap::new(),
+            first: HashMap::new(),
+            sums: HashMap::new(),
+            repeats_in_a_row: 0,
+        }
+    }
+
+    /// Tells what can be told, asks what may be asked, and hands new candidates to `dispatch`. Returns why the study is over,
+    /// or nothing while outcomes are awaited.
+    fn advance(
+        &mut self,
+        now: Duration,
+        dispatch: &mut dyn FnMut(Candidate),
+    ) -> Result<Option<End>, StudyError> {
+        loop {
+            let ended = self.fill(now, dispatch)?;
+            if self.open.is_empty() {
+                return Ok(Some(ended.unwrap_or(End::Exhausted)));
+            }
+            let first = self.open.front().expect("checked above");
+            if first.repeats.is_none() && first.finished.is_none() {
+                return Ok(None);
+            }
+            if self.tell_first()? {
+                return Ok(Some(End::Reached));
+            }
+            if self.repeats_in_a_row >= REPEATS_IN_A_ROW {
+                return Ok(Some(End::Exhausted));
+            }
+        }
+    }
+
+    /// Asks until the window is full; says why no more is asked where the budget forbids it.
+    fn fill(
+        &mut self,
+        now: Duration,
+        dispatch: &mut dyn FnMut(Candidate),
+    ) -> Result<Option<End>, StudyError> {
+        while self.open.len() < self.study.window.max(1) {
+            if self
+                .study
+                .budget
+                .time
+                .is_some_and(|t| now.saturating_sub(self.began) >= t)
+            {
+                return Ok(Some(End::Time));
+            }
+            if let Some(point) = self.study.start.get(self.started) {
+                let candidate = Candidate {
+                    id: self.next_id(),
+                    point: point.clone(),
+                    fidelity: 1.0,
+                    parent: None,
+                };
+                self.started += 1;
+                self.open(candidate, None, dispatch)?;
+                continue;
+            }
+            let mut wanted = (self.study.window.max(1) - self.open.len()) as u64;
+            if let Some(trials) = self.study.budget.trials {
+                wanted = wanted.min(trials - self.asked.min(trials));
+                if wanted == 0 {
+                    return Ok(Some(End::Trials));
+                }
+            }
+            let candidates = self.searcher.ask(wanted as usize)?;
+            if candidates.is_empty() {
+                return Ok(None);
+            }
+            for candidate in candidates {
+                self.check(&candidate)?;
+                let own = candidate.id;
+                let id = self.next_id();
+                self.ids.insert(own, id);
+                self.asked += 1;
+                let candidate = Candidate {
+                    id,
+                    parent: candidate.parent.and_then(|p| self.ids.get(&p).copied()),
+                    ..candidate
+                };
+                self.open(candidate, Some(own), dispatch)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_id(&self) -> u64 {
+        self.trials.len() as u64 + self.open.len() as u64
+    }
+
+    /// Refuses a candidate that breaks the searcher's contract.
+    fn check(&self, candidate: &Candidate) -> Result<(), StudyError> {
+        let id = candidate.id;
+        if let Some((&previous, _)) = self.ids.last_key_value()
+            && id <= previous
+        {
+            return Err(StudyError::Ids { id, previous });
+        }
+        if !(candidate.fidelity > 0.0 && candidate.fidelity <= 1.0) {
+            return Err(StudyError::Fidelity {
+                id,
+                fidelity: candidate.fidelity,
+            });
+        }
+        if !Arc::ptr_eq(candidate.point.space(), &self.study.space)
+            && candidate.point.space() != &self.study.space
+        {
+            return Err(StudyError::Space { id });
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        candidate: Candidate,
+        own: Option<u64>,
+        dispatch: &mut dyn FnMut(Candidate),
+    ) -> Result<(), StudyError> {
+        self.log.asked(&candidate)?;
+        let key = (candidate.point.key(), candidate.fidelity.to_bits());
+        let first = *self.first.entry(key).or_insert(candidate.id);
+        let repeats = (first != candidate.id && !self.study.repeats).then_some(first);
+        if repeats.is_none() {
+            dispatch(candidate.clone());
+        }
+        self.open.push_back(Open {
+            candidate,
+            origin: if own.is_some() {
+                Origin::Own
+            } else {
+                Origin::Foreign
+            },
+            own,
+            repeats,
+            finished: None,
+        });
+        Ok(())
+    }
+
+    /// Takes the outcome of an open candidate; `None` where it was dropped.
+    fn finish(&mut self, id: u64, outcome: Option<Outcome>, curve: Vec<Report>) {
+        if let (Some(outcome), Some(open)) = (
+            outcome,
+            self.open.iter_mut().find(|open| open.candidate.id == id),
+        ) {
+            open.finished = Some((outcome, curve));
+        }
+    }
+
+    /// Tells the first open candidate; whether it ends the study as good enough.
+    fn tell_first(&mut self) -> Result<bool, StudyError> {
+        let open = self.open.pop_front().expect("the caller saw it");
+        let (outcome, curve) = match open.repeats {
+            Some(id) => {
+                self.repeats_in_a_row += 1;
+                (self.trials[id as usize].outcome.clone(), Vec::new())
+            }
+            None => {
+                self.repeats_in_a_row = 0;
+                open.finished.expect("the caller saw it")
+            }
+        };
+        let scored = if self.study.repeats {
+            self.mean(&open.candidate, &outcome)
+        } else {
+            outcome.clone()
+        };
+        let (outcome, score) = match self.study.goal.score(&scored) {
+            Ok(score) => (outcome, Some(score)),
+            Err(reason) => (Outcome::Failed { reason }, None),
+        };
+        let mut trial = Trial {
+            candidate: open.candidate,
+            origin: open.origin,
+            outcome,
+            score,
+            curve,
+            repeats: open.repeats,
+        };
+        let id = trial.candidate.id;
+        if let Some(own) = open.own {
+            trial.candidate.id = own;
+            self.searcher.tell(&trial)?;
+            trial.candidate.id = id;
+        } else {
+            self.searcher.tell(&trial)?;
+        }
+        self.log.told(&trial)?;
+        let reached = trial.candidate.fidelity == 1.0
+            && trial.score.is_some()
+            && scored
+                .metrics()
+                .is_some_and(|m| self.study.goal.is_reached(m));
+        self.trials.push(trial);
+        Ok(reached)
+    }
+
+    /// The outcome with every metric the mean over all measurements of the point so far.
+    fn mean(&mut self, candidate: &Candidate, outcome: &Outcome) -> Outcome {
+        let Outcome::Measured { metrics } = outcome else {
+            return outcome.clone();
+        };
+        let (count, sums) = self
+            .sums
+            .entry(candidate.point.key())
+            .or_insert_with(|| (0, Metrics::new()));
+        *count += 1;
+        for (name, value) in metrics {
+            *sums.entry(name.clone()).or_insert(0.0) += value;
+        }
+        Outcome::Measured {
+            metrics: sums
+                .iter()
+                .map(|(name, sum)| (name.clone(), sum / f64::from(*count)))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::WallClock;
+    use crate::evaluator::MetricInfo;
+    use crate::goal::{Constraint, Direction, Objective};
+    use crate::ledger::Ledger;
+    use crate::rng::Rng;
+    use crate::searcher::Snapshot;
+    use crate::space::{Axis, AxisValue, Domain};
+
+    /// Moves next to the best told so far, so that what it proposes depends on what it was told when.
+    struct Follower {
+        space: Arc<Space>,
+        ledger: Ledger,
+        best: Option<(f64, Point)>,
+        foreign: usize,
+    }
+
+    impl Searcher for Follower {
+        fn ask(&mut self, n: usize) -> Result<Vec<Candidate>, SearchError> {
+            Ok((0..n)
+                .map(|_| {
+                    let id = self.ledger.ask();
+                    let mut rng = Rng::keyed(9, id, "follow");
+                    let mut unit = vec![rng.unit()];
+                    if let Some((_, best)) = &self.best {
+                        unit[0] = 0.9 * best.to_unit()[0].unwrap_or(0.5) + 0.1 * unit[0];
+                    }
+                    Candidate {
+                        id,
+                        point: self.space.at_unit(&unit),
+                        fidelity: 1.0,
+                        parent: None,
+                    }
+                })
+                .collect())
+        }
+        fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
+            if trial.origin == Origin::Own {
+                self.ledger.tell("follower", trial.candidate.id)?;
+            } else {
+                self.foreign += 1;
+            }
+            if let Some(score) = &trial.score
+                && self
+                    .best
+                    .as_ref()
+                    .is_none_or(|(b, _)| score.objectives[0] < *b)
+            {
+                self.best = Some((score.objectives[0], trial.candidate.point.clone()));
+            }
+            Ok(())
+        }
+        fn snapshot(&self) -> Result<Snapshot, SearchError> {
+            Snapshot::of("follower", 1, &())
+        }
+        fn restore(&mut self, _: &Snapshot) -> Result<(), SearchError> {
+            Ok(())
+        }
+    }
+
+    /// (x − 3)², slower for some points so that outcomes arrive out of order.
+    struct Square;
+
+    impl Evaluator for Square {
+        fn evaluate(&self, candidate: &Candidate, _: &EvalContext<'_>) -> Outcome {
+            let Some(AxisValue::Float(x)) = candidate.point.get("x") else {
+                return Outcome::Failed {
+                    reason: "no x".into(),
+                };
+            };
+            if candidate.id % 3 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            assert!(candidate.id % 7 != 5, "the evaluator breaks");
+            Outcome::Measured {
+                metrics: [("value".to_owned(), (x - 3.0) * (x - 3.0))].into(),
+            }
+        }
+        fn metrics(&self) -> Option<Vec<MetricInfo>> {
+            Some(vec![MetricInfo {
+                name: "value".into(),
+                volatile: false,
+            }])
+        }
+    }
+
+    fn study(domain: Domain, trials: u64) -> Study {
+        let space = Arc::new(Space::new(vec![Axis::new("x", domain)]).unwrap());
+        Study {
+            goal: Goal::new(
+                vec![Objective {
+                    metric: "value".into(),
+                    direction: Direction::Minimize,
+                }],
+                vec![],
+                vec![],
+            )
+            .unwrap(),
+            budget: Budget {
+                trials: Some(trials),
+                time: None,
+            },
+            seed: 1,
+            window: 4,
+            repeats: false,
+            start: vec![space.middle()],
+            space,
+        }
+    }
+
+    fn run(study: &Study, jobs: usize) -> Result<Finished, StudyError> {
+        let mut searcher = Follower {
+            space: study.space.clone(),
+            ledger: Ledger::default(),
+            best: None,
+            foreign: 0,
+        };
+        let clock = WallClock::start();
+        let finished = study.run(
+            &mut searcher,
+            &Square,
+            jobs,
+            &mut (),
+            &clock,
+            &Cancel::new(),
+        );
+        assert_eq!(searcher.foreign, study.start.len());
+        finished
+    }
+
+    const REAL: Domain = Domain::Float {
+        low: -10.0,
+        high: 10.0,
+        log: false,
+        step: None,
+    };
+
+    #[test]
+    fn every_trial_is_the_same_at_any_number_of_jobs() {
+        std::panic::set_hook(Box::new(|_| {}));
+        let study = study(REAL, 40);
+        let one = run(&study, 1).unwrap();
+        assert_eq!(one.trials.len(), 41);
+        assert_eq!(one.end, End::Trials);
+        assert_eq!(one.failed(), 6);
+        for jobs in [2, 5] {
+            assert_eq!(run(&study, jobs).unwrap().trials, one.trials);
+        }
+    }
+
+    #[test]
+    fn a_repeated_point_is_answered_from_its_first_trial_until_there_is_nothing_new() {
+        let study = study(
+            Domain::Choice {
+                options: vec![1.into(), 2.into()],
+            },
+            10_000,
+        );
+        let finished = run(&study, 2).unwrap();
+        assert_eq!(finished.end, End::Exhausted);
+        let fresh = finished
+            .trials
+            .iter()
+            .filter(|t| t.repeats.is_none())
+            .count();
+        assert_eq!(fresh, 2);
+        assert!(finished.trials.len() > 1000);
+    }
+
+    #[test]
+    fn stop_at_ends_the_study_at_the_same_trial_for_all_jobs() {
+        let mut study = study(REAL, 500);
+        study.goal.stop_at = vec![Constraint::parse("value <= 0.01").unwrap()];
+        let one = run(&study, 1).unwrap();
+        assert_eq!(one.end, End::Reached);
+        assert_eq!(one.trials, run(&study, 4).unwrap().trials);
+        assert_eq!(one.best().unwrap(), one.trials.last().unwrap());
+    }
+
+    #[test]
+    fn an_objective_nobody_reports_is_refused_at_once() {
+        let mut study = study(REAL, 5);
+        study.goal.objectives[0].metric = "loss".into();
+        let mut searcher = Follower {
+            space: study.space.clone(),
+            ledger: Ledger::default(),
+            best: None,
+            foreign: 0,
+        };
+        let error = study
+            .run(
+                &mut searcher,
+                &Square,
+                1,
+                &mut (),
+                &WallClock::start(),
+                &Cancel::new(),
+            )
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no metric `loss` is reported; there are value"
+        );
+    }
+
+    #[test]
+    fn a_cancelled_study_keeps_what_was_told() {
+        let study = study(REAL, u64::MAX);
+        let cancel = Cancel::new();
+        struct After(Cancel);
+        impl Log for After {
+            fn asked(&mut self, _: &Candidate) -> Result<(), LogError> {
+                Ok(())
+            }
+            fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
+                if trial.candidate.id == 9 {
+                    self.0.cancel();
+                }
+                Ok(())
+            }
+        }
+        for jobs in [1, 3] {
+            let mut searcher = Follower {
+                space: study.space.clone(),
+                ledger: Ledger::default(),
+                best: None,
+                foreign: 0,
+            };
+            let cancel = if jobs == 1 {
+                cancel.clone()
+            } else {
+                Cancel::new()
+            };
+            let finished = study
+                .run(
+                    &mut searcher,
+                    &Square,
+                    jobs,
+                    &mut After(cancel.clone()),
+                    &WallClock::start(),
+                    &cancel,
+                )
+                .unwrap();
+            assert_eq!(finished.end, End::Cancelled);
+            assert!(finished.trials.len() >= 10);
+        }
+    }
+}
