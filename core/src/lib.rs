@@ -17,6 +17,7 @@ pub mod registry;
 pub mod rng;
 pub mod samples;
 pub mod searcher;
+pub mod select;
 pub mod space;
 pub mod study;
 pub mod tensor;

@@ -123,7 +123,7 @@ pub enum Edit {
         /// Name of the weight.
         name: String,
         /// Its new value.
-        tensor: Tensor,
+        tensor: Arc<Tensor>,
     },
     /// Rounds a value to 8-bit codes for the layer `node` that reads it (a quantize–dequantize pair before the node).
     QuantizeValue {

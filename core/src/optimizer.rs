@@ -89,6 +89,8 @@ pub enum OptimizeError {
     Method { optimizer: String, reason: String },
     #[error("no layer matches `{glob}`; there are {}", crate::text::listed(known))]
     NoLayer { glob: String, known: Vec<String> },
+    #[error("`{glob}` is not a glob: {reason}")]
+    BadGlob { glob: String, reason: String },
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error("interrupted")]

@@ -72,15 +72,23 @@ pub struct Info {
     pub promises: &'static [Promise],
 }
 
-/// Makes the thing an entry stands for, from its settings.
+/// Makes a searcher from its settings.
+pub type MakeSearcher = fn(&Json, &SearchInit) -> Result<Box<dyn Searcher>, BuildError>;
+
+/// Makes an optimizer from its settings.
+pub type MakeOptimizer = fn(&Json) -> Result<Box<dyn Optimizer>, BuildError>;
+
+/// Builds a model of a family from its settings, its weights drawn from a seed.
+pub type MakeModel = fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError>;
+
+/// Makes the thing an entry stands for.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the variants are the kinds")]
 pub enum Factory {
-    Searcher(fn(&Json, &SearchInit) -> Result<Box<dyn Searcher>, BuildError>),
-    Optimizer(fn(&Json) -> Result<Box<dyn Optimizer>, BuildError>),
-    /// Builds a model of the family with weights drawn from a seed.
-    Family(fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError>),
+    Searcher(MakeSearcher),
+    Optimizer(MakeOptimizer),
+    Family(MakeModel),
 }
 
 /// One installed strategy, optimizer or family.

@@ -643,7 +643,7 @@ mod tests {
                     reason: "no x".into(),
                 };
             };
-            if candidate.id % 3 == 0 {
+            if candidate.id.is_multiple_of(3) {
                 std::thread::sleep(Duration::from_millis(2));
             }
             assert!(candidate.id % 7 != 5, "the evaluator breaks");

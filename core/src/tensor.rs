@@ -343,6 +343,7 @@ impl Quantized {
 
 /// A weight of a model.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "tensors are kept behind an Arc")]
 pub enum Tensor {
     /// Plain elements.
     Dense(Dense),
