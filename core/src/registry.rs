@@ -193,11 +193,28 @@ impl Info {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    /// The kind in a word.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Searcher => "searcher",
             Self::Optimizer => "optimizer",
             Self::Family => "family",
+        }
+    }
+}
+
+impl Promise {
+    /// The promise in a sentence.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::LearnsFromForeign => "learns from foreign trials",
+            Self::NeverRepeats => {
+                "never proposes a point twice on a finite space, then ends as exhausted"
+            }
+            Self::Idempotent => "changes nothing when applied to its own result",
+            Self::RoundToNearest => "rounds to the nearest code: error at most half a step",
+            Self::KeepsWeights => "keeps the bits of all weights it does not remove",
+            Self::Magnitude => "keeps no weight smaller than one it removes in the same scope",
         }
     }
 }
