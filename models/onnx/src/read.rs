@@ -1,0 +1,277 @@
+//! From the messages of a file to a [`Graph`].
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use lapidary_core::model::Dim;
+use lapidary_core::tensor::{DType, Tensor};
+use prost::Message;
+
+use crate::error::OnnxError;
+use crate::external::ExternalData;
+use crate::graph::{Attribute, Carried, Graph, Node, ValueInfo, fresh_name};
+use crate::proto::{
+    AttributeProto, DimValue, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, TypeValue,
+    ValueInfoProto, attribute_type,
+};
+use crate::{quantized, tensor};
+
+/// The oldest version of the standard operator set that is read.
+pub const OLDEST_OPSET: i64 = 9;
+
+/// The graph in the bytes of a file, and the rest of the file: the message without its graph.
+///
+/// # Errors
+/// When the bytes are no ONNX model, or the model is wrong in itself.
+pub(crate) fn model(bytes: &[u8], folder: Option<&Path>) -> Result<(ModelProto, Graph), OnnxError> {
+    let mut header = ModelProto::decode(bytes)?;
+    let proto = header.graph.take().ok_or(OnnxError::NoGraph)?;
+    let mut opsets = BTreeMap::new();
+    for entry in &header.opset_import {
+        let domain = match entry.domain.as_deref() {
+            None | Some("ai.onnx") => "",
+            Some(other) => other,
+        };
+        opsets.insert(domain.to_owned(), entry.version.unwrap_or(1));
+    }
+    let standard = opsets.get("").copied().unwrap_or(1);
+    if standard < OLDEST_OPSET {
+        return Err(OnnxError::Opset {
+            found: standard,
+            wanted: format!("{OLDEST_OPSET} and newer are read"),
+        });
+    }
+    let mut graph = graph(proto, &mut ExternalData::new(folder))?;
+    graph.opsets = opsets;
+    graph.validate()?;
+    quantized::fold(&mut graph)?;
+    Ok((header, graph))
+}
+
+fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxError> {
+    let mut carried = Carried {
+        doc_string: proto.doc_string,
+        metadata_props: proto.metadata_props,
+        quantization_annotation: proto.quantization_annotation,
+        sparse_initializer: proto.sparse_initializer,
+        ..Carried::default()
+    };
+    let mut weights = BTreeMap::new();
+    for mut stored in proto.initializer {
+        let name = stored.name.clone().unwrap_or_default();
+        if name.is_empty() {
+            return Err(OnnxError::tensor("", "an initialiser has no name"));
+        }
+        let shell = TensorProto {
+            doc_string: stored.doc_string.take(),
+            metadata_props: std::mem::take(&mut stored.metadata_props),
+            ..TensorProto::default()
+        };
+        if shell != TensorProto::default() {
+            carried.tensors.insert(name.clone(), shell);
+        }
+        let bytes = data.read(&stored)?;
+        carried.external |= bytes.is_some();
+        let dense = tensor::decode(stored, bytes)?;
+        if weights
+            .insert(name.clone(), Arc::new(Tensor::Dense(dense)))
+            .is_some()
+        {
+            return Err(OnnxError::value(&name, "it is defined more than once"));
+        }
+    }
+    let mut ports = |list: Vec<ValueInfoProto>| -> Vec<ValueInfo> {
+        list.into_iter()
+            .map(|proto| {
+                let info = value_info(&proto);
+                carried.values.insert(info.name.clone(), proto);
+                info
+            })
+            .collect()
+    };
+    let mut inputs = ports(proto.input);
+    let outputs = ports(proto.output);
+    let mut values = ports(proto.value_info);
+    // Some exporters list inputs and outputs here as well.
+    values.retain(|v| inputs.iter().chain(&outputs).all(|p| p.name != v.name));
+    inputs.retain(|i| {
+        let is_weight = weights.contains_key(&i.name);
+        if is_weight {
+            carried.overridable.push(i.name.clone());
+        }
+        !is_weight
+    });
+    if let Some(port) = inputs.iter().chain(&outputs).find(|p| p.name.is_empty()) {
+        return Err(OnnxError::value(
+            &port.name,
+            "an input or output has no name",
+        ));
+    }
+
+    let mut taken: HashSet<String> = (proto.node.iter())
+        .filter_map(|n| n.name.clone().filter(|n| !n.is_empty()))
+        .collect();
+    let mut seen = HashSet::new();
+    let mut nodes = Vec::with_capacity(proto.node.len());
+    for (i, mut stored) in proto.node.into_iter().enumerate() {
+        let name = match stored.name.take().filter(|n| !n.is_empty()) {
+            Some(name) if seen.insert(name.clone()) => name,
+            Some(repeated) => fresh_name(&mut taken, &repeated),
+            None => {
+                let op = stored.op_type.as_deref().unwrap_or("node");
+                fresh_name(&mut taken, &format!("{op}_{i}"))
+            }
+        };
+        let (node, shell) = node(name, stored, data)?;
+        if shell != NodeProto::default() {
+            carried.nodes.insert(node.name.clone(), shell);
+        }
+        nodes.push(node);
+    }
+    Ok(Graph {
+        name: proto.name.unwrap_or_default(),
+        nodes,
+        inputs,
+        outputs,
+        values,
+        weights,
+        opsets: BTreeMap::new(),
+        carried: Arc::new(carried),
+    })
+}
+
+/// The node, and what of its message does not stand in it.
+fn node(
+    name: String,
+    stored: NodeProto,
+    data: &mut ExternalData<'_>,
+) -> Result<(Node, NodeProto), OnnxError> {
+    let mut node = Node {
+        name,
+        op: stored.op_type.unwrap_or_default(),
+        domain: stored.domain.unwrap_or_default(),
+        inputs: stored.input,
+        outputs: stored.output,
+        attributes: BTreeMap::new(),
+    };
+    if node.op.is_empty() {
+        return Err(OnnxError::node(&node, "it has no operator"));
+    }
+    let mut docs = Vec::new();
+    for mut attribute in stored.attribute {
+        let name = attribute.name.clone().unwrap_or_default();
+        if attribute
+            .doc_string
+            .as_deref()
+            .is_some_and(|d| !d.is_empty())
+        {
+            docs.push(AttributeProto {
+                name: Some(name.clone()),
+                doc_string: attribute.doc_string.take(),
+                ..AttributeProto::default()
+            });
+        }
+        let value = self::attribute(attribute, data)
+            .map_err(|e| OnnxError::node(&node, format!("attribute `{name}`: {e}")))?;
+        if node.attributes.insert(name.clone(), value).is_some() {
+            return Err(OnnxError::node(
+                &node,
+                format!("it has two attributes `{name}`"),
+            ));
+        }
+    }
+    let shell = NodeProto {
+        doc_string: stored.doc_string,
+        overload: stored.overload,
+        metadata_props: stored.metadata_props,
+        device_configurations: stored.device_configurations,
+        attribute: docs,
+        ..NodeProto::default()
+    };
+    Ok((node, shell))
+}
+
+fn attribute(
+    mut stored: AttributeProto,
+    data: &mut ExternalData<'_>,
+) -> Result<Attribute, OnnxError> {
+    let mut dense = |stored: TensorProto| {
+        let bytes = data.read(&stored)?;
+        tensor::decode(stored, bytes)
+    };
+    if stored.ref_attr_name.is_some() {
+        return Ok(Attribute::Raw(stored.encode_to_vec()));
+    }
+    Ok(match kind(&stored) {
+        attribute_type::FLOAT => Attribute::Float(stored.f.unwrap_or_default()),
+        attribute_type::INT => Attribute::Int(stored.i.unwrap_or_default()),
+        attribute_type::STRING => Attribute::String(stored.s.unwrap_or_default()),
+        attribute_type::TENSOR => Attribute::Tensor(dense(stored.t.unwrap_or_default())?),
+        attribute_type::FLOATS => Attribute::Floats(stored.floats),
+        attribute_type::INTS => Attribute::Ints(stored.ints),
+        attribute_type::STRINGS => Attribute::Strings(stored.strings),
+        attribute_type::TENSORS => Attribute::Tensors(
+            stored
+                .tensors
+                .into_iter()
+                .map(dense)
+                .collect::<Result<_, _>>()?,
+        ),
+        attribute_type::GRAPH => {
+            Attribute::Graph(Box::new(graph(stored.g.take().unwrap_or_default(), data)?))
+        }
+        attribute_type::GRAPHS => Attribute::Graphs(
+            (stored.graphs.into_iter())
+                .map(|g| graph(g, data))
+                .collect::<Result<_, _>>()?,
+        ),
+        _ => Attribute::Raw(stored.encode_to_vec()),
+    })
+}
+
+/// The kind of an attribute; old files do not say it, then it is the field that is filled.
+fn kind(stored: &AttributeProto) -> i32 {
+    match stored.r#type {
+        Some(kind) if kind != 0 => kind,
+        _ if stored.f.is_some() => attribute_type::FLOAT,
+        _ if stored.i.is_some() => attribute_type::INT,
+        _ if stored.s.is_some() => attribute_type::STRING,
+        _ if stored.t.is_some() => attribute_type::TENSOR,
+        _ if stored.g.is_some() => attribute_type::GRAPH,
+        _ if !stored.floats.is_empty() => attribute_type::FLOATS,
+        _ if !stored.ints.is_empty() => attribute_type::INTS,
+        _ if !stored.strings.is_empty() => attribute_type::STRINGS,
+        _ if !stored.tensors.is_empty() => attribute_type::TENSORS,
+        _ if !stored.graphs.is_empty() => attribute_type::GRAPHS,
+        _ => 0,
+    }
+}
+
+/// The element type and shape of a value; a value that is no tensor has neither.
+fn value_info(proto: &ValueInfoProto) -> ValueInfo {
+    let name = proto.name.clone().unwrap_or_default();
+    let Some(TypeProto {
+        value: Some(TypeValue::Tensor(t)),
+        ..
+    }) = &proto.r#type
+    else {
+        return ValueInfo {
+            name,
+            dtype: DType::Other(0),
+            shape: None,
+        };
+    };
+    let dim = |d: &crate::proto::Dimension| match &d.value {
+        Some(DimValue::Value(n)) => {
+            usize::try_from(*n).map_or_else(|_| Dim::Symbol(String::new()), Dim::Fixed)
+        }
+        Some(DimValue::Param(s)) => Dim::Symbol(s.clone()),
+        None => Dim::Symbol(String::new()),
+    };
+    ValueInfo {
+        name,
+        dtype: tensor::dtype(t.elem_type.unwrap_or(0)),
+        shape: t.shape.as_ref().map(|s| s.dim.iter().map(dim).collect()),
+    }
+}
