@@ -1,2 +1,62 @@
-//! Placeholder.
-fn main() {}
+//! Project tasks: `cargo xtask test` passes every test and sets up what they need; `cargo xtask measure` prints every number
+//! the README quotes.
+
+mod measure;
+mod process;
+mod python;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the Lapidary project.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs all tests, with the foreign checks in a Python environment that is made on first use
+    Test {
+        /// Passed on to `cargo test`, for example `-p lapidary-core`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        cargo: Vec<String>,
+    },
+    /// Measures on the real models and data in the folder LAPIDARY_DATA and prints every number the README quotes
+    Measure,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Test { cargo } => test(&cargo),
+        Task::Measure => measure::run_all(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All tests: the plain ones and those marked ignored because they need Python or a release build.
+fn test(cargo: &[String]) -> Result<(), String> {
+    let python = python::environment("tests/foreign/requirements.txt")?;
+    let mut command = process::cargo();
+    command.arg("test");
+    if !cargo
+        .iter()
+        .any(|a| a == "-p" || a.starts_with("--package"))
+    {
+        command.arg("--workspace");
+    }
+    command
+        .args(cargo)
+        .args(["--", "--include-ignored"])
+        .env("LAPIDARY_PYTHON", python);
+    process::run(&mut command)
+}
