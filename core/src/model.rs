@@ -352,6 +352,8 @@ pub enum ModelError {
     Graph(String),
     #[error("training: {0}")]
     Fit(String),
+    #[error("measuring: {0}")]
+    Measure(String),
     #[error("{0} is not supported by this model")]
     Unsupported(String),
     #[error("interrupted")]
