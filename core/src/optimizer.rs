@@ -92,9 +92,18 @@ pub enum OptimizeError {
     #[error("`{glob}` is not a glob: {reason}")]
     BadGlob { glob: String, reason: String },
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(ModelError),
     #[error("interrupted")]
     Cancelled,
+}
+
+impl From<ModelError> for OptimizeError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Cancelled => Self::Cancelled,
+            other => Self::Model(other),
+        }
+    }
 }
 
 impl OptimizeContext<'_> {

@@ -1,0 +1,34 @@
+//! What can go wrong.
+
+use lapidary_core::optimizer::OptimizeError;
+use thiserror::Error;
+
+/// Why a model cannot be pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum PruneError {
+    #[error(
+        "channels of this model cannot be removed; `structure = \"unstructured\"` zeroes single weights"
+    )]
+    Rigid,
+    #[error(
+        "channel group {group} names the weight `{weight}`, which is no float weight with indices {first}..{last} on axis {axis}"
+    )]
+    Slice {
+        group: usize,
+        weight: String,
+        axis: usize,
+        first: usize,
+        last: usize,
+    },
+}
+
+impl From<PruneError> for OptimizeError {
+    fn from(error: PruneError) -> Self {
+        Self::Method {
+            optimizer: "prune".into(),
+            reason: error.to_string(),
+        }
+    }
+}
