@@ -8,9 +8,32 @@ use crate::searcher::SearchError;
 
 /// Hands out rising ids and refuses tells of ids that are unknown or already told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Ledger {
     next: u64,
     pending: BTreeSet<u64>,
+}
+
+/// A ledger as it is read, before it is known to be one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    next: u64,
+    pending: BTreeSet<u64>,
+}
+
+impl TryFrom<Written> for Ledger {
+    type Error = &'static str;
+
+    fn try_from(Written { next, pending }: Written) -> Result<Self, Self::Error> {
+        if next > i64::MAX as u64 {
+            return Err("the next id is beyond any study");
+        }
+        if pending.last().is_some_and(|last| *last >= next) {
+            return Err("an id is pending that was never asked");
+        }
+        Ok(Self { next, pending })
+    }
 }
 
 impl Ledger {

@@ -4,14 +4,30 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::space::{Point, Space};
 
-/// A set of points by their 128-bit fingerprints: 16 bytes a point whatever the number of axes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A set of points by their 128-bit fingerprints: 16 bytes a point whatever the number of axes. It also walks through a
+/// finite space to find what is left.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Tried {
-    prints: HashSet<u128, BuildHasherDefault<FoldHasher>>,
+    prints: Prints,
+    /// Points the walk has passed; all of them are in the set.
+    passed: u64,
+    /// Where the walk stands; made again from `passed` after a restart.
+    at: Option<Point>,
+}
+
+type Prints = HashSet<u128, BuildHasherDefault<FoldHasher>>;
+
+/// The set as it is written: one text of 32 hexadecimal digits a point, sorted, so that equal sets are written alike.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    points: String,
+    passed: u64,
 }
 
 /// Fingerprints are mixed already; hashing them again would be waste.
@@ -52,49 +68,10 @@ impl Tried {
     pub fn is_empty(&self) -> bool {
         self.prints.is_empty()
     }
-}
 
-/// One text of 32 hexadecimal digits a point, sorted, so that equal sets are written alike.
-impl Serialize for Tried {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut prints: Vec<u128> = self.prints.iter().copied().collect();
-        prints.sort_unstable();
-        let mut text = String::with_capacity(32 * prints.len());
-        for print in prints {
-            text.push_str(&format!("{print:032x}"));
-        }
-        serializer.serialize_str(&text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Tried {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let refuse = || serde::de::Error::custom("tried points are 32 hexadecimal digits each");
-        if !text.len().is_multiple_of(32) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(refuse());
-        }
-        let prints = (0..text.len() / 32)
-            .map(|i| u128::from_str_radix(&text[32 * i..32 * (i + 1)], 16).map_err(|_| refuse()))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { prints })
-    }
-}
-
-/// Walks through all points of a finite space, each once, and gives those that were not tried. It only moves on, so all
-/// its steps together number the points of the space; a point that leaves the set later is not seen again.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Leftovers {
-    /// Points passed so far; counts no further than the space has points.
-    passed: u64,
-    /// Where the walk stands; made again from `passed` after a restart.
-    #[serde(skip)]
-    at: Option<Point>,
-}
-
-impl Leftovers {
-    /// The next point of the space that is not in `tried`; `None` when there is none, or the space is a continuum.
-    pub fn next(&mut self, space: &Arc<Space>, tried: &Tried) -> Option<Point> {
+    /// The first point of a finite space that is not in the set; `None` when there is none, or the space is a continuum.
+    /// The walk only moves on, so all its steps together number the points of the space.
+    pub fn first_left(&mut self, space: &Arc<Space>) -> Option<Point> {
         if !space.is_finite() {
             return None;
         }
@@ -106,14 +83,48 @@ impl Leftovers {
             self.at = Some(point);
         }
         loop {
-            let point = self.at.clone()?;
-            if !tried.contains(&point) {
-                return Some(point);
+            let point = self.at.as_ref()?;
+            if !self.contains(point) {
+                return Some(point.clone());
             }
             // Stays at the last point: asking again gives `None` again.
             self.at = Some(point.successor()?);
             self.passed += 1;
         }
+    }
+}
+
+impl From<Tried> for Written {
+    fn from(tried: Tried) -> Self {
+        let mut prints: Vec<u128> = tried.prints.into_iter().collect();
+        prints.sort_unstable();
+        Self {
+            points: prints.iter().map(|p| format!("{p:032x}")).collect(),
+            passed: tried.passed,
+        }
+    }
+}
+
+impl TryFrom<Written> for Tried {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let text = written.points;
+        if !text.len().is_multiple_of(32) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err("tried points are 32 hexadecimal digits each");
+        }
+        let prints = (0..text.len() / 32)
+            .map(|i| u128::from_str_radix(&text[32 * i..32 * (i + 1)], 16))
+            .collect::<Result<Prints, _>>()
+            .map_err(|_| "tried points are hexadecimal")?;
+        if written.passed > prints.len() as u64 {
+            return Err("more points were passed than tried");
+        }
+        Ok(Self {
+            prints,
+            passed: written.passed,
+            at: None,
+        })
     }
 }
 
@@ -156,19 +167,18 @@ mod tests {
     fn every_point_once_then_none() {
         let space = space();
         let mut tried = Tried::default();
-        let mut left = Leftovers::default();
         let mut points = 0;
-        while let Some(point) = left.next(&space, &tried) {
+        while let Some(point) = tried.first_left(&space) {
             assert!(tried.insert(&point));
             points += 1;
             if points == 4 {
-                let text = serde_json::to_string(&left).unwrap();
-                left = serde_json::from_str(&text).unwrap();
+                let text = serde_json::to_string(&tried).unwrap();
+                tried = serde_json::from_str(&text).unwrap();
             }
         }
         // depth 1..3 without width, 4 and 5 with three widths each, and kind b alone.
         assert_eq!(points, 3 + 2 * 3 + 1);
-        assert_eq!(left.next(&space, &tried), None);
+        assert_eq!(tried.first_left(&space), None);
         let by_rank: HashSet<_> = (0..space.cardinality().unwrap())
             .map(|i| space.nth(i).key())
             .collect();
@@ -183,8 +193,15 @@ mod tests {
         }
         let text = serde_json::to_string(&tried).unwrap();
         assert_eq!(serde_json::from_str::<Tried>(&text).unwrap(), tried);
-        assert!(serde_json::from_str::<Tried>("\"é123456789012345678901234567890\"").is_err());
-        assert!(serde_json::from_str::<Tried>("\"12\"").is_err());
+        for (points, passed) in [
+            ("é123456789012345678901234567890", 0),
+            ("12", 0),
+            ("+1234567890123456789012345678901", 0),
+            ("", 1),
+        ] {
+            let json = serde_json::json!({"points": points, "passed": passed});
+            assert!(serde_json::from_value::<Tried>(json).is_err());
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
 use lapidary_core::space::{Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Trial};
-use lapidary_core::tried::{Leftovers, Tried};
+use lapidary_core::tried::Tried;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Sampling};
@@ -49,7 +49,6 @@ struct State {
     drawn: u64,
     /// Stays empty where the space is a continuum.
     tried: Tried,
-    left: Leftovers,
 }
 
 impl Random {
@@ -81,12 +80,12 @@ impl Random {
                 Sampling::Uniform => self.space.sample(&mut rng),
                 Sampling::Sobol => self.space.at_unit(&self.sobol.point(state.drawn)),
             };
-            state.drawn += 1;
+            state.drawn = state.drawn.wrapping_add(1);
             if !self.finite || state.tried.insert(&point) {
                 return Some(point);
             }
         }
-        let point = state.left.next(&self.space, &state.tried)?;
+        let point = state.tried.first_left(&self.space)?;
         state.tried.insert(&point);
         Some(point)
     }

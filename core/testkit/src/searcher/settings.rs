@@ -1,0 +1,84 @@
+//! Settings of searchers and what is said about them.
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::{BuildError, Entry, Promise};
+
+use super::world::{Session, World, continuum, essence};
+
+/// Name, summary, docs and settings are all there, and the promises are a searcher's.
+pub fn info_is_complete(entry: &Entry) {
+    let info = entry.info;
+    assert!(
+        !info.name.is_empty()
+            && info
+                .name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'),
+        "name `{}`: lower-case letters, digits, - and _",
+        info.name
+    );
+    assert!(!info.summary.is_empty() && !info.summary.contains('\n'));
+    assert!(!info.docs.is_empty());
+    for (i, setting) in info.settings.iter().enumerate() {
+        assert!(
+            info.settings[..i].iter().all(|s| s.name != setting.name),
+            "setting `{}` is listed twice",
+            setting.name
+        );
+        assert!(
+            !setting.kind.is_empty() && !setting.doc.is_empty(),
+            "setting `{}` wants its type and a sentence",
+            setting.name
+        );
+    }
+    for promise in info.promises {
+        assert!(
+            matches!(promise, Promise::LearnsFromForeign | Promise::NeverRepeats),
+            "{promise:?} is not a searcher's promise"
+        );
+    }
+}
+
+/// Settings that are unknown or of another type are refused, with the names that there are.
+pub fn wrong_settings_are_refused(entry: &Entry) {
+    let world = World::smooth(continuum());
+    let refused = |settings: Json| match world.build(entry, &settings) {
+        Ok(_) => panic!("{settings} was accepted"),
+        Err(BuildError::Settings { known, .. }) => {
+            let listed: Vec<&str> = entry.info.settings.iter().map(|s| s.name).collect();
+            assert_eq!(known, listed, "{settings}: the names it gives");
+        }
+        Err(other) => panic!("{settings}: {other}"),
+    };
+    refused(serde_json::json!({"no_such_setting": 1}));
+    refused(serde_json::json!(["a list"]));
+    for setting in entry.info.settings {
+        refused(serde_json::json!({ setting.name: {"not": ["a", "value"]} }));
+    }
+}
+
+/// No settings, `{}` and all settings at their listed defaults are the same.
+pub fn listed_defaults_are_the_defaults(entry: &Entry) {
+    let world = World::smooth(continuum());
+    let all: serde_json::Map<String, Json> = entry
+        .info
+        .settings
+        .iter()
+        .map(|s| {
+            let value = serde_json::from_str(s.default)
+                .unwrap_or_else(|e| panic!("default `{}` of `{}`: {e}", s.default, s.name));
+            (s.name.to_owned(), value)
+        })
+        .collect();
+    let run = |settings: &Json| {
+        let mut session = Session::new(entry, &world);
+        session.searcher = world
+            .build(entry, settings)
+            .unwrap_or_else(|e| panic!("{settings}: {e}"));
+        let asked: Vec<_> = session.play(150).iter().map(essence).collect();
+        (asked, session.searcher.snapshot().expect("a snapshot"))
+    };
+    let default = run(&Json::Null);
+    assert_eq!(default, run(&serde_json::json!({})), "null and {{}}");
+    assert_eq!(default, run(&all.clone().into()), "{}", Json::from(all));
+}
