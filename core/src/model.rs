@@ -141,6 +141,13 @@ pub enum Edit {
         /// Channels to keep, rising, not empty.
         keep: Vec<usize>,
     },
+    /// Gives a value another name, inputs and outputs of the model included.
+    RenameValue {
+        /// Name of the value.
+        from: ValueId,
+        /// Its new name, which no other value or weight bears.
+        to: ValueId,
+    },
 }
 
 /// Receives the values that [`Model::observe`] was asked for, batch by batch.
