@@ -38,12 +38,8 @@ pub enum Part {
 }
 
 impl Part {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("train", Self::Train),
-        ("valid", Self::Valid),
-        ("test", Self::Test),
-        ("all", Self::All),
-    ];
+    /// All parts.
+    pub const ALL: [Self; 4] = [Self::Train, Self::Valid, Self::Test, Self::All];
 
     /// The part's name, as on the command line.
     pub fn name(self) -> &'static str {
@@ -66,10 +62,9 @@ impl FromStr for Part {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        Self::NAMES
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, part)| *part)
+        Self::ALL
+            .into_iter()
+            .find(|part| part.name() == text)
             .ok_or_else(|| DataError::Option {
                 name: "split",
                 reason: format!("no part `{text}`; there are train, valid, test, all"),
@@ -132,6 +127,7 @@ pub fn open(source: &str, options: &Options) -> Result<Dataset, DataError> {
     let (store, targets, rows, encoder) = match Kind::of(source)? {
         Kind::Table => open_table(path, options)?,
         kind => {
+            tables_only(options)?;
             let (mut main, mut test) = load(path, &kind, options)?;
             if let Some(other) = &options.test {
                 if test.is_some() {
@@ -466,6 +462,22 @@ fn images_only(options: &Options) -> Result<(), DataError> {
     Ok(())
 }
 
+/// Refuses settings about columns for data that has none.
+fn tables_only(options: &Options) -> Result<(), DataError> {
+    let given = [
+        ("target", options.target.is_some()),
+        ("no_header", options.no_header),
+        ("types", !options.types.is_empty()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(DataError::Option {
+            name,
+            reason: "only tables have columns".into(),
+        }),
+        None => Ok(()),
+    }
+}
+
 fn open_table(
     path: &Path,
     options: &Options,
@@ -482,7 +494,7 @@ fn open_table(
     let (encoder, rows) = match &options.encoder {
         Some(encoder) => {
             let encoder = match &options.target {
-                Some(column) => encoder.clone().with_target(column),
+                Some(column) => encoder.clone().with_target(column)?,
                 None => encoder.clone(),
             };
             let rows = split(&encoder.target().read(&table)?);

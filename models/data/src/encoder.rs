@@ -116,9 +116,18 @@ impl Encoder {
     }
 
     /// The same encoder for tables that name the target `column`.
-    pub fn with_target(mut self, column: &str) -> Self {
+    ///
+    /// # Errors
+    /// When the encoder reads that column as an input.
+    pub fn with_target(mut self, column: &str) -> Result<Self, DataError> {
+        if self.features.iter().any(|f| f.column == column) {
+            return Err(DataError::Option {
+                name: "target",
+                reason: format!("the encoder reads `{column}` as an input"),
+            });
+        }
         self.target.column = column.to_string();
-        self
+        Ok(self)
     }
 
     /// Numbers that a row becomes.
@@ -438,6 +447,15 @@ mod tests {
             error("a,b,t\n1,x,p\nlow,x,p\n"),
             "t.csv, line 3, column `a`: `low` is not a number"
         );
+    }
+
+    #[test]
+    fn a_target_may_be_named_otherwise_but_be_no_input() {
+        let encoder = fit(&table("a,t\n1,p\n2,q\n"), &[0, 1], &[]).unwrap();
+        let renamed = encoder.clone().with_target("answer").unwrap();
+        assert!(renamed.transform(&table("a,answer\n1,p\n")).is_ok());
+        let message = encoder.with_target("a").unwrap_err().to_string();
+        assert_eq!(message, "target: the encoder reads `a` as an input");
     }
 
     #[test]

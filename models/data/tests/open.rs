@@ -369,6 +369,15 @@ fn what_is_no_data_is_refused_by_name() {
             .to_string()
             .contains("train, valid, test, all")
     );
+    let named = Options {
+        target: Some("t".into()),
+        ..Options::default()
+    };
+    let message = open("digits", &named).unwrap_err().to_string();
+    assert_eq!(message, "target: only tables have columns");
+    for part in Part::ALL {
+        assert_eq!(part.to_string().parse::<Part>().unwrap(), part);
+    }
     let tiny = file(dir.path(), "tiny.csv", "a,t\n1,x\n");
     let data = open(&tiny, &Options::default()).unwrap();
     assert!(matches!(
