@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Studies from files: the study file, the evaluators it names, and the host's measurements of models.
+
+pub mod error;
+pub mod evaluate;
+pub mod file;
+pub mod measure;
+pub mod recipe;

@@ -1,0 +1,331 @@
+use std::path::Path;
+use std::sync::Mutex;
+
+use lapidary_core::budget::WallClock;
+use lapidary_core::evaluator::EvalContext;
+use lapidary_core::fit::Verdict;
+use lapidary_core::registry::Registry;
+use lapidary_core::searcher::SearchInit;
+use lapidary_core::study::Finished;
+use lapidary_core::trial::Outcome;
+use lapidary_onnx::OnnxModel;
+
+use super::*;
+use crate::file::Overrides;
+
+const TRAIN: &str = r#"
+[study]
+seed = 3
+strategy = "random"
+
+[budget]
+trials = 4
+
+[goal]
+maximize = ["accuracy"]
+minimize = ["bytes"]
+
+[evaluate]
+kind = "train"
+family = "mlp"
+data = "digits"
+limit = 200
+epochs = 2
+batch = 50
+
+[space]
+lr = { float = [1e-3, 0.1], log = true }
+depth = { int = [0, 2] }
+width = { int = [4, 12] }
+optimizer = { choice = ["sgd", "adamw"] }
+momentum = { float = [0.0, 0.95], when = "optimizer == sgd" }
+activation = "relu"
+"#;
+
+fn registry() -> Registry {
+    let mut entries = vec![&lapidary_random::ENTRY];
+    entries.extend(lapidary_zoo::ENTRIES);
+    Registry::new(&entries).unwrap()
+}
+
+fn parse(text: &str) -> StudyFile {
+    StudyFile::parse(Path::new("study.toml"), text, &Overrides::default()).unwrap()
+}
+
+/// The message of the mistake in the file that replacing `from` by `to` makes.
+fn mistake(from: &str, to: &str) -> String {
+    assert!(TRAIN.contains(from), "{from}");
+    let registry = registry();
+    let file = parse(&TRAIN.replacen(from, to, 1));
+    match evaluator(&file, &registry) {
+        Ok(_) => panic!("{to} is accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn run(file: &StudyFile, jobs: usize) -> Finished {
+    let registry = registry();
+    let evaluator = evaluator(file, &registry).unwrap();
+    let init = SearchInit {
+        space: file.space.clone(),
+        seed: file.seed,
+        objectives: file.goal.objectives.len(),
+        trials: file.budget.trials,
+    };
+    let mut searcher = registry
+        .searcher(&file.strategy, &file.settings, &init)
+        .unwrap();
+    file.study()
+        .run(
+            searcher.as_mut(),
+            evaluator.as_ref(),
+            jobs,
+            &mut (),
+            &WallClock::start(),
+            &Cancel::new(),
+        )
+        .unwrap()
+}
+
+#[test]
+fn trials_of_training_are_the_same_at_any_number_of_threads_and_jobs() {
+    let file = parse(TRAIN);
+    let one = run(&file, 1);
+    assert_eq!(one.failed(), 0, "{:?}", one.trials[0].outcome);
+    assert_eq!(one.trials.len(), 4);
+    assert!(one.trials.iter().all(|t| t.curve.len() == 2));
+    for threads in [2, 5] {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        assert_eq!(pool.install(|| run(&file, threads)).trials, one.trials);
+    }
+}
+
+#[test]
+fn training_learns_and_the_best_model_can_be_made_again() {
+    let text = TRAIN
+        .replace("limit = 200\n", "")
+        .replace("epochs = 2", "epochs = 6")
+        .replace("trials = 4", "trials = 3")
+        .replace("int = [4, 12]", "int = [24, 32]");
+    let file = parse(&text);
+    let finished = run(&file, 2);
+    let best = finished
+        .trials
+        .iter()
+        .max_by(|a, b| {
+            let accuracy =
+                |t: &lapidary_core::trial::Trial| t.outcome.metrics().unwrap()["accuracy"];
+            accuracy(a).total_cmp(&accuracy(b))
+        })
+        .unwrap();
+    let metrics = best.outcome.metrics().unwrap();
+    assert!(metrics["accuracy"] > 0.8, "{metrics:?}");
+
+    let registry = registry();
+    let evaluator = evaluator(&file, &registry).unwrap();
+    let model = evaluator
+        .model(&best.candidate, file.seed, &Cancel::new())
+        .unwrap()
+        .unwrap();
+    let valid = &evaluator.data().unwrap().split.valid;
+    let again = measure_candidate(model.as_ref(), valid).unwrap();
+    for (name, value) in again {
+        assert_eq!(metrics[&name].to_bits(), value.to_bits(), "{name}");
+    }
+}
+
+#[test]
+fn fidelity_is_a_share_of_the_epochs_and_a_verdict_stops() {
+    let registry = registry();
+    let file = parse(&TRAIN.replace("epochs = 2", "epochs = 4"));
+    let evaluator = evaluator(&file, &registry).unwrap();
+    let epochs = |fidelity: f64, verdict: Verdict| {
+        let steps = Mutex::new(Vec::new());
+        let candidate = Candidate {
+            id: 0,
+            point: file.space.middle(),
+            fidelity,
+            parent: None,
+        };
+        let cx = EvalContext {
+            seed: 1,
+            cancel: &Cancel::new(),
+            report: &|step, metrics| {
+                assert!(metrics.contains_key("accuracy") && metrics.contains_key("loss"));
+                steps.lock().unwrap().push(step);
+                verdict
+            },
+        };
+        let outcome = evaluator.evaluate(&candidate, &cx);
+        (steps.into_inner().unwrap(), outcome)
+    };
+    assert_eq!(epochs(1.0, Verdict::Continue).0, [1, 2, 3, 4]);
+    assert_eq!(epochs(0.3, Verdict::Continue).0, [1, 2]);
+    let (steps, outcome) = epochs(1.0, Verdict::Stop);
+    assert_eq!(steps, [1]);
+    assert!(
+        matches!(&outcome, Outcome::Stopped { metrics, reason }
+            if metrics.contains_key("bytes") && reason == "stopped after epoch 1"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn volatile_metrics_are_measured_only_where_the_goal_reads_them() {
+    let file = parse(&TRAIN.replace(
+        "minimize = [\"bytes\"]",
+        "minimize = [\"latency_ms\"]\nsubject_to = [\"seconds <= 1000\"]",
+    ));
+    let finished = run(&file, 2);
+    for trial in &finished.trials {
+        let metrics = trial.outcome.metrics().unwrap();
+        assert!(metrics["latency_ms"] > 0.0 && metrics["seconds"] > 0.0);
+    }
+    let quiet = run(&parse(TRAIN), 1);
+    let metrics = quiet.trials[0].outcome.metrics().unwrap();
+    assert!(!metrics.contains_key("latency_ms") && !metrics.contains_key("seconds"));
+}
+
+#[test]
+fn settings_that_nothing_knows_are_refused_where_they_stand() {
+    for (from, to, wanted) in [
+        (
+            "depth = {",
+            "dept = {",
+            "study.toml:23:1: axis `dept` is no setting of the family `mlp` (depth, width,",
+        ),
+        (
+            "epochs = 2",
+            "epoch = 2",
+            "study.toml:18:1: [evaluate] has no key `epoch` (did you mean `epochs`?); its keys are kind, family, data",
+        ),
+        (
+            "epochs = 2",
+            "learning_rate = 0.1",
+            "18:17: `learning_rate` is fixed here, but `lr` is an axis of the space",
+        ),
+        (
+            "epochs = 2",
+            "epochs = \"two\"",
+            "13:2: no model can be built: settings of the training: invalid type",
+        ),
+        (
+            "epochs = 2",
+            "smoothing = 1.5",
+            "no model can be built: settings of the training: smoothing must be in [0, 1)",
+        ),
+        (
+            "activation = \"relu\"",
+            "activation = \"rely\"",
+            "13:2: no model can be built: settings of mlp: unknown variant `rely`",
+        ),
+        (
+            "\"mlp\"",
+            "\"mpl\"",
+            "15:10: no family `mpl`; there are convnet, mlp",
+        ),
+        (
+            "\"accuracy\"",
+            "\"acuracy\"",
+            "study.toml:10:13: no metric `acuracy` is reported; there are accuracy, balanced_accuracy",
+        ),
+        ("\"accuracy\"", "\"mse\"", "no metric `mse` is reported"),
+        ("\"digits\"", "\"nowhere.csv\"", "nowhere.csv"),
+    ] {
+        let message = mistake(from, to);
+        assert!(message.contains(wanted), "{to}: {message}");
+    }
+}
+
+const FUNCTION: &str = r#"
+[goal]
+minimize = "value"
+[evaluate]
+kind = "function"
+name = "rosenbrock"
+[space]
+x = { float = [-2, 2] }
+y = { float = [-2, 2] }
+"#;
+
+#[test]
+fn functions_are_found_by_name() {
+    let registry = registry();
+    assert!(evaluator(&parse(FUNCTION), &registry).is_ok());
+    for (from, to, wanted) in [
+        (
+            "rosenbrock",
+            "rosenbrok",
+            "study.toml:6:8: no function `rosenbrok` (did you mean `rosenbrock`?); there are ackley",
+        ),
+        (
+            "y = { float = [-2, 2] }",
+            "",
+            "6:8: rosenbrock needs at least 2 axes, the space has 1",
+        ),
+        (
+            "\"value\"",
+            "\"f1\"",
+            "3:12: no metric `f1` is reported; there are value",
+        ),
+    ] {
+        let message = evaluator(&parse(&FUNCTION.replacen(from, to, 1)), &registry)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(message.contains(wanted), "{to}: {message}");
+    }
+}
+
+#[test]
+fn model_files_are_candidates() {
+    let registry = registry();
+    let folder = tempfile::tempdir().unwrap();
+    let digits = parse(TRAIN);
+    let task = evaluator(&digits, &registry)
+        .unwrap()
+        .data()
+        .unwrap()
+        .task
+        .clone();
+    for width in [4, 8] {
+        let settings = serde_json::json!({ "width": width });
+        let model = registry.family("mlp", &settings, &task, 1).unwrap();
+        let onnx = model.as_any().downcast_ref::<OnnxModel>().unwrap();
+        onnx.save(folder.path().join(format!("w{width}.onnx")))
+            .unwrap();
+    }
+    std::fs::write(folder.path().join("broken.onnx"), b"\x08").unwrap();
+    let text = r#"
+        study.strategy = "random"
+        budget.trials = 10
+        goal.minimize = "params"
+        evaluate = { kind = "models", models = ["w*.onnx", "broken.onnx"], data = "digits", limit = 20 }
+    "#;
+    let path = folder.path().join("study.toml");
+    let file = StudyFile::parse(&path, text, &Overrides::default()).unwrap();
+    let finished = run(&file, 2);
+    assert_eq!(finished.trials.len(), 3);
+    assert_eq!(finished.failed(), 1);
+    let best = finished.best().unwrap();
+    assert_eq!(best.candidate.point.to_json()["model"], "w4.onnx");
+
+    let none = text.replace("w*.onnx", "x*.onnx");
+    let message = StudyFile::parse(&path, &none, &Overrides::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("5:49: `evaluate.models`: no file matches"),
+        "{message}"
+    );
+    let other = format!("{text}\nspace.lr = 0.1");
+    let file = StudyFile::parse(&path, &other, &Overrides::default()).unwrap();
+    let message = evaluator(&file, &registry).err().unwrap().to_string();
+    assert!(
+        message.contains("the only axis is `model`, a choice among broken.onnx, w4.onnx, w8.onnx"),
+        "{message}"
+    );
+}

@@ -1,0 +1,336 @@
+//! The study file: a TOML document that says what to search, how, for how long and for what.
+//!
+//! Every mistake is reported with the file, line and column where it stands and with what would have worked.
+
+mod axis;
+mod evaluate;
+pub(crate) mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapidary_core::budget::Budget;
+use lapidary_core::goal::{Constraint, Direction, Goal, GoalError, Objective};
+use lapidary_core::json::Json;
+use lapidary_core::space::{Point, Space};
+use lapidary_core::study::Study;
+
+pub(crate) use self::evaluate::MODEL_AXIS;
+pub use self::evaluate::{DataSource, Evaluate, FunctionSection, ModelsSection, TrainSection};
+pub use self::tree::Place;
+use self::tree::{FromItem, Item, Table};
+use crate::error::StudyFileError;
+
+/// Name of the strategy where neither file nor command line names one.
+const DEFAULT_STRATEGY: &str = "genetic";
+/// Trials that may be open at once where the file does not say.
+const DEFAULT_WINDOW: usize = 4;
+
+/// What the command line adds to a study file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Strategy to use; where the file names another one, the file's strategy settings do not apply to it and are dropped.
+    pub strategy: Option<String>,
+    /// `key=value` texts, applied in order. A bare key is a setting of the strategy, a dotted one any value of the file
+    /// (`budget.trials=20`). The value is TOML, or else a text. Paths count from the working directory, not from the file.
+    pub set: Vec<String>,
+}
+
+/// A study as its file and the command line describe it.
+#[derive(Debug, Clone)]
+pub struct StudyFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Name of the study; the file's name without ending by default.
+    pub name: String,
+    /// Seed of the searcher and all evaluations.
+    pub seed: u64,
+    /// Name of the search strategy.
+    pub strategy: String,
+    /// The strategy's settings, an object; the registry checks them.
+    pub settings: Json,
+    /// Trials that may be open at once.
+    pub window: usize,
+    /// Whether repeated points are evaluated again.
+    pub repeats: bool,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Threads that an evaluation may use; all of the machine's by default.
+    pub threads: Option<usize>,
+    /// What is good.
+    pub goal: Goal,
+    /// What to evaluate; a session needs none.
+    pub evaluate: Option<Evaluate>,
+    /// Where to search.
+    pub space: Arc<Space>,
+    /// Points to evaluate first.
+    pub start: Vec<Point>,
+    /// Where the goal's metrics are named, for mistakes only an evaluator can see.
+    metrics: Vec<(String, Place)>,
+    /// The whole document, for the same reason.
+    document: Table,
+}
+
+impl StudyFile {
+    /// Reads the study file at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has a mistake; the error says where and what would have worked.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, StudyFileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| StudyFileError::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Self::parse(path, &text, overrides)
+    }
+
+    /// Reads `text` as the study file at `path`, which need not exist.
+    ///
+    /// # Errors
+    /// When there is a mistake; the error says where and what would have worked.
+    pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, StudyFileError> {
+        let mut document = Table::parse(path, text)?;
+        overrides.apply(&mut document)?;
+        Self::from_document(path, &document)
+    }
+
+    fn from_document(path: &Path, document: &Table) -> Result<Self, StudyFileError> {
+        document.check_keys(&[
+            "study", "strategy", "start", "budget", "goal", "evaluate", "space",
+        ])?;
+        let empty = Table::empty(document.place.clone());
+        let section = |name: &str| document.table(name).map(|t| t.unwrap_or(&empty));
+
+        let study = section("study")?;
+        study.check_keys(&["name", "seed", "strategy", "window", "repeats"])?;
+        let window = study.read("window")?.unwrap_or(DEFAULT_WINDOW);
+        if window == 0 {
+            return Err(study
+                .get("window")
+                .expect("the default is not 0")
+                .refuse("at least 1"));
+        }
+        let (budget, threads) = read_budget(section("budget")?)?;
+        let (goal, metrics) = read_goal(document.table("goal")?.ok_or_else(|| {
+            StudyFileError::at(
+                &document.place,
+                "[goal] is missing; write for example [goal] maximize = [\"accuracy\"]",
+            )
+        })?)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let evaluate = document
+            .table("evaluate")?
+            .map(|table| evaluate::read_evaluate(table, folder))
+            .transpose()?;
+        let space = match (document.table("space")?, &evaluate) {
+            (Some(table), _) => axis::read_space(table)?,
+            (None, Some(Evaluate::Models(models))) => models.space(),
+            (None, Some(Evaluate::Train(train))) => train.space()?,
+            (None, _) => {
+                return Err(StudyFileError::at(
+                    &document.place,
+                    "[space] is missing; write for example [space] lr = { float = [1e-4, 0.1], log = true }",
+                ));
+            }
+        };
+        let start = document
+            .get("start")
+            .map_or(&[][..], Item::elements)
+            .iter()
+            .map(|item| {
+                space
+                    .point_from_json(&item.as_table()?.to_json())
+                    .map_err(|e| item.mistake(e))
+            })
+            .collect::<Result<_, StudyFileError>>()?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            name: study.read("name")?.unwrap_or_else(|| {
+                path.file_stem()
+                    .map_or_else(|| "study".into(), |s| s.to_string_lossy().into_owned())
+            }),
+            seed: study.read("seed")?.unwrap_or(0),
+            strategy: study
+                .read("strategy")?
+                .unwrap_or_else(|| DEFAULT_STRATEGY.into()),
+            settings: section("strategy")?.to_json(),
+            window,
+            repeats: study.read("repeats")?.unwrap_or(false),
+            budget,
+            threads,
+            goal,
+            evaluate,
+            space,
+            start,
+            metrics,
+            document: document.clone(),
+        })
+    }
+
+    /// The study to run.
+    pub fn study(&self) -> Study {
+        Study {
+            space: self.space.clone(),
+            goal: self.goal.clone(),
+            budget: self.budget,
+            seed: self.seed,
+            window: self.window,
+            repeats: self.repeats,
+            start: self.start.clone(),
+        }
+    }
+
+    /// The error that the axis `name` is wrong, where the space was written.
+    pub(crate) fn axis_mistake(&self, name: &str, known: &[&str], reason: &str) -> StudyFileError {
+        let space = self.document.table("space").ok().flatten();
+        let place = space
+            .and_then(|table| table.key_place(name))
+            .unwrap_or(&self.document.place);
+        let hint = tree::did_you_mean(name, known);
+        StudyFileError::at(place, format!("{reason}{hint}"))
+    }
+
+    /// The error that there is nothing to evaluate.
+    pub(crate) fn no_evaluate(&self) -> StudyFileError {
+        StudyFileError::at(
+            &self.document.place,
+            "[evaluate] is missing; write for example [evaluate] kind = \"function\", name = \"sphere\"",
+        )
+    }
+
+    /// Refuses a goal that reads a metric which is not among `reported`.
+    pub(crate) fn check_metrics(&self, reported: &[String]) -> Result<(), StudyFileError> {
+        match self.metrics.iter().find(|(m, _)| !reported.contains(m)) {
+            None => Ok(()),
+            Some((metric, place)) => {
+                let error = GoalError::Unreported {
+                    metric: metric.clone(),
+                    known: reported.to_vec(),
+                };
+                let hint = tree::did_you_mean(metric, reported);
+                Err(StudyFileError::at(place, format!("{error}{hint}")))
+            }
+        }
+    }
+}
+
+impl Overrides {
+    fn apply(&self, document: &mut Table) -> Result<(), StudyFileError> {
+        if let Some(strategy) = &self.strategy {
+            let named = document
+                .table("study")?
+                .and_then(|t| t.read::<String>("strategy").transpose())
+                .transpose()?;
+            if named.as_deref().unwrap_or(DEFAULT_STRATEGY) != strategy {
+                document.remove("strategy");
+            }
+            let item = Item::text(
+                Place::Override(format!("strategy={strategy}").into()),
+                strategy,
+            );
+            set(document, "study.strategy", "study.strategy", item)?;
+        }
+        for text in &self.set {
+            let (key, value) = text
+                .split_once('=')
+                .ok_or_else(|| StudyFileError::Override {
+                    text: text.clone(),
+                    reason: "write key=value, for example budget.trials=20".into(),
+                })?;
+            let (key, value) = (key.trim(), value.trim());
+            let path = if key.contains('.') {
+                key.to_owned()
+            } else {
+                format!("strategy.{key}")
+            };
+            set(document, &path, text, Item::from_override(text, value))?;
+        }
+        Ok(())
+    }
+}
+
+fn set(document: &mut Table, path: &str, text: &str, item: Item) -> Result<(), StudyFileError> {
+    let path: Vec<&str> = path.split('.').collect();
+    document
+        .set(&path, item)
+        .map_err(|reason| StudyFileError::Override {
+            text: text.to_owned(),
+            reason,
+        })
+}
+
+fn read_budget(table: &Table) -> Result<(Budget, Option<usize>), StudyFileError> {
+    for limit in ["trial_time", "memory"] {
+        if let Some(item) = table.get(limit) {
+            return Err(item.mistake(
+                "limits of single trials are not enforced yet, so none is accepted; use `budget.time` for the whole study",
+            ));
+        }
+    }
+    table.check_keys(&["trials", "time", "threads"])?;
+    let threads: Option<usize> = table.read("threads")?;
+    if threads == Some(0) {
+        return Err(table
+            .get("threads")
+            .expect("it was just read")
+            .refuse("at least 1"));
+    }
+    let budget = Budget {
+        trials: table.read("trials")?,
+        time: table.read("time")?,
+    };
+    Ok((budget, threads))
+}
+
+fn read_goal(table: &Table) -> Result<(Goal, Vec<(String, Place)>), StudyFileError> {
+    table.check_keys(&["maximize", "minimize", "subject_to", "stop_at"])?;
+    let mut metrics = Vec::new();
+    let mut objectives = Vec::new();
+    for (key, direction) in [
+        ("maximize", Direction::Maximize),
+        ("minimize", Direction::Minimize),
+    ] {
+        for item in table.get(key).map_or(&[][..], Item::elements) {
+            let metric = String::from_item(item)?;
+            if objectives.iter().any(|o: &Objective| o.metric == metric) {
+                return Err(item.mistake(GoalError::Twice { metric }));
+            }
+            metrics.push((metric.clone(), item.place.clone()));
+            objectives.push(Objective { metric, direction });
+        }
+    }
+    let mut constraints = |key: &str| -> Result<Vec<Constraint>, StudyFileError> {
+        let items = table.get(key).map_or(&[][..], Item::elements);
+        items
+            .iter()
+            .map(|item| {
+                let constraint = Constraint::parse(&String::from_item(item)?)
+                    .map_err(|error| item.mistake(error))?;
+                metrics.push((constraint.metric.clone(), item.place.clone()));
+                Ok(constraint)
+            })
+            .collect()
+    };
+    let (subject_to, stop_at) = (constraints("subject_to")?, constraints("stop_at")?);
+    let goal = Goal::new(objectives, subject_to, stop_at)
+        .map_err(|error| StudyFileError::at(&table.place, error.to_string()))?;
+    Ok((goal, metrics))
+}
+
+/// A time as `90s`, `10m` or `1h 30m`; a number counts seconds.
+impl FromItem for Duration {
+    fn from_item(item: &Item) -> Result<Self, StudyFileError> {
+        let wanted = "a time such as \"10m\", \"90s\" or \"1h 30m\"";
+        match f64::from_item(item) {
+            Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| item.refuse(wanted)),
+            Err(_) => String::from_item(item)
+                .ok()
+                .and_then(|text| humantime::parse_duration(&text).ok())
+                .ok_or_else(|| item.refuse(wanted)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

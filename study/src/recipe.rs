@@ -1,0 +1,475 @@
+//! Recipes: optimizers to apply one after the other, read from the command line or a file, run, and measured by the host.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use lapidary_core::cancel::Cancel;
+use lapidary_core::json::Json;
+use lapidary_core::metrics::Metric;
+use lapidary_core::model::{Dim, Model, ModelError, ModelSpec, Size, TaskShape};
+use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimizer, Recipe, Step};
+use lapidary_core::registry::{BuildError, Registry};
+use lapidary_core::samples::{Samples, Task};
+use lapidary_core::trial::Metrics;
+use lapidary_core::units;
+use lapidary_onnx::OnnxModel;
+use thiserror::Error;
+
+use crate::error::StudyFileError;
+use crate::file::Place;
+use crate::file::tree::{Item, Table};
+use crate::measure::{self, Latency};
+
+/// Reads a step as `NAME` or `NAME:key=value,key=value`, as given behind `--with`. Keys may be dotted; values are TOML, or
+/// else texts.
+///
+/// # Errors
+/// When the text is of another form.
+pub fn parse_step(text: &str) -> Result<Step, StudyFileError> {
+    let refuse = |reason: &str| StudyFileError::Step {
+        text: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(refuse(
+            "write NAME:key=value,key=value, for example quantize:bits=8",
+        ));
+    }
+    let mut table = Table::empty(Place::Override(text.into()));
+    for pair in split_commas(settings) {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            refuse(&format!(
+                "`{pair}` is not key=value; write for example quantize:bits=8"
+            ))
+        })?;
+        let path: Vec<&str> = key.trim().split('.').collect();
+        table
+            .set(&path, Item::from_override(text, value.trim()))
+            .map_err(|reason| refuse(&reason))?;
+    }
+    Ok(Step {
+        name: name.to_owned(),
+        settings: table.to_json(),
+    })
+}
+
+/// Cuts at commas outside of quotes and brackets; no text gives no part.
+fn split_commas(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut depth, mut quote) = (0, 0usize, None);
+    for (i, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => depth = depth.saturating_sub(1),
+            (None, ',') if depth == 0 => {
+                parts.push(&text[start..i]);
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
+/// Reads the recipe file at `path`: `[[step]]` tables with a `name`; all other keys are settings.
+///
+/// # Errors
+/// When the file cannot be read or has a mistake; the error says where.
+pub fn load_recipe(path: &Path) -> Result<Recipe, StudyFileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| StudyFileError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let document = Table::parse(path, &text)?;
+    document.check_keys(&["step"])?;
+    let Some(steps) = document.get("step") else {
+        return Err(StudyFileError::at(
+            &document.place,
+            "a recipe needs at least one [[step]] with a name, for example name = \"quantize\"",
+        ));
+    };
+    let steps = steps
+        .elements()
+        .iter()
+        .map(|item| {
+            let mut table = item.as_table()?.clone();
+            let name = table.required("name", "name = \"quantize\"")?;
+            table.remove("name");
+            Ok(Step {
+                name,
+                settings: table.to_json(),
+            })
+        })
+        .collect::<Result<_, StudyFileError>>()?;
+    Ok(Recipe { steps })
+}
+
+/// How much worse a metric may become.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxDrop {
+    /// By this much, in the metric's unit.
+    Absolute(f64),
+    /// By this share of the original's value.
+    Relative(f64),
+}
+
+impl FromStr for MaxDrop {
+    type Err = StudyFileError;
+
+    /// Reads `0.01` (absolute) or `0.5%` (relative).
+    fn from_str(text: &str) -> Result<Self, StudyFileError> {
+        let refuse = |reason: String| StudyFileError::MaxDrop {
+            text: text.to_owned(),
+            reason,
+        };
+        let value = units::number(text).map_err(refuse)?;
+        if value < 0.0 {
+            return Err(refuse("it must be at least 0".into()));
+        }
+        Ok(if text.trim_end().ends_with('%') {
+            Self::Relative(value)
+        } else {
+            Self::Absolute(value)
+        })
+    }
+}
+
+/// A metric that must not become much worse than the original's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// The metric.
+    pub metric: Metric,
+    /// By how much it may worsen.
+    pub max_drop: MaxDrop,
+}
+
+impl Limit {
+    /// Whether `value` is close enough to `original`.
+    pub fn holds(&self, original: f64, value: f64) -> bool {
+        let worse = if self.metric.higher_is_better() {
+            original - value
+        } else {
+            value - original
+        };
+        let allowed = match self.max_drop {
+            MaxDrop::Absolute(by) => by,
+            MaxDrop::Relative(share) => share * original.abs(),
+        };
+        // Forgiving the rounding of the difference, not a sample more.
+        worse <= allowed + 1e-12
+    }
+}
+
+/// What a recipe works with.
+pub struct Kitchen<'a> {
+    /// Where optimizers and families come from.
+    pub registry: &'a Registry,
+    /// Samples to fit on.
+    pub train: Option<&'a Samples>,
+    /// Samples to decide on.
+    pub valid: Option<&'a Samples>,
+    /// Samples that only the reported metrics see.
+    pub test: Option<&'a Samples>,
+    /// Samples to calibrate activations with; a part of `train` where there are none.
+    pub calibration: Option<&'a Samples>,
+    /// Samples in one run of a model when its quality is measured.
+    pub batch: usize,
+    /// What must be kept, on `valid`.
+    pub limit: Option<Limit>,
+    /// Whether to take latencies. Nothing else of ours may run then.
+    pub latency: bool,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Ends the work early.
+    pub cancel: &'a Cancel,
+    /// Takes progress: share done in [0, 1] and what is being done.
+    pub progress: &'a (dyn Fn(f64, &str) + Sync),
+}
+
+/// A model on its way through a recipe, as the host measured it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// `original`, or the name of the step that gave the model.
+    pub name: String,
+    /// Quality on the test samples; empty where there are none.
+    pub metrics: Metrics,
+    /// Parameters, MACs and sparsity.
+    pub size: Size,
+    /// Bytes of the model as a file.
+    pub bytes: u64,
+    /// Latency at batch 1, where it was taken.
+    pub latency: Option<Latency>,
+    /// What the optimizer has to say.
+    pub notes: Vec<String>,
+}
+
+/// A recipe that was run.
+pub struct Cooked {
+    /// The model before the first and after every step.
+    pub stages: Vec<Stage>,
+    /// The models of the stages, in the same order.
+    pub models: Vec<Box<dyn Model>>,
+    /// Whether the last model keeps the limit; true where there is none.
+    pub goal_met: bool,
+}
+
+impl Cooked {
+    /// The model after the last step.
+    pub fn model(&self) -> &dyn Model {
+        self.models
+            .last()
+            .expect("the original is always there")
+            .as_ref()
+    }
+}
+
+/// What can go wrong when a recipe is run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum RecipeError {
+    #[error("step {number}: {source}", number = index + 1)]
+    Build { index: usize, source: BuildError },
+    #[error("step {number} ({name}): {source}", number = index + 1)]
+    Step {
+        index: usize,
+        name: String,
+        source: OptimizeError,
+    },
+    #[error("the model {stage}: {source}")]
+    Measure { stage: String, source: ModelError },
+    #[error("a limit on {metric} needs data to measure it on")]
+    NoData { metric: Metric },
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// Makes the optimizers of `recipe`.
+///
+/// # Errors
+/// When a name is not installed or settings do not fit; the error says which there are.
+pub fn optimizers(
+    registry: &Registry,
+    recipe: &Recipe,
+) -> Result<Vec<Box<dyn Optimizer>>, RecipeError> {
+    recipe
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            registry
+                .optimizer(&step.name, &step.settings)
+                .map_err(|source| RecipeError::Build { index, source })
+        })
+        .collect()
+}
+
+/// Runs `recipe` on `model`. All names and settings are checked before anything is run.
+///
+/// # Errors
+/// When a step is unknown or fails, a model cannot be measured, or the work is cancelled.
+pub fn run_recipe(
+    model: &dyn Model,
+    recipe: &Recipe,
+    kitchen: &Kitchen<'_>,
+) -> Result<Cooked, RecipeError> {
+    let optimizers = optimizers(kitchen.registry, recipe)?;
+    let original = kitchen.baseline(model)?;
+    let accept = |metrics: &Metrics| match (&kitchen.limit, original) {
+        (Some(limit), Some(original)) => metrics
+            .get(limit.metric.name())
+            .is_some_and(|value| limit.holds(original, *value)),
+        _ => true,
+    };
+    let measure = |model: &dyn Model| kitchen.decide(model);
+    let build = |spec: &ModelSpec| kitchen.build(model, spec);
+
+    let mut cooked = Cooked {
+        stages: vec![kitchen.stage("original", model, Vec::new())?],
+        models: vec![model.share()],
+        goal_met: true,
+    };
+    let total = optimizers.len() as f64;
+    for (index, (step, optimizer)) in recipe.steps.iter().zip(&optimizers).enumerate() {
+        let progress = |share: f64, what: &str| {
+            let done = (index as f64 + share.clamp(0.0, 1.0)) / total;
+            (kitchen.progress)(done, &format!("{}: {what}", step.name));
+        };
+        let optimized = optimizer
+            .optimize(
+                cooked.model(),
+                &OptimizeContext {
+                    train: kitchen.train,
+                    valid: kitchen.valid,
+                    calibration: kitchen.calibration,
+                    measure: &measure,
+                    accept: &accept,
+                    build: &build,
+                    seed: kitchen.seed,
+                    cancel: kitchen.cancel,
+                    progress: &progress,
+                },
+            )
+            .map_err(|source| match source {
+                OptimizeError::Cancelled => RecipeError::Cancelled,
+                source => RecipeError::Step {
+                    index,
+                    name: step.name.clone(),
+                    source,
+                },
+            })?;
+        let stage = kitchen.stage(&step.name, optimized.model.as_ref(), optimized.notes)?;
+        cooked.stages.push(stage);
+        cooked.models.push(optimized.model);
+    }
+    if kitchen.limit.is_some() {
+        cooked.goal_met = accept(&measured("after the last step", measure(cooked.model()))?);
+    }
+    Ok(cooked)
+}
+
+fn measured<T>(stage: &str, result: Result<T, ModelError>) -> Result<T, RecipeError> {
+    result.map_err(|source| match source {
+        ModelError::Cancelled => RecipeError::Cancelled,
+        source => RecipeError::Measure {
+            stage: stage.to_owned(),
+            source,
+        },
+    })
+}
+
+impl Kitchen<'_> {
+    /// The original's value of the limited metric.
+    fn baseline(&self, model: &dyn Model) -> Result<Option<f64>, RecipeError> {
+        let Some(limit) = self.limit else {
+            return Ok(None);
+        };
+        let metric = limit.metric;
+        let samples = self.valid.ok_or(RecipeError::NoData { metric })?;
+        let metrics = measure::quality(model, samples, &[metric], self.batch);
+        Ok(measured("before the first step", metrics)?
+            .get(metric.name())
+            .copied())
+    }
+
+    /// What decisions may see: quality on the validation samples, and sizes.
+    fn decide(&self, model: &dyn Model) -> Result<Metrics, ModelError> {
+        let mut metrics = measure::sizes(model)?;
+        if let Some(valid) = self.valid {
+            metrics.extend(measure::quality(model, valid, &[], self.batch)?);
+        }
+        Ok(metrics)
+    }
+
+    fn stage(
+        &self,
+        name: &str,
+        model: &dyn Model,
+        notes: Vec<String>,
+    ) -> Result<Stage, RecipeError> {
+        let samples = self.test.or(self.valid).or(self.train);
+        let measure = || {
+            Ok(Stage {
+                name: name.to_owned(),
+                metrics: match self.test {
+                    Some(test) => measure::quality(model, test, &[], self.batch)?,
+                    None => Metrics::new(),
+                },
+                size: Size::of(model),
+                bytes: model.file_bytes()?,
+                latency: match samples {
+                    Some(samples) if self.latency => measure::latency(model, samples, 1)?,
+                    _ => None,
+                },
+                notes,
+            })
+        };
+        measured(&format!("of stage {name}"), measure())
+    }
+
+    /// Builds another model for the task of `model`.
+    fn build(&self, model: &dyn Model, spec: &ModelSpec) -> Result<Box<dyn Model>, ModelError> {
+        match spec {
+            ModelSpec::Family { name, settings } => self
+                .registry
+                .family(name, settings, &task_of(model, self.train)?, self.seed)
+                .map_err(|e| ModelError::Unsupported(e.to_string())),
+            ModelSpec::File(path) => OnnxModel::open(path)
+                .map(|model| Box::new(model) as Box<dyn Model>)
+                .map_err(|e| ModelError::File {
+                    path: path.clone(),
+                    reason: e.to_string(),
+                }),
+        }
+    }
+}
+
+/// What `model` takes and predicts: its input's shape, fixed extents only, and the targets of `samples` (else its output).
+fn task_of(model: &dyn Model, samples: Option<&Samples>) -> Result<TaskShape, ModelError> {
+    let signature = model.signature();
+    let [input] = &signature.inputs[..] else {
+        return Err(ModelError::Unsupported(format!(
+            "a student for {} inputs",
+            signature.inputs.len()
+        )));
+    };
+    let fixed = |shape: &[Dim]| -> Option<Vec<usize>> {
+        let extents = shape.get(1..)?.iter().map(|dim| match dim {
+            Dim::Fixed(extent) => Some(*extent),
+            Dim::Symbol(_) => None,
+        });
+        extents.collect()
+    };
+    let sample = fixed(&input.shape)
+        .or_else(|| {
+            let samples = samples?;
+            let array = samples.inputs.get(&input.name).or_else(|| {
+                let mut arrays = samples.inputs.values();
+                arrays.next().filter(|_| samples.inputs.len() == 1)
+            })?;
+            array.shape().get(1..).map(<[usize]>::to_vec)
+        })
+        .ok_or_else(|| ModelError::Unsupported("an input whose shape is not known".into()))?;
+    let task = match samples.and_then(|s| s.targets.as_ref()) {
+        Some(targets) => targets.task(),
+        None => {
+            let outputs = signature.outputs.first().and_then(|o| fixed(&o.shape));
+            let values = outputs.map(|shape| shape.iter().product()).ok_or_else(|| {
+                ModelError::Unsupported("an output whose shape is not known".into())
+            })?;
+            Task::Classification { classes: values }
+        }
+    };
+    Ok(TaskShape {
+        input: input.name.clone(),
+        sample,
+        task,
+    })
+}
+
+/// The JSON form of the stages, as `--json` prints it.
+pub fn stages_json(stages: &[Stage]) -> Json {
+    stages
+        .iter()
+        .map(|stage| {
+            serde_json::json!({
+                "name": stage.name,
+                "metrics": stage.metrics,
+                "params": stage.size.params,
+                "bytes": stage.bytes,
+                "macs": stage.size.macs,
+                "sparsity": stage.size.sparsity,
+                "latency_ms": stage.latency.map(|l| l.ms),
+                "latency": stage.latency,
+                "notes": stage.notes,
+            })
+        })
+        .collect()
+}
