@@ -325,11 +325,33 @@ impl Quantized {
 
     /// The values the codes stand for.
     pub fn dequantize(&self) -> Shared<f32> {
-        let scale_of = |index: &IxDyn| self.scale_index(ndarray::Dimension::slice(index));
-        let mut values = ArrayD::<f32>::zeros(self.codes.raw_dim());
-        for ((index, value), &code) in values.indexed_iter_mut().zip(self.codes.iter()) {
-            let at = scale_of(&index);
-            *value = f32::from(code - self.zero_points[&at]) * self.scales[&at];
+        let mut values = self.codes.mapv(f32::from);
+        match self.granularity {
+            Granularity::Tensor => {
+                let scale = self.scales.first().copied().unwrap_or_default();
+                let zero = self.zero_points.first().copied().map_or(0.0, f32::from);
+                values.mapv_inplace(|v| (v - zero) * scale);
+            }
+            Granularity::Axis(axis) => {
+                let parameters = self.scales.iter().zip(&self.zero_points);
+                for (mut part, (&scale, &zero)) in values.axis_iter_mut(Axis(axis)).zip(parameters)
+                {
+                    part.mapv_inplace(|v| (v - f32::from(zero)) * scale);
+                }
+            }
+            Granularity::Block { axis, size } => {
+                let axis = Axis(axis);
+                for (i, mut block) in values.axis_chunks_iter_mut(axis, size).enumerate() {
+                    let scales = self.scales.index_axis(axis, i);
+                    let zeros = self.zero_points.index_axis(axis, i);
+                    for part in block.axis_iter_mut(axis) {
+                        ndarray::Zip::from(part)
+                            .and(&scales)
+                            .and(&zeros)
+                            .for_each(|v, &scale, &zero| *v = (*v - f32::from(zero)) * scale);
+                    }
+                }
+            }
         }
         values.into_shared()
     }

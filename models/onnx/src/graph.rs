@@ -362,7 +362,7 @@ impl Graph {
         Ok(())
     }
 
-    /// Removes nodes without use: those whose outputs nothing reads, then the weights nothing reads any more.
+    /// Removes the nodes whose values nothing needs, and then the weights that nothing reads.
     pub fn prune_unused(&mut self) {
         let mut live: HashSet<String> = self.outputs.iter().map(|o| o.name.clone()).collect();
         let mut keep = vec![false; self.nodes.len()];

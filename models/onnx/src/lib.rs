@@ -6,18 +6,28 @@
 
 pub mod build;
 mod edit;
+mod engine;
 pub mod error;
 mod external;
 mod files;
 pub mod graph;
+pub mod latency;
 mod layers;
+mod lower;
 pub mod model;
+pub mod opset;
 mod proto;
 mod quantized;
 mod read;
+mod run;
+mod shape;
 mod slots;
+pub mod structure;
 mod tensor;
+#[cfg(test)]
+mod tests;
 pub mod train;
+pub mod untie;
 mod write;
 
 pub use error::OnnxError;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use lapidary_core::model::{
     Edit, Model, ModelError, Port, Signature, Structural, Tap, Topology, Trainable, ValueId,
-    Weights,
+    Weights, check_finite,
 };
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::Dense;
@@ -16,6 +16,8 @@ use crate::files::write_whole;
 use crate::graph::{Graph, ValueInfo};
 use crate::proto::ModelProto;
 use crate::read;
+use crate::run::{Run, Runner};
+use crate::untie::untie;
 use crate::write::{self, Form};
 
 /// A model as an ONNX graph. Copies share weights and whatever was computed about the graph.
@@ -32,6 +34,7 @@ struct Inner {
     signature: Signature,
     topology: OnceLock<Topology>,
     file_bytes: OnceLock<u64>,
+    runner: Runner,
 }
 
 impl OnnxModel {
@@ -113,6 +116,7 @@ impl OnnxModel {
                 signature,
                 topology: OnceLock::new(),
                 file_bytes: OnceLock::new(),
+                runner: Runner::default(),
             }),
         }
     }
@@ -120,6 +124,31 @@ impl OnnxModel {
     /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.inner.graph
+    }
+
+    /// The same model, each node with float weights of its own (see [`untie`](crate::untie::untie)).
+    ///
+    /// # Errors
+    /// When the graph is wrong in itself.
+    pub fn untied(&self) -> Result<Self, OnnxError> {
+        self.with_graph(untie(&self.inner.graph))
+    }
+
+    /// Refuses a model with a NaN or infinite weight, naming it: to be asked before a model is evaluated or
+    /// optimised.
+    ///
+    /// # Errors
+    /// [`ModelError::NonFinite`] for the first such weight by name.
+    pub fn check_finite(&self) -> Result<(), ModelError> {
+        check_finite(&self.inner.graph.weights)
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run {
+            header: &self.inner.header,
+            graph: &self.inner.graph,
+            runner: &self.inner.runner,
+        }
     }
 
     /// The model as the bytes of one file.
@@ -195,17 +224,20 @@ impl Model for OnnxModel {
         Ok(Box::new(self.with_graph(graph)?))
     }
 
-    fn forward(&self, _inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
-        Err(ModelError::Unsupported("running".into()))
+    fn forward(&self, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
+        self.run().forward(inputs)
     }
 
     fn observe(
         &self,
-        _inputs: &Inputs,
-        _values: &[ValueId],
-        _tap: &mut dyn Tap,
+        inputs: &Inputs,
+        values: &[ValueId],
+        tap: &mut dyn Tap,
     ) -> Result<(), ModelError> {
-        Err(ModelError::Unsupported("observing".into()))
+        for (id, value) in values.iter().zip(self.run().observe(inputs, values)?) {
+            tap.value(id, &value);
+        }
+        Ok(())
     }
 
     fn file_bytes(&self) -> Result<u64, ModelError> {
@@ -224,11 +256,11 @@ impl Model for OnnxModel {
     }
 
     fn structure(&self) -> Option<&dyn Structural> {
-        None
+        Some(self)
     }
 
     fn trainable(&self) -> Option<&dyn Trainable> {
-        None
+        Some(self)
     }
 
     fn as_any(&self) -> &dyn Any {

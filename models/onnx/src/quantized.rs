@@ -327,6 +327,44 @@ fn unpack_matrix(graph: &Graph, node: &Node) -> Result<Option<Quantized>, OnnxEr
     }))
 }
 
+/// Why the parts of a quantized tensor do not fit each other, where they do not.
+pub(crate) fn check(q: &Quantized) -> Result<(), String> {
+    if !matches!(q.bits, 4 | 8) {
+        return Err(format!("codes of {} bits; there are 4 and 8", q.bits));
+    }
+    let scales = q.scales.shape();
+    let fits = match q.granularity {
+        Granularity::Tensor => q.scales.len() == 1,
+        Granularity::Axis(axis) => q.shape().get(axis).is_some_and(|n| scales == [*n]),
+        Granularity::Block { axis, size } => {
+            let mut wanted = q.shape().to_vec();
+            match wanted.get_mut(axis) {
+                Some(extent) if size > 0 => *extent = extent.div_ceil(size),
+                _ => return Err(format!("no blocks of {size} along axis {axis}")),
+            }
+            scales == wanted
+        }
+    };
+    if !fits || q.zero_points.shape() != scales {
+        return Err(format!(
+            "scales of shape {scales:?} and zero points of shape {:?} do not fit codes of shape {:?} by {:?}",
+            q.zero_points.shape(),
+            q.shape(),
+            q.granularity
+        ));
+    }
+    let (low, high) = Quantized::code_range(q.bits, q.signed);
+    match q
+        .codes
+        .iter()
+        .chain(&q.zero_points)
+        .find(|&&c| c < low || c > high)
+    {
+        Some(code) => Err(format!("code {code} is outside {low} to {high}")),
+        None => Ok(()),
+    }
+}
+
 /// How the quantized weights of a graph are written.
 pub(crate) struct Plan<'a> {
     graph: &'a Graph,
