@@ -7,31 +7,8 @@ use super::world::{Session, World, continuum, essence};
 
 /// Name, summary, docs and settings are all there, and the promises are a searcher's.
 pub fn info_is_complete(entry: &Entry) {
-    let info = entry.info;
-    assert!(
-        !info.name.is_empty()
-            && info
-                .name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'),
-        "name `{}`: lower-case letters, digits, - and _",
-        info.name
-    );
-    assert!(!info.summary.is_empty() && !info.summary.contains('\n'));
-    assert!(!info.docs.is_empty());
-    for (i, setting) in info.settings.iter().enumerate() {
-        assert!(
-            info.settings[..i].iter().all(|s| s.name != setting.name),
-            "setting `{}` is listed twice",
-            setting.name
-        );
-        assert!(
-            !setting.kind.is_empty() && !setting.doc.is_empty(),
-            "setting `{}` wants its type and a sentence",
-            setting.name
-        );
-    }
-    for promise in info.promises {
+    crate::info::is_complete(&entry.info);
+    for promise in entry.info.promises {
         assert!(
             matches!(promise, Promise::LearnsFromForeign | Promise::NeverRepeats),
             "{promise:?} is not a searcher's promise"
