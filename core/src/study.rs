@@ -43,18 +43,34 @@ pub struct Study {
     pub start: Vec<Point>,
 }
 
-/// Takes note of what happens, in order.
+/// Takes note of what happens, in order, and answers what an earlier run of the same study has noted: since a study asks and
+/// tells in one fixed order, it is resumed by running it again over its log.
 pub trait Log {
-    /// A candidate was asked and is about to be evaluated.
+    /// A candidate was asked. It is evaluated after the next [`Log::commit`].
     ///
     /// # Errors
-    /// When it could not be noted; the study ends.
+    /// When it could not be noted, or an earlier run noted another candidate under this id; the study ends.
     fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError>;
     /// A trial was told to the searcher.
     ///
     /// # Errors
     /// When it could not be noted; the study ends.
     fn told(&mut self, trial: &Trial) -> Result<(), LogError>;
+    /// Makes what was noted since the last time durable, before any of it has an effect.
+    ///
+    /// # Errors
+    /// When that fails; the study ends.
+    fn commit(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+    /// The outcome that an earlier run noted for a candidate, where there is one.
+    fn recall(&mut self, _id: u64) -> Option<(Outcome, Vec<Report>)> {
+        None
+    }
+    /// The trial of another program that stands under this id, where there is one.
+    fn foreign(&mut self, _id: u64) -> Option<(Point, Outcome)> {
+        None
+    }
 }
 
 /// A log that notes nothing.
@@ -366,31 +382,47 @@ impl<'a> Round<'a> {
         now: Duration,
         dispatch: &mut dyn FnMut(Candidate),
     ) -> Result<Option<End>, StudyError> {
-        loop {
-            let ended = self.fill(now, dispatch)?;
-            if self.open.is_empty() {
-                return Ok(Some(ended.unwrap_or(End::Exhausted)));
-            }
-            let first = self.open.front().expect("checked above");
+        let mut fresh = Vec::new();
+        let end = loop {
+            let ended = self.fill(now, &mut fresh)?;
+            let Some(first) = self.open.front() else {
+                break Some(ended.unwrap_or(End::Exhausted));
+            };
             if first.repeats.is_none() && first.finished.is_none() {
-                return Ok(None);
+                break None;
             }
             if self.tell_first()? {
-                return Ok(Some(End::Reached));
+                break Some(End::Reached);
             }
             if self.repeats_in_a_row >= REPEATS_IN_A_ROW {
-                return Ok(Some(End::Exhausted));
+                break Some(End::Exhausted);
             }
+        };
+        self.log.commit()?;
+        if end.is_none() {
+            fresh.into_iter().for_each(dispatch);
         }
+        Ok(end)
     }
 
     /// Asks until the window is full; says why no more is asked where the budget forbids it.
     fn fill(
         &mut self,
         now: Duration,
-        dispatch: &mut dyn FnMut(Candidate),
+        fresh: &mut Vec<Candidate>,
     ) -> Result<Option<End>, StudyError> {
         while self.open.len() < self.study.window.max(1) {
+            if let Some((point, outcome)) = self.log.foreign(self.next_id()) {
+                let candidate = self.outside(point);
+                self.open.push_back(Open {
+                    candidate,
+                    origin: Origin::Foreign,
+                    own: None,
+                    repeats: None,
+                    finished: Some((outcome, Vec::new())),
+                });
+                continue;
+            }
             if self
                 .study
                 .budget
@@ -400,14 +432,9 @@ impl<'a> Round<'a> {
                 return Ok(Some(End::Time));
             }
             if let Some(point) = self.study.start.get(self.started) {
-                let candidate = Candidate {
-                    id: self.next_id(),
-                    point: point.clone(),
-                    fidelity: 1.0,
-                    parent: None,
-                };
+                let candidate = self.outside(point.clone());
                 self.started += 1;
-                self.open(candidate, None, dispatch)?;
+                self.open(candidate, None, fresh)?;
                 continue;
             }
             let mut wanted = (self.study.window.max(1) - self.open.len()) as u64;
@@ -432,10 +459,20 @@ impl<'a> Round<'a> {
                     parent: candidate.parent.and_then(|p| self.ids.get(&p).copied()),
                     ..candidate
                 };
-                self.open(candidate, Some(own), dispatch)?;
+                self.open(candidate, Some(own), fresh)?;
             }
         }
         Ok(None)
+    }
+
+    /// A candidate that no searcher asked for.
+    fn outside(&self, point: Point) -> Candidate {
+        Candidate {
+            id: self.next_id(),
+            point,
+            fidelity: 1.0,
+            parent: None,
+        }
     }
 
     fn next_id(&self) -> u64 {
@@ -468,14 +505,18 @@ impl<'a> Round<'a> {
         &mut self,
         candidate: Candidate,
         own: Option<u64>,
-        dispatch: &mut dyn FnMut(Candidate),
+        fresh: &mut Vec<Candidate>,
     ) -> Result<(), StudyError> {
         self.log.asked(&candidate)?;
         let key = (candidate.point.key(), candidate.fidelity.to_bits());
         let first = *self.first.entry(key).or_insert(candidate.id);
         let repeats = (first != candidate.id && !self.study.repeats).then_some(first);
-        if repeats.is_none() {
-            dispatch(candidate.clone());
+        let finished = match repeats {
+            None => self.log.recall(candidate.id),
+            Some(_) => None,
+        };
+        if repeats.is_none() && finished.is_none() {
+            fresh.push(candidate.clone());
         }
         self.open.push_back(Open {
             candidate,
@@ -486,7 +527,7 @@ impl<'a> Round<'a> {
             },
             own,
             repeats,
-            finished: None,
+            finished,
         });
         Ok(())
     }
@@ -818,6 +859,101 @@ mod tests {
                 .unwrap();
             assert_eq!(finished.end, End::Cancelled);
             assert!(finished.trials.len() >= 10);
+        }
+    }
+
+    /// A log in memory, with what an earlier run noted.
+    #[derive(Default)]
+    struct Tape {
+        asked: Vec<Candidate>,
+        told: Vec<Trial>,
+        from_outside: Option<(u64, Point, Outcome)>,
+        noted: usize,
+    }
+
+    impl Log for Tape {
+        fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError> {
+            match self.asked.get(candidate.id as usize) {
+                Some(earlier) if earlier == candidate => Ok(()),
+                Some(_) => Err(LogError(format!("trial {} differs", candidate.id))),
+                None => {
+                    self.asked.push(candidate.clone());
+                    Ok(())
+                }
+            }
+        }
+        fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
+            if trial.candidate.id as usize == self.told.len() {
+                self.told.push(trial.clone());
+            }
+            self.noted += 1;
+            Ok(())
+        }
+        fn recall(&mut self, id: u64) -> Option<(Outcome, Vec<Report>)> {
+            let trial = self.told.get(id as usize)?;
+            Some((trial.outcome.clone(), trial.curve.clone()))
+        }
+        fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
+            let (at, point, outcome) = self.from_outside.as_ref()?;
+            if *at != id {
+                return None;
+            }
+            let found = (point.clone(), outcome.clone());
+            if self.asked.len() as u64 == id {
+                self.asked.push(Candidate {
+                    id,
+                    point: point.clone(),
+                    fidelity: 1.0,
+                    parent: None,
+                });
+            }
+            Some(found)
+        }
+    }
+
+    fn run_logged(study: &Study, jobs: usize, tape: &mut Tape) -> Finished {
+        let mut searcher = Follower {
+            space: study.space.clone(),
+            ledger: Ledger::default(),
+            best: None,
+            foreign: 0,
+        };
+        let clock = WallClock::start();
+        study
+            .run(&mut searcher, &Square, jobs, tape, &clock, &Cancel::new())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_study_run_again_over_a_part_of_its_log_goes_on_as_if_undisturbed() {
+        let study = study(REAL, 30);
+        let best = study.space.at_unit(&[0.65]);
+        let from_outside = Some((
+            12,
+            best,
+            Outcome::Measured {
+                metrics: [("value".to_owned(), 0.0)].into(),
+            },
+        ));
+        let mut whole = Tape {
+            from_outside: from_outside.clone(),
+            ..Tape::default()
+        };
+        let undisturbed = run_logged(&study, 1, &mut whole);
+        assert_eq!(undisturbed.trials.len(), 32);
+        assert_eq!(undisturbed.trials[12].origin, Origin::Foreign);
+        for told in [0, 1, 11, 13, 20, 32] {
+            let mut part = Tape {
+                // Up to the window is asked beyond what is told.
+                asked: whole.asked[..(told + 3).min(32)].to_vec(),
+                told: whole.told[..told].to_vec(),
+                from_outside: from_outside.clone(),
+                noted: 0,
+            };
+            let resumed = run_logged(&study, 3, &mut part);
+            assert_eq!(resumed.trials, undisturbed.trials);
+            assert_eq!(part.told, whole.told);
+            assert_eq!(part.noted, 32);
         }
     }
 }
