@@ -1,0 +1,244 @@
+//! The arguments.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lapidary_core::metrics::Metric;
+use lapidary_core::registry::Kind;
+use lapidary_data::Part;
+use lapidary_study::measure;
+use lapidary_study::recipe::MaxDrop;
+
+/// Finds the best model under limited compute and cuts it to fit: ONNX files in, ONNX files out.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 done but the goal was not met, 130 interrupted."
+)]
+pub struct Args {
+    /// Print one JSON document on stdout; everything else goes to stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Search a small network for the bundled digits, then distill, prune and quantize it.
+    Demo(Demo),
+    /// List what is installed: search strategies, optimizers, families of architectures.
+    List(List),
+    /// Explain one strategy, optimizer or family and its settings.
+    Info(Info),
+    /// Show what a model is made of: layers, parameters, bytes, multiply-accumulates.
+    Inspect(Inspect),
+    /// Measure a model on data.
+    Eval(Eval),
+    /// Search the space of a study file.
+    Search(Search),
+    /// Make a smaller or faster model out of a model.
+    Optimize(Optimize),
+}
+
+/// How data is read.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Column to predict, in a table; the last one by default.
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// The table's first line is a row; columns are then named c0, c1 and so on.
+    #[arg(long)]
+    pub no_header: bool,
+    /// Mean of each channel to subtract from images scaled to 0–1, separated by commas.
+    #[arg(
+        long,
+        value_name = "M,…",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub mean: Vec<f32>,
+    /// Deviation of each channel to divide images by, after the mean.
+    #[arg(long, value_name = "S,…", value_delimiter = ',')]
+    pub std: Vec<f32>,
+    /// Data of the same kind that is the test part.
+    #[arg(long, value_name = "DATA")]
+    pub test: Option<PathBuf>,
+    /// Seed of the split into parts, where the data has no official one.
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub split_seed: u64,
+    /// Use the first N samples of each part, in the file's order.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// `demo`.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Folder for the models and the study file.
+    #[arg(long, value_name = "DIR", default_value = "lapidary-demo")]
+    pub out: PathBuf,
+    /// Trials of the search.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub trials: u64,
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// The model's ONNX file.
+    pub model: PathBuf,
+}
+
+/// `eval`.
+#[derive(Debug, clap::Args)]
+pub struct Eval {
+    /// The model's ONNX file; the encoder of a table is read from MODEL.encoder.json beside it.
+    pub model: PathBuf,
+    /// `digits`, an .npz, a .csv, a CIFAR .bin, a folder of IDX files, or a folder of images by class.
+    #[arg(long)]
+    pub data: String,
+    /// What to measure; all that fits the targets by default. May be given several times.
+    #[arg(long)]
+    pub metric: Vec<Metric>,
+    /// Part of the data: train, valid, test or all; test where the data has an official one, else all.
+    #[arg(long)]
+    pub split: Option<Part>,
+    /// Samples in one run.
+    #[arg(long, value_name = "N", default_value_t = measure::BATCH, value_parser = at_least_one)]
+    pub batch: usize,
+    #[command(flatten)]
+    pub reading: DataArgs,
+}
+
+/// `search`.
+#[derive(Debug, clap::Args)]
+pub struct Search {
+    /// The study file, as TOML.
+    pub study: PathBuf,
+    /// Strategy to use instead of the file's.
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
+    /// A setting of the strategy, or with a dotted key any value of the file. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Trials to spend.
+    #[arg(long, value_name = "N")]
+    pub trials: Option<u64>,
+    /// Time to spend: 90s, 10m, 1h 30m.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub time: Option<Duration>,
+    /// Seed of everything that is drawn.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Evaluations at a time; one a core by default. Every trial is the same at any number.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub jobs: Option<usize>,
+    /// Write the best model here, for studies whose trials are models.
+    #[arg(short, long, value_name = "FILE.onnx")]
+    pub output: Option<PathBuf>,
+    /// Write all trials here, a JSON document a line.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub log: Option<PathBuf>,
+}
+
+/// `optimize`.
+#[derive(Debug, clap::Args)]
+pub struct Optimize {
+    /// The model's ONNX file.
+    pub model: PathBuf,
+    /// An optimizer with its settings, as quantize:bits=8; several are applied in order.
+    #[arg(
+        long,
+        value_name = "NAME:KEY=VALUE,…",
+        required_unless_present = "recipe"
+    )]
+    pub with: Vec<String>,
+    /// Optimizers with their settings from a TOML file of [[step]] tables.
+    #[arg(long, value_name = "FILE.toml", conflicts_with = "with")]
+    pub recipe: Option<PathBuf>,
+    /// Data to fit, decide and report on, as for eval.
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Data to calibrate activations with; a share of the training part by default.
+    #[arg(long, value_name = "DATA")]
+    pub calibration: Option<String>,
+    /// How much worse the model may become: 0.01 in the metric's unit, 0.5% of its value.
+    #[arg(long, value_name = "DROP", requires = "data")]
+    pub max_drop: Option<MaxDrop>,
+    /// Metric that --max-drop is about; accuracy for classes and mse for numbers by default.
+    #[arg(long, requires = "max_drop")]
+    pub metric: Option<Metric>,
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Samples in one run.
+    #[arg(long, value_name = "N", default_value_t = measure::BATCH, value_parser = at_least_one)]
+    pub batch: usize,
+    /// Where to write the model.
+    #[arg(short, long, value_name = "OUT.onnx")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub reading: DataArgs,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("it is not a whole number".to_owned()),
+    }
+}
+
+/// `list`.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// What to list; everything by default.
+    pub kind: Option<ListKind>,
+}
+
+/// What `list` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListKind {
+    /// Search strategies.
+    Searchers,
+    /// Optimization methods.
+    Optimizers,
+    /// Families of architectures.
+    Families,
+}
+
+impl ListKind {
+    /// The registry's kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Searchers => Kind::Searcher,
+            Self::Optimizers => Kind::Optimizer,
+            Self::Families => Kind::Family,
+        }
+    }
+}
+
+/// `info`.
+#[derive(Debug, clap::Args)]
+pub struct Info {
+    /// Name, as `lapidary list` shows it.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,186 @@
+//! `lapidary demo`: searches a small convolutional network for the bundled digits, then distills, prunes and quantizes it.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use lapidary_core::json::Json;
+use lapidary_core::optimizer::{Recipe, Step};
+use lapidary_core::study::End as StudyEnd;
+use lapidary_core::trial::Candidate;
+use lapidary_study::evaluate::evaluator;
+use lapidary_study::file::{Overrides, StudyFile};
+use lapidary_study::measure;
+use lapidary_study::recipe::{self, RecipeContext, stages_json};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::{End, Failure};
+use crate::optimize::save;
+use crate::progress::Progress;
+use crate::search::{Document as SearchDocument, Watch};
+use crate::{args, files, installed, interrupt, output, search, stages};
+
+/// Names of the stages, by what has just been done to the model.
+const STAGES: [&str; 4] = ["searched", "distilled", "pruned", "quantized"];
+
+#[derive(Serialize)]
+struct Document {
+    stages: Json,
+    search: SearchDocument,
+    seconds: f64,
+}
+
+/// Runs the command.
+pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
+    let began = Instant::now();
+    files::make_folder(&args.out).map_err(Failure::input)?;
+    let registry = installed::registry()?;
+    let text = study(args);
+    let path = args.out.join("study.toml");
+    let file = StudyFile::parse(&path, &text, &Overrides::default()).map_err(Failure::work)?;
+    files::write(&path, &text).map_err(Failure::work)?;
+    let evaluator = evaluator(&file, &registry).map_err(Failure::work)?;
+    let data = evaluator
+        .data()
+        .ok_or_else(|| Failure::work("the study has no data"))?;
+    let cancel = interrupt::watch()?;
+
+    eprintln!("searching convolutional networks for the bundled digits");
+    let mut watch = Watch::new(&file.goal, file.budget.trials, false);
+    let jobs = search::jobs(None, file.window);
+    let finished = search::search(
+        &file,
+        &registry,
+        evaluator.as_ref(),
+        jobs,
+        &mut watch,
+        &cancel,
+    )?;
+    drop(watch);
+    if finished.end == StudyEnd::Cancelled {
+        return Err(Failure::Interrupted);
+    }
+    if let Some(reason) = search::only_failures(&finished) {
+        return Err(Failure::work(format!("all trials failed: {reason}")));
+    }
+    let winner = &finished
+        .best()
+        .ok_or_else(|| Failure::work("no trial ended"))?
+        .candidate;
+    let model = search::best_model(&file, evaluator.as_ref(), winner, &cancel)?;
+
+    eprintln!("distilling, pruning and quantizing the winner");
+    let progress = Progress::shares();
+    let mut done = recipe::run_recipe(
+        model.as_ref(),
+        &recipe_for(winner),
+        &RecipeContext {
+            registry: &registry,
+            train: Some(&data.split.train),
+            valid: Some(&data.split.valid),
+            test: Some(&data.split.test),
+            calibration: None,
+            batch: measure::BATCH,
+            limit: None,
+            latency: true,
+            seed: args.seed,
+            cancel: &cancel,
+            progress: &|share, what| progress.share(share, what),
+        },
+    )
+    .map_err(Failure::of_recipe)?;
+    drop(progress);
+    for ((stage, model), name) in done.stages.iter_mut().zip(&done.models).zip(STAGES) {
+        name.clone_into(&mut stage.name);
+        save(model.as_ref(), None, &model_path(&args.out, name))?;
+    }
+    stages::tell_notes(&done.stages);
+
+    let search = SearchDocument::new(&file, evaluator.as_ref(), &finished);
+    let goal_met = search.goal_met;
+    let document = Document {
+        stages: stages_json(&done.stages),
+        search,
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    output::print(json, &document, || {
+        format!(
+            "{}\naccuracy on the test part, which nothing else has seen\nmodels and study in {}, {:.0} s",
+            stages::table(&done.stages),
+            args.out.display(),
+            document.seconds
+        )
+    })?;
+    Ok(if goal_met { End::Done } else { End::GoalMissed })
+}
+
+fn model_path(folder: &Path, stage: &str) -> PathBuf {
+    folder.join(format!("{stage}.onnx"))
+}
+
+/// The study that is searched; `lapidary search` on the file finds the same winner.
+fn study(args: &args::Demo) -> String {
+    format!(
+        r#"# The best convolutional network for handwritten digits that fits into 200 KB.
+
+[study]
+name = "digits"
+strategy = "genetic"
+seed = {seed}
+
+[strategy]
+population = 8
+
+[budget]
+trials = {trials}
+
+[goal]
+maximize = ["accuracy"]
+subject_to = ["bytes <= 200KB"]
+
+[evaluate]
+kind = "train"
+family = "convnet"
+data = "digits"
+epochs = 8
+batch = 32
+
+[space]
+stages = {{ int = [1, 2] }}
+depth = {{ int = [1, 2] }}
+width = {{ int = [16, 48], log = true }}
+kernel = {{ choice = [3, 5] }}
+activation = {{ choice = ["relu", "hardswish"] }}
+skip = {{ choice = [false, true] }}
+learning_rate = {{ float = [1e-3, 3e-2], log = true }}
+"#,
+        seed = args.seed,
+        trials = args.trials
+    )
+}
+
+/// What is done to the winner: a plain student of one small kernel learns from it, loses channels, and gets 8 bits.
+fn recipe_for(winner: &Candidate) -> Recipe {
+    let step = |name: &str, settings: Json| Step {
+        name: name.to_owned(),
+        settings,
+    };
+    let point = winner.point.to_json();
+    Recipe {
+        steps: vec![
+            step(
+                "distill",
+                json!({
+                    "student": "convnet",
+                    "settings": {"stages": 2, "depth": 1, "width": 16, "activation": point["activation"]},
+                    "epochs": 15,
+                }),
+            ),
+            step(
+                "prune",
+                json!({"structure": "channels", "sparsity": 0.4, "steps": 2, "finetune_epochs": 4}),
+            ),
+            step("quantize", json!({})),
+        ],
+    }
+}

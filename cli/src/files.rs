@@ -1,0 +1,92 @@
+//! Files the program writes: they appear whole or not at all, and where that cannot be is found out before the work starts.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+/// Why something cannot be written.
+#[derive(Debug, Error)]
+pub enum FileError {
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot write {}: it is a folder", path.display())]
+    Folder { path: PathBuf },
+}
+
+/// Checks that a file can appear at `path`; nothing is left there.
+pub fn check(path: &Path) -> Result<(), FileError> {
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(FileError::Folder { path: path.into() });
+    }
+    NamedTempFile::new_in(folder(path))
+        .map(drop)
+        .map_err(refuse(path))
+}
+
+/// Makes the folder at `path` where it is missing, and checks that files can appear in it.
+pub fn make_folder(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path)
+        .and_then(|()| NamedTempFile::new_in(path).map(drop))
+        .map_err(refuse(path))
+}
+
+/// Writes `text` to `path`.
+pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
+    let write = || {
+        let mut file = NamedTempFile::new_in(folder(path))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        // Temporary files are for their owner's eyes only; what stays is as readable as any new file.
+        #[cfg(unix)]
+        fs::set_permissions(
+            file.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        )?;
+        file.persist(path).map_err(|e| e.error).map(drop)
+    };
+    write().map_err(refuse(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> FileError + '_ {
+    move |source| FileError::Write {
+        path: path.into(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_through_a_file_cannot_be_written_and_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        write(&file, "text\n").unwrap();
+        for bad in [
+            file.join("out"),
+            dir.path().into(),
+            dir.path().join("no/out"),
+        ] {
+            assert!(check(&bad).is_err(), "{bad:?}");
+        }
+        assert!(make_folder(&file.join("sub")).is_err());
+        check(&dir.path().join("new")).unwrap();
+        make_folder(&dir.path().join("a/b")).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "text\n");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

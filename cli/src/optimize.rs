@@ -1,0 +1,155 @@
+//! `lapidary optimize`: a smaller or faster model out of a model.
+
+use std::path::Path;
+use std::time::Instant;
+
+use lapidary_core::json::Json;
+use lapidary_core::metrics::Metric;
+use lapidary_core::model::Model;
+use lapidary_core::optimizer::Recipe;
+use lapidary_core::samples::{Samples, Targets};
+use lapidary_data::{Dataset, Encoder, Part};
+use lapidary_onnx::OnnxModel;
+use lapidary_study::recipe::{self, Limit, RecipeContext, stages_json};
+use serde::Serialize;
+
+use crate::failure::{End, Failure};
+use crate::progress::Progress;
+use crate::{args, data, files, installed, interrupt, output, stages};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    stages: Json,
+    goal_met: bool,
+    output: &'a Path,
+    seconds: f64,
+}
+
+/// The parts of the data, where there is any.
+#[derive(Default)]
+struct Parts {
+    train: Option<Samples>,
+    valid: Option<Samples>,
+    test: Option<Samples>,
+    calibration: Option<Samples>,
+}
+
+/// Runs the command. A model that misses the limit is written all the same: the exit code tells.
+pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
+    let began = Instant::now();
+    let recipe = read_recipe(args)?;
+    let registry = installed::registry()?;
+    recipe::optimizers(&registry, &recipe).map_err(Failure::of_recipe)?;
+    let model = data::open_model(&args.model)?;
+    let encoder = data::encoder_of(&args.model)?;
+    let parts = read_parts(args, &model, encoder.as_ref())?;
+    let limit = args
+        .max_drop
+        .map(|max_drop| {
+            let metric = args
+                .metric
+                .or_else(|| main_metric(parts.valid.as_ref()?.targets.as_ref()?))
+                .ok_or_else(|| Failure::input("--max-drop needs --data with targets"))?;
+            Ok(Limit { metric, max_drop })
+        })
+        .transpose()?;
+    files::check(&args.output).map_err(Failure::input)?;
+
+    let cancel = interrupt::watch()?;
+    let progress = Progress::shares();
+    let done = recipe::run_recipe(
+        &model,
+        &recipe,
+        &RecipeContext {
+            registry: &registry,
+            train: parts.train.as_ref(),
+            valid: parts.valid.as_ref(),
+            test: parts.test.as_ref(),
+            calibration: parts.calibration.as_ref(),
+            batch: args.batch,
+            limit,
+            latency: true,
+            seed: args.seed,
+            cancel: &cancel,
+            progress: &|share, what| progress.share(share, what),
+        },
+    )
+    .map_err(Failure::of_recipe)?;
+    drop(progress);
+
+    save(done.model(), encoder.as_ref(), &args.output)?;
+    let document = Document {
+        stages: stages_json(&done.stages),
+        goal_met: done.goal_met,
+        output: &args.output,
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    stages::tell_notes(&done.stages);
+    output::print(json, &document, || {
+        format!(
+            "{}\nwritten to {}",
+            stages::table(&done.stages),
+            args.output.display()
+        )
+    })?;
+    if done.goal_met {
+        Ok(End::Done)
+    } else {
+        eprintln!("the model worsened by more than --max-drop allows");
+        Ok(End::GoalMissed)
+    }
+}
+
+/// Writes a model with the encoder it needs beside it.
+pub fn save(model: &dyn Model, encoder: Option<&Encoder>, path: &Path) -> Result<(), Failure> {
+    let model = model
+        .as_any()
+        .downcast_ref::<OnnxModel>()
+        .ok_or_else(|| Failure::work("the model is none that can be written as ONNX"))?;
+    // The encoder first: no model is there without what it needs.
+    if let Some(encoder) = encoder {
+        encoder
+            .save(&Encoder::beside(path))
+            .map_err(Failure::work)?;
+    }
+    model.save(path).map_err(Failure::work)
+}
+
+fn read_recipe(args: &args::Optimize) -> Result<Recipe, Failure> {
+    match &args.recipe {
+        Some(path) => recipe::load_recipe(path).map_err(Failure::input),
+        None => Ok(Recipe {
+            steps: args
+                .with
+                .iter()
+                .map(|text| recipe::parse_step(text))
+                .collect::<Result<_, _>>()
+                .map_err(Failure::input)?,
+        }),
+    }
+}
+
+fn read_parts(
+    args: &args::Optimize,
+    model: &OnnxModel,
+    encoder: Option<&Encoder>,
+) -> Result<Parts, Failure> {
+    let mut parts = Parts::default();
+    let read = |data: &Dataset, part| data.part(part, args.reading.limit).map_err(Failure::input);
+    if let Some(source) = &args.data {
+        let data = data::open(source, &args.reading, model, encoder.cloned())?;
+        parts.train = Some(read(&data, Part::Train)?);
+        parts.valid = Some(read(&data, Part::Valid)?);
+        parts.test = Some(read(&data, Part::Test)?);
+    }
+    if let Some(source) = &args.calibration {
+        let data = data::open(source, &args.reading, model, encoder.cloned())?;
+        parts.calibration = Some(read(&data, Part::All)?);
+    }
+    Ok(parts)
+}
+
+/// The metric that matters most for such targets.
+fn main_metric(targets: &Targets) -> Option<Metric> {
+    Metric::for_task(&targets.task()).first().copied()
+}

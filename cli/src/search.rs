@@ -1,0 +1,424 @@
+//! `lapidary search`: runs a study.
+
+use std::path::Path;
+use std::time::Instant;
+
+use lapidary_core::budget::WallClock;
+use lapidary_core::cancel::Cancel;
+use lapidary_core::evaluator::Evaluator;
+use lapidary_core::goal::{Direction, Goal};
+use lapidary_core::model::Model;
+use lapidary_core::registry::Registry;
+use lapidary_core::searcher::SearchInit;
+use lapidary_core::study::{End as StudyEnd, Finished, Log, LogError, StudyError};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_study::evaluate::{StudyEvaluator, evaluator};
+use lapidary_study::file::{Overrides, StudyFile};
+use lapidary_study::measure;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::failure::{End, Failure};
+use crate::optimize::save;
+use crate::output::{self, grouped, number};
+use crate::progress::Progress;
+use crate::{args, files, installed, interrupt};
+
+/// What a study found, as `--json` prints it.
+#[derive(Serialize)]
+pub struct Document {
+    study: String,
+    strategy: String,
+    seed: u64,
+    trials: usize,
+    failed: usize,
+    best: Option<Found>,
+    front: Vec<Found>,
+    /// Whether the best trial keeps all constraints, and meets `stop_at` where that is given.
+    pub goal_met: bool,
+    seconds: f64,
+    /// Why the study ended.
+    end: &'static str,
+    /// Whether the same seed gives the same trials: not where time decides anything.
+    reproducible: bool,
+    /// The best model's metrics on the test part, where the model was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<Metrics>,
+}
+
+/// A trial that stands out.
+#[derive(Serialize)]
+struct Found {
+    id: u64,
+    point: Value,
+    metrics: Metrics,
+    feasible: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
+    let began = Instant::now();
+    let registry = installed::registry()?;
+    let file = read_study(args)?;
+    if let Some(threads) = file.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(Failure::work)?;
+    }
+    for path in args.output.iter().chain(&args.log) {
+        files::check(path).map_err(Failure::input)?;
+    }
+    let evaluator = evaluator(&file, &registry).map_err(Failure::input)?;
+    if args.output.is_some() && evaluator.data().is_none() {
+        return Err(Failure::input(
+            "--output writes the best model, but this study's trials are no models",
+        ));
+    }
+    let jobs = jobs(args.jobs, file.window);
+    let cancel = interrupt::watch()?;
+    let mut watch = Watch::new(&file.goal, file.budget.trials, args.log.is_some());
+    let finished = search(
+        &file,
+        &registry,
+        evaluator.as_ref(),
+        jobs,
+        &mut watch,
+        &cancel,
+    )?;
+    let lines = watch.finish();
+    if let Some(path) = &args.log {
+        files::write(path, &lines).map_err(Failure::work)?;
+    }
+
+    let mut document = Document::new(&file, evaluator.as_ref(), &finished);
+    if let (Some(path), Some(best), false) = (&args.output, finished.best(), cancel.is_cancelled())
+    {
+        document.test = Some(write_best(
+            &file,
+            evaluator.as_ref(),
+            &best.candidate,
+            path,
+            &cancel,
+        )?);
+    }
+    document.seconds = began.elapsed().as_secs_f64();
+    if !document.reproducible {
+        eprintln!("time decides in this study, so the same seed may give other trials");
+    }
+    output::print(json, &document, || document.text(&file.goal))?;
+    if finished.end == StudyEnd::Cancelled {
+        return Err(Failure::Interrupted);
+    }
+    if let Some(reason) = only_failures(&finished) {
+        return Err(Failure::work(format!(
+            "all trials failed; the first: {reason}"
+        )));
+    }
+    if document.goal_met {
+        Ok(End::Done)
+    } else {
+        eprintln!("the goal was not met");
+        Ok(End::GoalMissed)
+    }
+}
+
+fn read_study(args: &args::Search) -> Result<StudyFile, Failure> {
+    let overrides = Overrides {
+        strategy: args.strategy.clone(),
+        set: args.set.clone(),
+    };
+    let mut file = StudyFile::load(&args.study, &overrides).map_err(Failure::input)?;
+    if args.trials.is_some() {
+        file.budget.trials = args.trials;
+    }
+    if args.time.is_some() {
+        file.budget.time = args.time;
+    }
+    if let Some(seed) = args.seed {
+        file.seed = seed;
+    }
+    let endless = file.budget.trials.is_none()
+        && file.budget.time.is_none()
+        && file.goal.stop_at.is_empty()
+        && !file.space.is_finite();
+    if endless {
+        return Err(Failure::input(format!(
+            "{}: nothing ends this study; give it a budget with --trials, --time or [budget], or a `stop_at`",
+            args.study.display()
+        )));
+    }
+    Ok(file)
+}
+
+/// Evaluations at a time: as asked for, else as many as the machine has cores; never more than the window.
+pub fn jobs(asked: Option<usize>, window: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = asked.unwrap_or(cores.min(window));
+    if jobs > window {
+        eprintln!(
+            "--jobs {jobs} helps no more than --jobs {window}: the study's window is {window}"
+        );
+    }
+    jobs.min(window)
+}
+
+/// Runs the study of `file`.
+pub fn search(
+    file: &StudyFile,
+    registry: &Registry,
+    evaluator: &dyn Evaluator,
+    jobs: usize,
+    log: &mut dyn Log,
+    cancel: &Cancel,
+) -> Result<Finished, Failure> {
+    let init = SearchInit {
+        space: file.space.clone(),
+        seed: file.seed,
+        objectives: file.goal.objectives.len(),
+        trials: file.budget.trials,
+    };
+    let mut searcher = registry
+        .searcher(&file.strategy, &file.settings, &init)
+        .map_err(Failure::input)?;
+    file.study()
+        .run(
+            searcher.as_mut(),
+            evaluator,
+            jobs,
+            log,
+            &WallClock::start(),
+            cancel,
+        )
+        .map_err(|error| match error {
+            StudyError::Goal(_) => Failure::input(error),
+            error => Failure::work(error),
+        })
+}
+
+/// Makes the best model again, writes it and measures it on the test part.
+fn write_best(
+    file: &StudyFile,
+    evaluator: &dyn StudyEvaluator,
+    best: &Candidate,
+    path: &Path,
+    cancel: &Cancel,
+) -> Result<Metrics, Failure> {
+    let model = best_model(file, evaluator, best, cancel)?;
+    let data = evaluator
+        .data()
+        .ok_or_else(|| Failure::work("the study has no data"))?;
+    let metrics = measure::quality(model.as_ref(), &data.split.test, &[], measure::BATCH)
+        .map_err(Failure::of_model)?;
+    save(model.as_ref(), data.encoder.as_ref(), path)?;
+    Ok(metrics)
+}
+
+/// The model of a trial, made again.
+pub fn best_model(
+    file: &StudyFile,
+    evaluator: &dyn StudyEvaluator,
+    best: &Candidate,
+    cancel: &Cancel,
+) -> Result<Box<dyn Model>, Failure> {
+    evaluator
+        .model(best, file.seed, cancel)
+        .map_err(Failure::of_model)?
+        .ok_or_else(|| Failure::work("the best trial is no model"))
+}
+
+/// The reason of the first failure where nothing but failures came out.
+pub fn only_failures(finished: &Finished) -> Option<&str> {
+    let mut reasons = finished.trials.iter().map(|trial| match &trial.outcome {
+        Outcome::Failed { reason } => Some(reason.as_str()),
+        _ => None,
+    });
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
+}
+
+impl Document {
+    /// What `finished` amounts to.
+    pub fn new(file: &StudyFile, evaluator: &dyn Evaluator, finished: &Finished) -> Self {
+        let best = finished.best();
+        let seconds = finished.end == StudyEnd::Time;
+        let volatile = evaluator.metrics().unwrap_or_default();
+        let reads_time = file
+            .goal
+            .metrics()
+            .iter()
+            .any(|name| volatile.iter().any(|m| m.volatile && m.name == *name));
+        Self {
+            study: file.name.clone(),
+            strategy: file.strategy.clone(),
+            seed: file.seed,
+            trials: finished.trials.len(),
+            failed: finished.failed(),
+            goal_met: best.is_some_and(Trial::is_feasible)
+                && (file.goal.stop_at.is_empty() || finished.end == StudyEnd::Reached),
+            best: best.map(Found::new),
+            front: finished.front().into_iter().map(Found::new).collect(),
+            seconds: 0.0,
+            end: match finished.end {
+                StudyEnd::Trials => "trials",
+                StudyEnd::Time => "time",
+                StudyEnd::Exhausted => "exhausted",
+                StudyEnd::Reached => "reached",
+                StudyEnd::Cancelled => "cancelled",
+            },
+            reproducible: !(seconds || reads_time || finished.end == StudyEnd::Cancelled),
+            test: None,
+        }
+    }
+
+    /// The document for people.
+    fn text(&self, goal: &Goal) -> String {
+        let mut text = String::new();
+        if let Some(best) = &self.best {
+            let shown: Vec<&Found> = if goal.objectives.len() > 1 {
+                self.front.iter().collect()
+            } else {
+                vec![best]
+            };
+            let mut metrics = goal.metrics();
+            // Objectives first, in the study's order.
+            metrics.sort_by_key(|m| {
+                goal.objectives
+                    .iter()
+                    .position(|o| o.metric == *m)
+                    .unwrap_or(usize::MAX)
+            });
+            let mut header = vec!["trial", "point"];
+            header.extend(&metrics);
+            let rows = shown
+                .iter()
+                .map(|found| {
+                    let mut row = vec![found.id.to_string(), point_text(&found.point)];
+                    row.extend(metrics.iter().map(|m| {
+                        found
+                            .metrics
+                            .get(*m)
+                            .map_or_else(|| "–".to_owned(), |v| number(*v))
+                    }));
+                    row
+                })
+                .collect();
+            let mut right = vec!["trial"];
+            right.extend(&metrics);
+            text.push_str(&output::table(&header, &right, rows));
+            text.push('\n');
+        }
+        for (name, value) in self.test.iter().flatten() {
+            text.push_str(&format!("test {name}: {}\n", number(*value)));
+        }
+        text.push_str(&format!(
+            "{} trials of {} ({} failed), ended by {}, {:.1} s",
+            grouped(self.trials as u64),
+            self.strategy,
+            self.failed,
+            self.end,
+            self.seconds
+        ));
+        text
+    }
+}
+
+impl Found {
+    fn new(trial: &Trial) -> Self {
+        Self {
+            id: trial.candidate.id,
+            point: trial.candidate.point.to_json(),
+            metrics: trial.outcome.metrics().cloned().unwrap_or_default(),
+            feasible: trial.is_feasible(),
+        }
+    }
+}
+
+fn point_text(point: &Value) -> String {
+    let Some(axes) = point.as_object() else {
+        return point.to_string();
+    };
+    axes.iter()
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={text}"),
+            Value::Number(n) if n.is_f64() => {
+                format!("{name}={}", number(n.as_f64().unwrap_or(f64::NAN)))
+            }
+            other => format!("{name}={other}"),
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Watches a study: shows progress and keeps a line a trial where that is asked for.
+pub struct Watch {
+    progress: Progress,
+    objective: (String, Direction),
+    best: Option<f64>,
+    told: u64,
+    lines: Option<String>,
+}
+
+impl Watch {
+    /// Watches a study with `goal` over so many `trials`.
+    pub fn new(goal: &Goal, trials: Option<u64>, keep_lines: bool) -> Self {
+        let first = &goal.objectives[0];
+        Self {
+            progress: Progress::steps(trials),
+            objective: (first.metric.clone(), first.direction),
+            best: None,
+            told: 0,
+            lines: keep_lines.then(String::new),
+        }
+    }
+
+    /// The lines that were kept.
+    pub fn finish(self) -> String {
+        self.lines.unwrap_or_default()
+    }
+}
+
+impl Log for Watch {
+    fn asked(&mut self, _: &Candidate) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
+        self.told += 1;
+        let (metric, direction) = &self.objective;
+        let value = trial.outcome.metrics().and_then(|m| m.get(metric)).copied();
+        if let (true, Some(value)) = (trial.is_feasible(), value) {
+            let better = self.best.is_none_or(|best| match direction {
+                Direction::Minimize => value < best,
+                Direction::Maximize => value > best,
+            });
+            if better {
+                self.best = Some(value);
+            }
+        }
+        let best = self.best.map_or_else(
+            || "nothing feasible yet".to_owned(),
+            |v| format!("best {metric} {}", number(v)),
+        );
+        self.progress.step(self.told, &best);
+        if let Some(lines) = &mut self.lines {
+            lines.push_str(&line(trial).to_string());
+            lines.push('\n');
+        }
+        Ok(())
+    }
+}
+
+/// A trial as a line of `--log`.
+fn line(trial: &Trial) -> Value {
+    json!({
+        "id": trial.candidate.id,
+        "point": trial.candidate.point.to_json(),
+        "fidelity": trial.candidate.fidelity,
+        "origin": trial.origin,
+        "repeats": trial.repeats,
+        "outcome": trial.outcome,
+        "violation": trial.score.as_ref().map(|s| s.violation),
+        "curve": trial.curve,
+    })
+}
