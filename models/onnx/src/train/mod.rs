@@ -59,6 +59,9 @@ pub fn run(graph: &Graph, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
         .first()
         .and_then(|v| v.shape().first().copied())
         .unwrap_or(1);
+    if batch == 0 {
+        return Err(ModelError::Fit("there are no samples".into()));
+    }
     let outputs = program.run::<Flex>(program.plain(), given, batch, &mut Pass::Evaluate)?;
     Ok(outputs
         .into_iter()
@@ -458,7 +461,8 @@ fn trained_value(graph: &Graph, classes: bool) -> Result<&str, ModelError> {
         .find(|o| o.dtype.is_float())
         .ok_or_else(|| ModelError::Unsupported("training a model without a float output".into()))?;
     let mut name = output.name.as_str();
-    while classes {
+    // At most once for each node, should they form a circle.
+    for _ in graph.nodes.iter().filter(|_| classes) {
         let Some(node) = graph
             .nodes
             .iter()
@@ -546,8 +550,9 @@ fn gathered(shape: &[usize], rows: &[f32], indices: &[usize]) -> Result<FlexTens
             })?;
         values.extend_from_slice(row);
     }
-    let mut shape = shape.to_vec();
-    shape[0] = indices.len();
+    let shape: Vec<usize> = std::iter::once(indices.len())
+        .chain(shape.iter().skip(1).copied())
+        .collect();
     Ok(tensor(values, &shape))
 }
 

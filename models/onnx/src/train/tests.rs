@@ -8,6 +8,7 @@ use lapidary_core::fit::{Loss, Schedule, Update};
 use super::check::{graph, ints, node, numbers, output, positive};
 use super::*;
 use crate::graph::{Attribute, Node};
+use lapidary_core::model::Model;
 
 fn uniform(shape: &[usize], fan_in: usize, seed: u64) -> Dense {
     let mut rng = Rng::keyed(seed, 0, "weights");
@@ -213,6 +214,28 @@ fn a_residual_network_with_batch_normalization_learns() {
             .count(),
         0
     );
+}
+
+#[test]
+fn both_engines_give_the_same_numbers() {
+    let mut graph = residual();
+    graph.opsets.insert(String::new(), 17);
+    for name in ["m1", "o1", "o2"] {
+        graph
+            .weights
+            .insert(name.into(), Arc::new(uniform(&[6], 6, 9).into()));
+    }
+    let images = bars(10).inputs;
+    let ours = run(&graph, &images).unwrap();
+    let theirs = OnnxModel::from_graph(graph)
+        .unwrap()
+        .forward(&images)
+        .unwrap();
+    let (ours, theirs) = (ours[0].as_f32().unwrap(), theirs[0].as_f32().unwrap());
+    assert_eq!(ours.shape(), theirs.shape());
+    for (a, b) in ours.iter().zip(theirs) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use burn_backend::Scalar;
 use burn_backend::tensor::FloatTensor;
 
-use super::{Call, dims, one, reshaped};
+use super::{Call, dims, one, reshaped, sized};
 use crate::train::engine::{Engine, Value};
 
 type Out<B> = Result<Vec<Value<B>>, String>;
@@ -13,14 +13,16 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> 
     let rank = a.len().max(b.len());
     let at =
         |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).map_or(1, |i| shape[i]);
-    (0..rank)
+    let shape: Vec<usize> = (0..rank)
         .map(|i| match (at(a, i), at(b, i)) {
             (x, y) if x == y => Ok(x),
             (1, y) => Ok(y),
             (x, 1) => Ok(x),
             _ => Err(format!("shapes {a:?} and {b:?} do not broadcast")),
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    sized(&shape)?;
+    Ok(shape)
 }
 
 /// A view with ones before its first axis, up to `rank` axes.

@@ -4,7 +4,7 @@ use burn_backend::Scalar;
 use burn_backend::tensor::FloatTensor;
 
 use super::arithmetic::{aligned, broadcast, of_rank};
-use super::{Call, dims, one, reshaped};
+use super::{Call, dims, one, reshaped, sized};
 use crate::train::engine::{Engine, Value, tensor};
 use crate::train::window::{Convolution, Window};
 
@@ -35,6 +35,7 @@ pub(super) fn matmul<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     if !column {
         out.push(right[right.len() - 1]);
     }
+    sized(&out)?;
     let (a, b) = (reshaped::<B>(a, &left), reshaped::<B>(b, &right));
     if right.len() == 2 && left.len() > 2 {
         // One weight for all: a single large product instead of many small ones.
@@ -79,6 +80,7 @@ pub(super) fn gemm<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
             dims(&b)
         ));
     }
+    sized(&[dims(&a)[0], dims(&b)[1]])?;
     let product = scaled(B::float_matmul(a, b), "alpha");
     let Some(c) = call.optional(2)? else {
         return one(product);
@@ -111,6 +113,9 @@ pub(super) fn conv<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     let window = Window::of(call.node, &shape[2..], &kernel[2..])?;
     let mut out = vec![shape[0], filters];
     out.extend(&window.output[4 - shape.len()..]);
+    sized(&out)?;
+    // A sample's unfolded input.
+    sized(&[&kernel[1..], &out[2..]].concat())?;
     let bias = match call.optional(2)? {
         Some(bias) if dims(&bias) != [filters] => {
             return Err(format!(

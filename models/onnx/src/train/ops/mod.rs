@@ -155,6 +155,15 @@ fn reshaped<B: Engine>(tensor: FloatTensor<B>, shape: &[usize]) -> FloatTensor<B
     B::float_reshape(tensor, shape.to_vec().into())
 }
 
+/// Elements of a tensor about to be made: 8 GiB of `f32` are taken for a mistake, or for malice, before they are asked for.
+fn sized(shape: &[usize]) -> Result<usize, String> {
+    shape
+        .iter()
+        .try_fold(1usize, |n, &extent| n.checked_mul(extent))
+        .filter(|&n| n < 1 << 31)
+        .ok_or_else(|| format!("a tensor of shape {shape:?} is too large"))
+}
+
 /// One float output.
 fn one<B: Engine>(tensor: FloatTensor<B>) -> Result<Vec<Value<B>>, String> {
     Ok(vec![Value::Float(tensor)])

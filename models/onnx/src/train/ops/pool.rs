@@ -3,7 +3,7 @@
 use burn_backend::ops::PadMode;
 use burn_backend::tensor::FloatTensor;
 
-use super::{Call, dims, one, reshaped};
+use super::{Call, dims, one, reshaped, sized};
 use crate::train::engine::{Engine, Value, tensor};
 use crate::train::window::Window;
 
@@ -39,27 +39,33 @@ fn prepared<B: Engine>(
 }
 
 /// Pads so that exactly the windows there are fit, the last ones of `ceil_mode` included.
-fn padded<B: Engine>(x: FloatTensor<B>, window: &Window, with: f32) -> FloatTensor<B> {
+fn padded<B: Engine>(
+    x: FloatTensor<B>,
+    window: &Window,
+    with: f32,
+) -> Result<FloatTensor<B>, String> {
     let mut pads = [(0, 0); 4];
+    let mut shape = dims(&x);
     for i in 0..2 {
         let reach = (window.output[i] - 1) * window.stride[i]
             + window.dilation[i] * (window.kernel[i] - 1)
             + 1;
-        pads[2 + i] = (
-            window.before[i],
-            reach.saturating_sub(window.before[i] + window.input[i]),
-        );
+        let behind = reach.saturating_sub(window.before[i] + window.input[i]);
+        pads[2 + i] = (window.before[i], behind);
+        shape[2 + i] += window.before[i] + behind;
     }
-    if pads.iter().all(|&p| p == (0, 0)) {
-        return x;
-    }
-    B::float_pad(x, &pads, PadMode::Constant(with))
+    sized(&shape)?;
+    Ok(if pads == [(0, 0); 4] {
+        x
+    } else {
+        B::float_pad(x, &pads, PadMode::Constant(with))
+    })
 }
 
 /// The largest element of each window.
 pub(super) fn max<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     let (window, x, shape) = prepared(call)?;
-    let x = padded::<B>(x, &window, f32::NEG_INFINITY);
+    let x = padded::<B>(x, &window, f32::NEG_INFINITY)?;
     let out = B::max_pool2d(
         x,
         window.kernel,
@@ -79,7 +85,7 @@ pub(super) fn average<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     }
     let shares = shares(&window, call.node.int("count_include_pad", 0) != 0);
     let means = B::avg_pool2d(
-        padded::<B>(x, &window, 0.0),
+        padded::<B>(x, &window, 0.0)?,
         window.kernel,
         window.stride,
         [0; 2],

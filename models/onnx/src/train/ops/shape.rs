@@ -5,7 +5,7 @@ use burn_backend::{Slice, TensorData};
 use burn_flex::FlexTensor;
 use ndarray::{ArrayD, Axis, IxDyn};
 
-use super::{Call, axes, axis, dims, one, reshaped};
+use super::{Call, axes, axis, dims, one, reshaped, sized};
 use crate::graph::Attribute;
 use crate::train::engine::{Engine, Value};
 
@@ -307,6 +307,7 @@ pub(super) fn gather<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     let mut out = shape[..axis].to_vec();
     out.extend(indices.shape());
     out.extend(&shape[axis + 1..]);
+    sized(&out)?;
     match x {
         Value::Float(x) => {
             let count = flat.len();
@@ -374,6 +375,12 @@ pub(super) fn pad<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
             .zip(size(pads[along.len() + i]))
             .ok_or_else(|| format!("pads {pads:?} must be from 0 to {}", 1 << 24))?;
     }
+    let wide: Vec<usize> = dims(&x)
+        .iter()
+        .zip(&sizes)
+        .map(|(extent, (before, after))| extent + before + after)
+        .collect();
+    sized(&wide)?;
     one(B::float_pad(x, &sizes, mode))
 }
 
