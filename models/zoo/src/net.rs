@@ -10,8 +10,8 @@ use ndarray::{ArrayD, IxDyn};
 use crate::init::Init;
 use crate::settings::{Activation, Normalization};
 
-/// The most elements all weights of a model may have: 1 GiB of `f32`.
-const MOST_PARAMS: usize = 1 << 28;
+/// The most elements all weights of a model may have: 256 MiB of `f32`.
+const MOST_PARAMS: usize = 1 << 26;
 
 /// A value of the graph under construction and the shape it has for one sample.
 #[derive(Debug, Clone)]

@@ -166,7 +166,7 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
         ("mlp", json!({"widht": 8}), &[4], "unknown field `widht`"),
         (
             "mlp",
-            json!({"depth": 64, "width": 65536}),
+            json!({"depth": 2, "width": 8192}),
             &[4],
             "smaller depth or width",
         ),

@@ -20,7 +20,10 @@ impl Call<'_> {
         let array = self.array()?;
         let rank = array.ndim();
         let order: Vec<usize> = match self.node.ints("perm") {
-            Some(perm) => perm.iter().map(|&p| axis_of(p, rank)).collect::<Option<_>>()?,
+            Some(perm) => perm
+                .iter()
+                .map(|&p| axis_of(p, rank))
+                .collect::<Option<_>>()?,
             None => (0..rank).rev().collect(),
         };
         let mut seen = order.clone();

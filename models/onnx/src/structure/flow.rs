@@ -1,0 +1,280 @@
+//! Follows channels through a graph.
+//!
+//! Every output channel of a layer is a unit. A value that carries channels has a layout: along which axis they lie and
+//! which unit each index of that axis is. Operators pass layouts on, tie units together (a sum needs the same channels on
+//! both sides) or pin them (an operator that mixes channels in a way that cannot be cut). Whatever has no rule pins
+//! all channels that reach it, so that a graph is never cut wrongly.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use lapidary_core::tensor::Tensor;
+
+use super::units::{Unit, Units};
+use crate::graph::{Graph, Node};
+use crate::shape::Shapes;
+
+/// Samples assumed for shapes: a prime that no other extent is likely to equal, so that the sample axis is told apart.
+pub(super) const SAMPLES: usize = 1_000_003;
+
+/// Where the channels of a value are.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// The axis along which they lie.
+    pub axis: usize,
+    /// The unit at each index of that axis.
+    pub units: Rc<[Unit]>,
+}
+
+/// Channels along an axis of a weight.
+#[derive(Debug, Clone)]
+pub(super) struct Stand {
+    /// Position of the node that reads the weight, and at which input.
+    pub reader: (usize, usize),
+    pub weight: String,
+    pub axis: usize,
+    /// The unit at each index of the axis.
+    pub units: Rc<[Unit]>,
+    /// Whether the weight writes the channels.
+    pub produces: bool,
+}
+
+/// A number in the graph that counts channels and has to follow when they are cut.
+#[derive(Debug, Clone)]
+pub(super) enum Count {
+    /// The attribute `group` of a convolution: one for each `each` input channels.
+    Groups {
+        node: usize,
+        units: Rc<[Unit]>,
+        each: usize,
+    },
+    /// An entry of the target shape of a `Reshape`.
+    Target {
+        node: usize,
+        entry: usize,
+        units: Rc<[Unit]>,
+    },
+    /// Channels that a `Pad` adds before and behind the others.
+    Pads {
+        node: usize,
+        axis: usize,
+        rank: usize,
+        before: Rc<[Unit]>,
+        behind: Rc<[Unit]>,
+    },
+    /// The parts of a `Split`.
+    Parts { node: usize, parts: Vec<Rc<[Unit]>> },
+}
+
+/// Everything that is known about the channels of a graph.
+#[derive(Debug)]
+pub(super) struct Flow<'g> {
+    pub graph: &'g Graph,
+    pub shapes: Shapes,
+    pub units: Units,
+    pub layouts: HashMap<&'g str, Layout>,
+    pub stands: Vec<Stand>,
+    pub counts: Vec<Count>,
+    /// Positions of the nodes that write each value's channels anew, with the units they write.
+    pub writers: Vec<(usize, Rc<[Unit]>)>,
+    /// The node being looked at.
+    pub at: usize,
+    /// Values that something reads.
+    read: HashSet<&'g str>,
+}
+
+impl<'g> Flow<'g> {
+    /// Follows the channels of `graph` from the layers that write them to the last use.
+    pub(super) fn of(graph: &'g Graph) -> Self {
+        let read = (graph.nodes.iter().flat_map(Node::reads))
+            .chain(graph.outputs.iter().map(|o| o.name.as_str()))
+            .collect();
+        let mut flow = Self {
+            graph,
+            shapes: Shapes::infer(graph, SAMPLES),
+            units: Units::default(),
+            layouts: HashMap::new(),
+            stands: Vec::new(),
+            counts: Vec::new(),
+            writers: Vec::new(),
+            at: 0,
+            read,
+        };
+        for (at, node) in graph.nodes.iter().enumerate() {
+            flow.at = at;
+            flow.step(node);
+        }
+        for output in &graph.outputs {
+            flow.pin_value(&output.name);
+        }
+        flow.pin_weights_of_several_uses();
+        flow
+    }
+
+    fn step(&mut self, node: &'g Node) {
+        let first_new = self.units.len();
+        // Outputs beside the first may depend on channels in their own way; a rule says so for all of them or none.
+        let layouts = self.rule(node).filter(|layouts| {
+            let mut others = node.outputs.iter().skip(1);
+            layouts.len() == node.outputs.len() || others.all(|o| !self.read.contains(o.as_str()))
+        });
+        let Some(layouts) = layouts else {
+            for name in node.reads() {
+                self.pin_value(name);
+            }
+            // Nor may channels be cut that the node itself writes: nothing is known about who reads them.
+            for unit in first_new..self.units.len() {
+                self.units.pin(unit as Unit);
+            }
+            return;
+        };
+        for (name, layout) in node.outputs.iter().zip(layouts) {
+            let Some(layout) = layout else { continue };
+            self.layouts.insert(name, layout);
+        }
+    }
+
+    /// The channels of the value `name`, where it carries some.
+    pub(super) fn layout(&self, name: &str) -> Option<Layout> {
+        self.layouts.get(name).cloned()
+    }
+
+    /// Number of axes of the value `name`, where known.
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
+        self.shapes.shape(name).map(<[_]>::len)
+    }
+
+    /// The weight that `node` reads at `input`.
+    pub(super) fn weight(&self, node: &'g Node, input: usize) -> Option<&'g Tensor> {
+        self.graph.weight(node.input(input)?)
+    }
+
+    /// Whether input `input` is a single element, or omitted.
+    pub(super) fn is_scalar(&self, node: &Node, input: usize) -> bool {
+        node.input(input).is_none_or(|name| {
+            self.shapes
+                .known(name)
+                .is_some_and(|shape| shape.iter().product::<usize>() == 1)
+        })
+    }
+
+    /// All integers of the value `name`, where known.
+    pub(super) fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.shapes.fact(name).ints?.into_iter().collect()
+    }
+
+    /// Keeps all channels of the value `name`.
+    pub(super) fn pin_value(&mut self, name: &str) {
+        if let Some(layout) = self.layout(name) {
+            self.pin_all(&layout.units);
+        }
+    }
+
+    pub(super) fn pin_all(&mut self, units: &[Unit]) {
+        for &unit in units {
+            self.units.pin(unit);
+        }
+    }
+
+    /// Ties the channels of `a` and `b` together, one by one. `None` where there are not as many.
+    pub(super) fn tie(&mut self, a: &[Unit], b: &[Unit]) -> Option<()> {
+        if a.len() != b.len() {
+            return None;
+        }
+        for (&a, &b) in a.iter().zip(b) {
+            self.units.union(a, b);
+        }
+        Some(())
+    }
+
+    /// Notes that `units` lie along `axis` of the weight that `node` reads at `input`. `None` where they do not fit.
+    pub(super) fn stand(
+        &mut self,
+        node: &'g Node,
+        input: usize,
+        axis: usize,
+        units: &Rc<[Unit]>,
+        produces: bool,
+    ) -> Option<()> {
+        let weight = self.weight(node, input)?;
+        if weight.shape().get(axis) != Some(&units.len()) {
+            return None;
+        }
+        self.stands.push(Stand {
+            reader: (self.at, input),
+            weight: node.inputs[input].clone(),
+            axis,
+            units: units.clone(),
+            produces,
+        });
+        Some(())
+    }
+
+    /// As [`Flow::stand`] for an optional one-axis weight.
+    pub(super) fn stand_vector(
+        &mut self,
+        node: &'g Node,
+        input: usize,
+        units: &Rc<[Unit]>,
+        produces: bool,
+    ) -> Option<()> {
+        match node.input(input) {
+            None => Some(()),
+            Some(_) if self.weight(node, input)?.shape().len() == 1 => {
+                self.stand(node, input, 0, units, produces)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// New channels that the node at hand writes.
+    pub(super) fn write(&mut self, n: usize) -> Option<Rc<[Unit]>> {
+        let units: Rc<[Unit]> = self.units.fresh(n)?.into();
+        self.writers.push((self.at, units.clone()));
+        Some(units)
+    }
+
+    /// Keeps whatever lies in weights that are read more than once, unless every reader sees the same channels at the
+    /// same places.
+    fn pin_weights_of_several_uses(&mut self) {
+        let mut reads: BTreeMap<&str, usize> = BTreeMap::new();
+        for node in &self.graph.nodes {
+            // Inputs one by one: a node that reads a weight twice counts twice. Subgraphs count once more.
+            let inner = node.subgraphs().count();
+            let names = node.inputs.iter().map(String::as_str);
+            for name in names.chain(node.reads().into_iter().filter(|_| inner > 0)) {
+                *reads.entry(name).or_default() += 1;
+            }
+        }
+        for output in &self.graph.outputs {
+            *reads.entry(&output.name).or_default() += 1;
+        }
+        let mut by_weight: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (i, stand) in self.stands.iter().enumerate() {
+            by_weight.entry(&stand.weight).or_default().push(i);
+        }
+        let mut pinned = Vec::new();
+        for (weight, stands) in by_weight {
+            // What each reader sees: for each axis the sets that the channels belong to.
+            let mut seen: BTreeMap<(usize, usize), BTreeMap<usize, Vec<Unit>>> = BTreeMap::new();
+            for &i in &stands {
+                let stand = &self.stands[i];
+                let roots = stand.units.iter().map(|&u| self.units.find(u)).collect();
+                seen.entry(stand.reader)
+                    .or_default()
+                    .insert(stand.axis, roots);
+            }
+            let readers = seen.len();
+            let mut views = seen.into_values();
+            let first = views.next();
+            let same = views.all(|view| Some(&view) == first.as_ref());
+            if !same || reads.get(weight) != Some(&readers) {
+                pinned.extend(stands);
+            }
+        }
+        for i in pinned {
+            let units = self.stands[i].units.clone();
+            self.pin_all(&units);
+        }
+    }
+}
