@@ -546,6 +546,11 @@ impl Space {
         Ok(point)
     }
 
+    /// Whether `values` are, by axis index, exactly those of a point: in their domains, and `None` where inactive.
+    pub fn admits(self: &Arc<Self>, values: &[Option<AxisValue>]) -> bool {
+        self.point(values.to_vec()).values == values
+    }
+
     /// A point from JSON, `{"axis": value, …}`, as [`Point::to_json`] writes it.
     ///
     /// # Errors

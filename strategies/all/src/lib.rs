@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The search strategies built into Lapidary: one line each.
+
+use lapidary_core::registry::Entry;
+
+/// Their entries, by name.
+pub static ENTRIES: &[&Entry] = &[
+    &lapidary_genetic::ENTRY,
+    &lapidary_greedy::ENTRY,
+    &lapidary_random::ENTRY,
+];

@@ -1,0 +1,793 @@
+//! Climbing, shaking and starting again.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lapidary_core::json::Json;
+use lapidary_core::ledger::Ledger;
+use lapidary_core::rank;
+use lapidary_core::registry::BuildError;
+use lapidary_core::rng::Rng;
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::space::{AxisValue, Point, Space};
+use lapidary_core::trial::{Candidate, Origin, Score, Trial};
+use lapidary_core::tried::Tried;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::error::GreedyError;
+
+const NAME: &str = crate::ENTRY.info.name;
+/// Version of the snapshot's form.
+const VERSION: u32 = 1;
+/// Largest step, as a share of an axis.
+const WIDEST: f64 = 0.5;
+/// Finest precision a search comes down to.
+const FINEST: f64 = 1e-12;
+/// Draws of tried points before a neighbourhood counts as used up.
+const DRAWS: usize = 32;
+/// Non-dominated points kept, the least crowded.
+const ARCHIVE: usize = 200;
+
+type Values = Vec<Option<AxisValue>>;
+
+/// Makes the searcher.
+pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
+    let config: Config = crate::ENTRY.info.read_settings(settings)?;
+    config
+        .check()
+        .map_err(|e| crate::ENTRY.info.refuse(e.to_string()))?;
+    Ok(Box::new(Greedy::new(config, init)))
+}
+
+/// The searcher.
+struct Greedy {
+    space: Arc<Space>,
+    finite: bool,
+    setup: Setup,
+    state: State,
+}
+
+/// What a snapshot must share with the searcher it restores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setup {
+    config: Config,
+    seed: u64,
+    objectives: usize,
+}
+
+/// What changes while it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    setup: Setup,
+    ledger: Ledger,
+    tried: Tried,
+    /// Candidates whose outcome is not told yet.
+    open: BTreeMap<u64, Open>,
+    /// Number of the present climb; outcomes of an earlier one move it no more.
+    climb: u64,
+    /// Where the climb stands; nowhere before the first ask.
+    stand: Option<Stand>,
+    /// A value for every axis: that of the stand, or, where inactive there, its last one.
+    memory: Values,
+    paces: Vec<Pace>,
+    /// Moves left in this round, the next one last.
+    agenda: Vec<Move>,
+    /// Where the round began.
+    round: Values,
+    phase: Phase,
+    precision: f64,
+    restarts: u64,
+    /// The best so far; with several objectives, all that none beats.
+    archive: Vec<Known>,
+}
+
+/// A candidate and what it was made for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Open {
+    values: Values,
+    climb: u64,
+    step: Option<Move>,
+}
+
+/// The point a climb stands at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stand {
+    /// The candidate whose outcome will be its score, where that is open.
+    id: Option<u64>,
+    values: Values,
+    /// `None` is worse than any.
+    score: Option<Score>,
+}
+
+/// A point with its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    values: Values,
+    score: Score,
+}
+
+/// How an axis with an order is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pace {
+    /// Share of the axis.
+    step: f64,
+    /// The direction to try first.
+    up: bool,
+    /// Whether a step down, up failed since the last success or halving.
+    failed: [bool; 2],
+}
+
+/// A change of one axis.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Move {
+    /// Along an order, by a share of the axis.
+    Step { axis: usize, up: bool, size: f64 },
+    /// To another option.
+    Switch { axis: usize, option: usize },
+    /// On by as much as the last round went.
+    Pattern,
+}
+
+/// What is done when the agenda is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Phase {
+    /// One-axis moves.
+    Climb,
+    /// Changes of `width` axes at once, `left` times.
+    Shake { width: u32, left: u32 },
+}
+
+impl Move {
+    fn axis(self) -> Option<usize> {
+        match self {
+            Self::Step { axis, .. } | Self::Switch { axis, .. } => Some(axis),
+            Self::Pattern => None,
+        }
+    }
+}
+
+impl Greedy {
+    fn new(config: Config, init: &SearchInit) -> Self {
+        let setup = Setup {
+            config,
+            seed: init.seed,
+            objectives: init.objectives,
+        };
+        let axes = init.space.axes();
+        let state = State {
+            setup: setup.clone(),
+            ledger: Ledger::default(),
+            tried: Tried::default(),
+            open: BTreeMap::new(),
+            climb: 0,
+            stand: None,
+            memory: axes.iter().map(|a| Some(a.domain.at_unit(0.5))).collect(),
+            paces: vec![Pace::of(config.step); axes.len()],
+            agenda: Vec::new(),
+            round: Vec::new(),
+            phase: Phase::Climb,
+            precision: config.precision,
+            restarts: 0,
+            archive: Vec::new(),
+        };
+        Self {
+            space: init.space.clone(),
+            finite: init.space.is_finite(),
+            setup,
+            state,
+        }
+    }
+
+    /// The next candidate's point and the move that made it; `None` where every point was tried.
+    fn propose(&mut self, rng: &mut Rng) -> Option<(Point, Option<Move>)> {
+        if self.state.stand.is_none() {
+            let middle = self.space.middle();
+            if !self.state.tried.contains(&middle) {
+                self.stand_at(
+                    middle.values().to_vec(),
+                    None,
+                    Some(self.state.ledger.next()),
+                );
+                return Some((middle, None));
+            }
+            // The middle was a foreign trial that failed.
+            let point = self.untried(rng, |space, rng| space.sample(rng))?;
+            self.stand_at(
+                point.values().to_vec(),
+                None,
+                Some(self.state.ledger.next()),
+            );
+            return Some((point, None));
+        }
+        loop {
+            while let Some(step) = self.state.agenda.pop() {
+                if let Some(point) = self.target(step).filter(|p| !self.state.tried.contains(p)) {
+                    return Some((point, Some(step)));
+                }
+            }
+            match self.state.phase {
+                Phase::Climb => {
+                    self.fill_agenda(rng);
+                    if self.state.agenda.is_empty() {
+                        self.end_climb();
+                    }
+                }
+                Phase::Shake { width, left } if left > 0 => {
+                    self.state.phase = Phase::Shake {
+                        width,
+                        left: left - 1,
+                    };
+                    let memory = self.state.memory.clone();
+                    let active = self.active();
+                    let shaken =
+                        self.untried(rng, |space, rng| shake(space, &memory, &active, width, rng));
+                    match shaken {
+                        Some(point) => return Some((point, None)),
+                        None => {
+                            self.state.phase = Phase::Shake { width, left: 0 };
+                        }
+                    }
+                }
+                Phase::Shake { width, .. } => {
+                    let most = self
+                        .setup
+                        .config
+                        .breadth
+                        .min(self.space.axes().len() as u32);
+                    if width < most {
+                        self.state.phase = self.shaking(width + 1);
+                        continue;
+                    }
+                    let left = self.state.tried.first_left(&self.space);
+                    if left.is_none() && self.finite {
+                        return None;
+                    }
+                    // Where draws keep failing near the best and anywhere, whatever is left.
+                    return self.start_again(rng).or(left).map(|point| (point, None));
+                }
+            }
+        }
+    }
+
+    /// A draw that was not tried; `None` where draws keep failing.
+    fn untried(
+        &self,
+        rng: &mut Rng,
+        draw: impl Fn(&Arc<Space>, &mut Rng) -> Point,
+    ) -> Option<Point> {
+        (0..DRAWS)
+            .map(|_| draw(&self.space, rng))
+            .find(|point| !self.state.tried.contains(point))
+    }
+
+    fn shaking(&self, width: u32) -> Phase {
+        let axes = self.space.axes().len() as u32;
+        Phase::Shake {
+            width,
+            left: self.setup.config.patience.saturating_mul(axes),
+        }
+    }
+
+    /// Indices of the axes active where the climb stands.
+    fn active(&self) -> Vec<usize> {
+        let stand = self.state.stand.as_ref();
+        (0..self.space.axes().len())
+            .filter(|&i| stand.is_some_and(|s| s.values[i].is_some()))
+            .collect()
+    }
+
+    /// The point a move leads to; `None` where it leads nowhere.
+    fn target(&self, step: Move) -> Option<Point> {
+        let stand = self.state.stand.as_ref()?;
+        let mut values = self.state.memory.clone();
+        match step {
+            Move::Step { axis, up, size } => {
+                stand.values[axis]?;
+                values[axis] = Some(self.along(axis, up, size)?);
+            }
+            Move::Switch { axis, option } => {
+                let old = stand.values[axis]?;
+                values[axis] = Some(AxisValue::Choice(option)).filter(|new| *new != old);
+                values[axis]?;
+            }
+            Move::Pattern => {
+                let axes = self.space.axes().iter().zip(&stand.values);
+                for (i, ((axis, new), old)) in axes.zip(&self.state.round).enumerate() {
+                    if let (Some(new), Some(old), false) = (new, old, axis.domain.is_choice()) {
+                        let u = 2.0 * axis.domain.to_unit(*new) - axis.domain.to_unit(*old);
+                        values[i] = Some(axis.domain.at_unit(u));
+                    }
+                }
+            }
+        }
+        Some(self.space.point(values))
+    }
+
+    /// The value `size` up or down an ordered axis, one neighbour at least; `None` at the end of the axis.
+    fn along(&self, axis: usize, up: bool, size: f64) -> Option<AxisValue> {
+        let domain = &self.space.axes()[axis].domain;
+        let old = self.state.memory[axis]?;
+        let u = domain.to_unit(old) + if up { size } else { -size };
+        let new = domain.at_unit(u);
+        if new != old {
+            return Some(new);
+        }
+        let (rank, n) = (domain.rank(old)?, domain.cardinality()?);
+        let next = if up {
+            rank.checked_add(1).filter(|r| *r < n)
+        } else {
+            rank.checked_sub(1)
+        };
+        next.map(|rank| domain.nth(rank))
+    }
+
+    /// A new round of one-axis moves: those that lead to points not tried, in random order of the axes.
+    fn fill_agenda(&mut self, rng: &mut Rng) {
+        let mut moves = Vec::new();
+        let mut axes = self.active();
+        rng.shuffle(&mut axes);
+        for axis in axes {
+            let domain = &self.space.axes()[axis].domain;
+            if domain.is_choice() {
+                let n = domain.cardinality().unwrap_or(0) as usize;
+                let mut options: Vec<usize> = (0..n).collect();
+                rng.shuffle(&mut options);
+                let switches = options
+                    .into_iter()
+                    .map(|option| Move::Switch { axis, option });
+                moves.extend(switches.filter(|m| self.leads_on(*m)));
+            } else {
+                let up = self.state.paces[axis].up;
+                // The later of the two is tried first.
+                moves.extend(self.longest(axis, !up));
+                moves.extend(self.longest(axis, up));
+            }
+        }
+        let moved = self.state.stand.as_ref().map_or(0, |stand| {
+            let pairs = stand.values.iter().zip(&self.state.round);
+            pairs.filter(|(a, b)| a != b).count()
+        });
+        self.state.agenda = moves;
+        if moved > 1 && self.leads_on(Move::Pattern) {
+            self.state.agenda.push(Move::Pattern);
+        }
+        self.state.round = self
+            .state
+            .stand
+            .as_ref()
+            .map_or(Vec::new(), |s| s.values.clone());
+    }
+
+    fn leads_on(&self, step: Move) -> bool {
+        self.target(step)
+            .is_some_and(|p| !self.state.tried.contains(&p))
+    }
+
+    /// The longest step up or down an axis, halved from its pace, to a point not tried; none below the precision.
+    fn longest(&mut self, axis: usize, up: bool) -> Option<Move> {
+        let finite = self.space.axes()[axis].domain.cardinality();
+        // A finite axis is walked down to single neighbours.
+        let shortest = finite.map_or(self.state.precision, |n| 0.5 / n as f64);
+        let mut size = self.state.paces[axis].step;
+        while size >= shortest {
+            let step = Move::Step { axis, up, size };
+            match self.target(step) {
+                None => break,
+                Some(point) if !self.state.tried.contains(&point) => return Some(step),
+                Some(_) => size *= 0.5,
+            }
+        }
+        // Nothing to find on this side: as good as failed.
+        self.state.paces[axis].fail(up, f64::INFINITY);
+        None
+    }
+
+    /// Puts the climb somewhere, with a new number.
+    fn stand_at(&mut self, values: Values, score: Option<Score>, id: Option<u64>) {
+        let state = &mut self.state;
+        for (kept, new) in state.memory.iter_mut().zip(&values) {
+            *kept = new.or(*kept);
+        }
+        state.climb += 1;
+        state.round = values.clone();
+        state.stand = Some(Stand { id, values, score });
+        state.agenda.clear();
+        state.phase = Phase::Climb;
+    }
+
+    /// No one-axis move is left: the best is shaken, any other place is left for the best.
+    fn end_climb(&mut self) {
+        let stand = self.state.stand.as_ref().map(|s| &s.values);
+        let best = self.best().map(|known| &known.values);
+        if best.is_none() || best == stand {
+            self.state.phase = self.shaking(1);
+        } else {
+            self.state.precision = (self.state.precision / 8.0).max(FINEST);
+            self.back_to_best(8.0 * self.state.precision);
+        }
+    }
+
+    /// Climbs from the best known point for the present weights, with steps of at least `step`.
+    fn back_to_best(&mut self, step: f64) {
+        if let Some(best) = self.best().cloned() {
+            self.stand_at(best.values, Some(best.score), None);
+        }
+        for pace in &mut self.state.paces {
+            *pace = Pace {
+                step: pace.step.max(step),
+                failed: [false; 2],
+                ..*pace
+            };
+        }
+    }
+
+    /// Begins a climb elsewhere: at a changed copy of the best, ever more of it changed; with several objectives, at the best
+    /// for other weights. Gives the point where it is a new one.
+    fn start_again(&mut self, rng: &mut Rng) -> Option<Point> {
+        self.state.restarts += 1;
+        let axes = self.space.axes().len() as u64;
+        if let Some(best) = self.best().cloned() {
+            self.stand_at(best.values, Some(best.score), None);
+        }
+        let memory = self.state.memory.clone();
+        let active = self.active();
+        let width = 2 + (self.state.restarts - 1) % axes.saturating_sub(1).max(1);
+        let point = self
+            .untried(rng, |space, rng| {
+                shake(space, &memory, &active, width as u32, rng)
+            })
+            .or_else(|| self.untried(rng, |space, rng| space.sample(rng)))?;
+        self.stand_at(
+            point.values().to_vec(),
+            None,
+            Some(self.state.ledger.next()),
+        );
+        self.state.paces = vec![Pace::of(self.setup.config.step / 2.0); self.space.axes().len()];
+        Some(point)
+    }
+
+    /// The best known point; with several objectives, for the present weights.
+    fn best(&self) -> Option<&Known> {
+        self.state
+            .archive
+            .iter()
+            .min_by(|a, b| self.compare(&a.score, &b.score))
+    }
+
+    /// Deb's rules, several objectives joined by the present weights.
+    fn compare(&self, a: &Score, b: &Score) -> Ordering {
+        if self.setup.objectives == 1 {
+            return rank::compare(a, b);
+        }
+        a.violation
+            .total_cmp(&b.violation)
+            .then_with(|| self.joined(a).total_cmp(&self.joined(b)))
+    }
+
+    /// The augmented Chebyshev distance from the ideal of the archive, for weights drawn anew at every restart.
+    fn joined(&self, score: &Score) -> f64 {
+        let mut rng = Rng::keyed(self.setup.seed, self.state.restarts, "greedy weights");
+        let (mut most, mut sum) = (0.0f64, 0.0);
+        for (m, value) in score.objectives.iter().enumerate() {
+            let values = self.state.archive.iter().map(|k| k.score.objectives[m]);
+            let (low, high) = values.fold((*value, *value), |(l, h), v| (l.min(v), h.max(v)));
+            let weight = -libm::log(1.0 - rng.unit());
+            let distance = weight * (value - low) / (high - low).max(f64::MIN_POSITIVE);
+            most = most.max(distance);
+            sum += distance;
+        }
+        most + 0.05 * sum
+    }
+
+    fn better(&self, a: Option<&Score>, b: Option<&Score>) -> bool {
+        match (a, b) {
+            (Some(a), Some(b)) => self.compare(a, b).is_lt(),
+            (a, b) => a.is_some() && b.is_none(),
+        }
+    }
+
+    /// Keeps a scored point where no other beats it.
+    fn keep(&mut self, values: &Values, score: &Score) {
+        let archive = &mut self.state.archive;
+        let one = self.setup.objectives == 1;
+        let stays = |a: &Score, b: &Score| {
+            if one {
+                rank::compare(a, b).is_le()
+            } else {
+                rank::beats(a, b) || rank::compare(a, b).is_eq()
+            }
+        };
+        if archive.iter().any(|k| stays(&k.score, score)) {
+            return;
+        }
+        archive.retain(|k| !(one || rank::beats(score, &k.score)));
+        archive.push(Known {
+            values: values.clone(),
+            score: score.clone(),
+        });
+        if archive.len() > ARCHIVE {
+            let scores: Vec<&Score> = archive.iter().map(|k| &k.score).collect();
+            let crowding = rank::crowding(&scores);
+            let least = (0..archive.len()).min_by(|a, b| crowding[*a].total_cmp(&crowding[*b]));
+            archive.remove(least.expect("it is not empty"));
+        }
+    }
+
+    /// What the outcome of a candidate of this climb means for it.
+    fn follow(&mut self, id: u64, open: Open, score: Option<&Score>) {
+        let Some(stand) = &mut self.state.stand else {
+            return;
+        };
+        if stand.id == Some(id) {
+            stand.id = None;
+            stand.score = score.cloned();
+            return;
+        }
+        let old = stand.score.clone();
+        if !self.better(score, old.as_ref()) {
+            if let Some(Move::Step { axis, up, size }) = open.step {
+                self.state.paces[axis].fail(up, size);
+            }
+            return;
+        }
+        let state = &mut self.state;
+        let from = std::mem::take(&mut state.memory);
+        state.memory = from
+            .iter()
+            .zip(&open.values)
+            .map(|(kept, new)| new.or(*kept))
+            .collect();
+        state.stand = Some(Stand {
+            id: None,
+            values: open.values,
+            score: score.cloned(),
+        });
+        state.phase = Phase::Climb;
+        match open.step {
+            Some(Move::Step { axis, up, size }) => {
+                let step = (2.0 * size).min(WIDEST);
+                state.paces[axis] = Pace {
+                    step,
+                    up,
+                    failed: [false; 2],
+                };
+                // On in the same direction, before all else.
+                state.agenda.retain(|m| m.axis() != Some(axis));
+                state.agenda.push(Move::Step {
+                    axis,
+                    up,
+                    size: step,
+                });
+            }
+            Some(Move::Switch { axis, .. }) => state.agenda.retain(|m| m.axis() != Some(axis)),
+            Some(Move::Pattern) => state.agenda.push(Move::Pattern),
+            None => {
+                // A shake: the axes that moved are walked anew, with steps as long as the jump.
+                state.agenda.clear();
+                for (i, axis) in self.space.axes().iter().enumerate() {
+                    if let (Some(a), Some(b)) = (from[i], state.memory[i])
+                        && a != b
+                        && !axis.domain.is_choice()
+                    {
+                        let jump = (axis.domain.to_unit(a) - axis.domain.to_unit(b)).abs();
+                        state.paces[i] =
+                            Pace::of((jump / 2.0).clamp(4.0 * state.precision, WIDEST));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Pace {
+    fn of(step: f64) -> Self {
+        Self {
+            step,
+            up: true,
+            failed: [false; 2],
+        }
+    }
+
+    /// Notes that a step failed; the steps are halved when both directions have.
+    fn fail(&mut self, up: bool, size: f64) {
+        self.failed[usize::from(up)] = true;
+        if self.failed == [true; 2] {
+            self.step = self.step.min(size) / 2.0;
+            self.failed = [false; 2];
+        }
+    }
+}
+
+/// A copy with `width` of the active axes changed, and whatever becomes active drawn anew: options to any other, numbers by
+/// jumps of every magnitude.
+fn shake(
+    space: &Arc<Space>,
+    memory: &Values,
+    active: &[usize],
+    width: u32,
+    rng: &mut Rng,
+) -> Point {
+    let mut values: Values = memory.clone();
+    for (i, axis) in space.axes().iter().enumerate() {
+        if !active.contains(&i) {
+            values[i] = Some(axis.domain.sample(rng));
+        }
+    }
+    let mut axes = active.to_vec();
+    rng.shuffle(&mut axes);
+    for axis in axes.into_iter().take(width as usize) {
+        let domain = &space.axes()[axis].domain;
+        let Some(old) = memory[axis] else { continue };
+        values[axis] = Some(match domain.cardinality() {
+            // Small axes have no magnitudes to speak of.
+            Some(n) if n <= 8 || domain.is_choice() => {
+                let other = rng.below(n.max(2) - 1);
+                let rank = domain.rank(old).unwrap_or(0);
+                domain.nth((other + u64::from(other >= rank)).min(n - 1))
+            }
+            _ => {
+                // Log-uniform between 1/128 and 1/2 of the axis.
+                let size = libm::exp2(-1.0 - 6.0 * rng.unit());
+                let sign = if rng.chance(0.5) { 1.0 } else { -1.0 };
+                domain.at_unit(domain.to_unit(old) + sign * size)
+            }
+        });
+    }
+    space.point(values)
+}
+
+impl Searcher for Greedy {
+    fn ask(&mut self, n: usize) -> Result<Vec<Candidate>, SearchError> {
+        let mut candidates = Vec::new();
+        while candidates.len() < n {
+            let mut rng = Rng::keyed(self.setup.seed, self.state.ledger.next(), "greedy");
+            let Some((point, step)) = self.propose(&mut rng) else {
+                break;
+            };
+            let id = self.state.ledger.ask();
+            self.state.tried.insert(&point);
+            let open = Open {
+                values: point.values().to_vec(),
+                climb: self.state.climb,
+                step,
+            };
+            self.state.open.insert(id, open);
+            candidates.push(Candidate {
+                id,
+                point,
+                fidelity: 1.0,
+                parent: None,
+            });
+        }
+        Ok(candidates)
+    }
+
+    fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
+        let id = trial.candidate.id;
+        if let Some(score) = &trial.score
+            && score.objectives.len() != self.setup.objectives
+        {
+            return Err(SearchError::Objectives {
+                strategy: NAME,
+                id,
+                found: score.objectives.len(),
+                wanted: self.setup.objectives,
+            });
+        }
+        let score = trial.score.as_ref();
+        match trial.origin {
+            Origin::Own => {
+                self.state.ledger.tell(NAME, id)?;
+                let Some(open) = self.state.open.remove(&id) else {
+                    return Ok(());
+                };
+                if open.climb == self.state.climb {
+                    let values = open.values.clone();
+                    self.follow(id, open, score);
+                    if let Some(score) = score {
+                        self.keep(&values, score);
+                    }
+                } else if let Some(score) = score {
+                    self.keep(&open.values, score);
+                }
+            }
+            Origin::Foreign => {
+                self.state.tried.insert(&trial.candidate.point);
+                if let Some(score) = score {
+                    let values = trial.candidate.point.values().to_vec();
+                    self.keep(&values, score);
+                    let stand = self.state.stand.as_ref().and_then(|s| s.score.as_ref());
+                    if self.better(Some(score), stand) {
+                        self.stand_at(values, Some(score.clone()), None);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, SearchError> {
+        Snapshot::of(NAME, VERSION, &self.state)
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
+        let state: State = snapshot.read(NAME, VERSION)?;
+        self.check(&state)?;
+        self.state = state;
+        Ok(())
+    }
+}
+
+impl Greedy {
+    /// Whether a state is one this searcher can go on from.
+    fn check(&self, state: &State) -> Result<(), GreedyError> {
+        if state.setup != self.setup {
+            return Err(GreedyError::OtherSearch);
+        }
+        let wrong = |what| Err(GreedyError::OtherSpace { what });
+        let axes = self.space.axes();
+        let scored = |score: &Score| {
+            score.objectives.len() == self.setup.objectives
+                && score.objectives.iter().all(|v| v.is_finite())
+        };
+        let possible = |step: &Move| match *step {
+            Move::Step { axis, size, .. } => {
+                axis < axes.len() && !axes[axis].domain.is_choice() && size > 0.0 && size <= WIDEST
+            }
+            Move::Switch { axis, option } => {
+                axis < axes.len() && axes[axis].domain.contains(AxisValue::Choice(option))
+            }
+            Move::Pattern => true,
+        };
+        if state.paces.len() != axes.len()
+            || !state.paces.iter().all(|p| p.step > 0.0 && p.step <= WIDEST)
+        {
+            return wrong("a pace");
+        }
+        let remembered = |(axis, value): (&lapidary_core::space::Axis, &Option<AxisValue>)| {
+            value.is_some_and(|v| axis.domain.contains(v))
+        };
+        if state.memory.len() != axes.len() || !axes.iter().zip(&state.memory).all(remembered) {
+            return wrong("the memory");
+        }
+        if !(state.round.is_empty() || self.space.admits(&state.round)) {
+            return wrong("the round's beginning");
+        }
+        if let Some(stand) = &state.stand
+            && !(self.space.admits(&stand.values) && stand.score.iter().all(scored))
+        {
+            return wrong("the stand");
+        }
+        if !state.agenda.iter().all(possible) {
+            return wrong("a move");
+        }
+        let open = |open: &Open| self.space.admits(&open.values) && open.step.iter().all(possible);
+        if !state.open.values().all(open) {
+            return wrong("an open candidate");
+        }
+        if !(state.precision >= FINEST && state.precision <= WIDEST) {
+            return wrong("the precision");
+        }
+        if state.restarts > 1 << 62 || state.climb > 1 << 62 {
+            return wrong("a count");
+        }
+        if !state
+            .archive
+            .iter()
+            .all(|k| self.space.admits(&k.values) && scored(&k.score))
+        {
+            return wrong("a known point");
+        }
+        Ok(())
+    }
+}
