@@ -10,6 +10,8 @@ pub type Json = serde_json::Value;
 pub fn settings<T: serde::de::DeserializeOwned>(json: &Json) -> Result<T, serde_json::Error> {
     match json {
         Json::Null => serde_json::from_value(Json::Object(serde_json::Map::new())),
-        other => serde_json::from_value(other.clone()),
+        Json::Object(_) => serde_json::from_value(json.clone()),
+        // serde would read a list as the settings in their order.
+        other => Err(serde::de::Error::custom(format!("{other} is no table"))),
     }
 }

@@ -34,7 +34,7 @@ impl Default for Config {
             student: "mlp".into(),
             settings: Json::Object(serde_json::Map::new()),
             temperature: 4.0,
-            alpha: 0.7,
+            alpha: 0.9,
             smoothing: 0.0,
             epochs: 30,
             batch: 64,

@@ -63,7 +63,7 @@ pub static ENTRY: Entry = Entry {
             setting(
                 "alpha",
                 "float in [0, 1]",
-                "0.7",
+                "0.9",
                 "Weight of the teacher's outputs in the loss; the labels have the rest.",
             ),
             setting("smoothing", "float in [0, 1)", "0.0", "Label smoothing."),
