@@ -27,6 +27,8 @@ pub enum StudyFileError {
     Step { text: String, reason: String },
     #[error("--max-drop {text}: {reason}")]
     MaxDrop { text: String, reason: String },
+    #[error("{path}: the data has no targets to measure a model by", path = path.display())]
+    NoTargets { path: PathBuf },
     #[error(transparent)]
     Data(#[from] lapidary_data::DataError),
     #[error(transparent)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use lapidary_core::budget::Budget;
 use lapidary_core::goal::{Constraint, Direction, Goal, GoalError, Objective};
 use lapidary_core::json::Json;
-use lapidary_core::space::{Point, Space};
+use lapidary_core::space::{Point, Space, SpaceError};
 use lapidary_core::study::Study;
 
 pub(crate) use self::evaluate::MODEL_AXIS;
@@ -138,11 +138,7 @@ impl StudyFile {
             .get("start")
             .map_or(&[][..], Item::elements)
             .iter()
-            .map(|item| {
-                space
-                    .point_from_json(&item.as_table()?.to_json())
-                    .map_err(|e| item.mistake(e))
-            })
+            .map(|item| read_start(&space, item))
             .collect::<Result<_, StudyFileError>>()?;
         Ok(Self {
             path: path.to_path_buf(),
@@ -258,6 +254,19 @@ fn set(document: &mut Table, path: &str, text: &str, item: Item) -> Result<(), S
             text: text.to_owned(),
             reason,
         })
+}
+
+fn read_start(space: &Arc<Space>, item: &Item) -> Result<Point, StudyFileError> {
+    let table = item.as_table()?;
+    space.point_from_json(&table.to_json()).map_err(|error| {
+        let axis = match &error {
+            SpaceError::Unknown { axis, .. }
+            | SpaceError::Inactive { axis }
+            | SpaceError::Value { axis, .. } => table.key_place(axis),
+            _ => None,
+        };
+        StudyFileError::at(axis.unwrap_or(&item.place), format!("`start`: {error}"))
+    })
 }
 
 fn read_budget(table: &Table) -> Result<(Budget, Option<usize>), StudyFileError> {

@@ -124,6 +124,7 @@ fn is_quantized(model: &dyn Model) -> bool {
         })
 }
 
-fn fitted(model: &dyn Model, samples: &Samples) -> Result<Samples, ModelError> {
+/// `samples` under the names, shapes and types of the model's inputs.
+pub(crate) fn fitted(model: &dyn Model, samples: &Samples) -> Result<Samples, ModelError> {
     fit_inputs(samples, model.signature()).map_err(|e| ModelError::Measure(e.to_string()))
 }

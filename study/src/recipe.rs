@@ -167,8 +167,8 @@ impl Limit {
     }
 }
 
-/// What a recipe works with.
-pub struct Kitchen<'a> {
+/// What running a recipe may use.
+pub struct RecipeContext<'a> {
     /// Where optimizers and families come from.
     pub registry: &'a Registry,
     /// Samples to fit on.
@@ -210,8 +210,8 @@ pub struct Stage {
     pub notes: Vec<String>,
 }
 
-/// A recipe that was run.
-pub struct Cooked {
+/// What running a recipe gave.
+pub struct RecipeRun {
     /// The model before the first and after every step.
     pub stages: Vec<Stage>,
     /// The models of the stages, in the same order.
@@ -220,7 +220,7 @@ pub struct Cooked {
     pub goal_met: bool,
 }
 
-impl Cooked {
+impl RecipeRun {
     /// The model after the last step.
     pub fn model(&self) -> &dyn Model {
         self.models
@@ -278,21 +278,35 @@ pub fn optimizers(
 pub fn run_recipe(
     model: &dyn Model,
     recipe: &Recipe,
-    kitchen: &Kitchen<'_>,
-) -> Result<Cooked, RecipeError> {
-    let optimizers = optimizers(kitchen.registry, recipe)?;
-    let original = kitchen.baseline(model)?;
-    let accept = |metrics: &Metrics| match (&kitchen.limit, original) {
+    cx: &RecipeContext<'_>,
+) -> Result<RecipeRun, RecipeError> {
+    let optimizers = optimizers(cx.registry, recipe)?;
+    // Every optimizer returns a model of the same signature: the samples are fitted to it once.
+    let fit = |samples: Option<&Samples>| {
+        let fitted = samples.map(|s| measure::fitted(model, s)).transpose();
+        measured("and the data", fitted)
+    };
+    let (train, valid) = (fit(cx.train)?, fit(cx.valid)?);
+    let (test, calibration) = (fit(cx.test)?, fit(cx.calibration)?);
+    let cx = &RecipeContext {
+        train: train.as_ref(),
+        valid: valid.as_ref(),
+        test: test.as_ref(),
+        calibration: calibration.as_ref(),
+        ..*cx
+    };
+    let original = cx.baseline(model)?;
+    let accept = |metrics: &Metrics| match (&cx.limit, original) {
         (Some(limit), Some(original)) => metrics
             .get(limit.metric.name())
             .is_some_and(|value| limit.holds(original, *value)),
         _ => true,
     };
-    let measure = |model: &dyn Model| kitchen.decide(model);
-    let build = |spec: &ModelSpec| kitchen.build(model, spec);
+    let measure = |model: &dyn Model| cx.decide(model);
+    let build = |spec: &ModelSpec| cx.build(model, spec);
 
-    let mut cooked = Cooked {
-        stages: vec![kitchen.stage("original", model, Vec::new())?],
+    let mut run = RecipeRun {
+        stages: vec![cx.stage("original", model, Vec::new())?],
         models: vec![model.share()],
         goal_met: true,
     };
@@ -300,20 +314,20 @@ pub fn run_recipe(
     for (index, (step, optimizer)) in recipe.steps.iter().zip(&optimizers).enumerate() {
         let progress = |share: f64, what: &str| {
             let done = (index as f64 + share.clamp(0.0, 1.0)) / total;
-            (kitchen.progress)(done, &format!("{}: {what}", step.name));
+            (cx.progress)(done, &format!("{}: {what}", step.name));
         };
         let optimized = optimizer
             .optimize(
-                cooked.model(),
+                run.model(),
                 &OptimizeContext {
-                    train: kitchen.train,
-                    valid: kitchen.valid,
-                    calibration: kitchen.calibration,
+                    train: cx.train,
+                    valid: cx.valid,
+                    calibration: cx.calibration,
                     measure: &measure,
                     accept: &accept,
                     build: &build,
-                    seed: kitchen.seed,
-                    cancel: kitchen.cancel,
+                    seed: cx.seed,
+                    cancel: cx.cancel,
                     progress: &progress,
                 },
             )
@@ -325,14 +339,14 @@ pub fn run_recipe(
                     source,
                 },
             })?;
-        let stage = kitchen.stage(&step.name, optimized.model.as_ref(), optimized.notes)?;
-        cooked.stages.push(stage);
-        cooked.models.push(optimized.model);
+        let stage = cx.stage(&step.name, optimized.model.as_ref(), optimized.notes)?;
+        run.stages.push(stage);
+        run.models.push(optimized.model);
     }
-    if kitchen.limit.is_some() {
-        cooked.goal_met = accept(&measured("after the last step", measure(cooked.model()))?);
+    if cx.limit.is_some() {
+        run.goal_met = accept(&measured("after the last step", measure(run.model()))?);
     }
-    Ok(cooked)
+    Ok(run)
 }
 
 fn measured<T>(stage: &str, result: Result<T, ModelError>) -> Result<T, RecipeError> {
@@ -345,7 +359,7 @@ fn measured<T>(stage: &str, result: Result<T, ModelError>) -> Result<T, RecipeEr
     })
 }
 
-impl Kitchen<'_> {
+impl RecipeContext<'_> {
     /// The original's value of the limited metric.
     fn baseline(&self, model: &dyn Model) -> Result<Option<f64>, RecipeError> {
         let Some(limit) = self.limit else {
@@ -473,3 +487,6 @@ pub fn stages_json(stages: &[Stage]) -> Json {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,31 @@
 //! `kind = "models"`: measures ONNX files; the axis is the file.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError};
+use lapidary_core::samples::Samples;
 use lapidary_core::space::Domain;
-use lapidary_core::trial::{Candidate, Outcome};
+use lapidary_core::trial::{Candidate, Metrics, Outcome};
+use lapidary_data::Encoder;
 use lapidary_onnx::OnnxModel;
 
 use super::data::OpenData;
-use super::{StudyEvaluator, cost_metrics, measure_candidate};
+use super::{StudyEvaluator, cost_metrics, measure_candidate, quiet_latency};
 use crate::error::StudyFileError;
-use crate::file::{MODEL_AXIS, ModelsSection, StudyFile};
+use crate::file::{DataSource, MODEL_AXIS, ModelsSection, StudyFile};
 
 /// Measures model files.
 pub struct Models {
     files: Vec<(String, PathBuf)>,
     data: OpenData,
+    source: DataSource,
     latency: bool,
-    /// See [`super::quiet_latency`].
+    /// See [`quiet_latency`].
     quiet: RwLock<()>,
 }
 
@@ -53,57 +57,69 @@ impl Models {
         }
         Ok(Self {
             files: section.files.clone(),
-            data: OpenData::open(&section.data)?,
+            data: OpenData::open(&section.data, None)?.0,
+            source: section.data.clone(),
             latency: file.goal.metrics().contains(&"latency_ms"),
             quiet: RwLock::new(()),
         })
     }
 
-    fn open(&self, candidate: &Candidate) -> Result<OnnxModel, ModelError> {
+    fn path(&self, candidate: &Candidate) -> Result<&Path, ModelError> {
         let json = candidate.point.to_json();
         let name = json
             .get(MODEL_AXIS)
             .and_then(Json::as_str)
             .unwrap_or_default();
-        let (_, path) = self
-            .files
+        self.files
             .iter()
             .find(|(n, _)| n == name)
-            .ok_or_else(|| ModelError::Measure(format!("there is no model `{name}`")))?;
-        OnnxModel::open(path).map_err(|e| ModelError::File {
-            path: path.clone(),
-            reason: e.to_string(),
-        })
+            .map(|(_, path)| path.as_path())
+            .ok_or_else(|| ModelError::Measure(format!("there is no model `{name}`")))
     }
+
+    /// The validation samples as the model at `path` takes them: a table through the encoder kept beside the model.
+    fn samples(&self, path: &Path) -> Result<Cow<'_, Samples>, StudyFileError> {
+        let beside = Encoder::beside(path);
+        if self.data.encoder.is_none() || !beside.exists() {
+            return Ok(Cow::Borrowed(&self.data.split.valid));
+        }
+        let encoder = Encoder::load(&beside)?;
+        let (data, _) = OpenData::open(&self.source, Some(encoder))?;
+        Ok(Cow::Owned(data.split.valid))
+    }
+
+    fn measure(&self, candidate: &Candidate) -> Result<Metrics, String> {
+        let busy = self.quiet.read();
+        let path = self.path(candidate).map_err(|e| e.to_string())?;
+        let model = open(path).map_err(|e| e.to_string())?;
+        let samples = self.samples(path).map_err(|e| e.to_string())?;
+        let mut metrics = measure_candidate(&model, &samples).map_err(|e| e.to_string())?;
+        drop(busy);
+        if self.latency {
+            let ms = quiet_latency(&self.quiet, &model, &samples)?;
+            metrics.insert("latency_ms".into(), ms);
+        }
+        Ok(metrics)
+    }
+}
+
+fn open(path: &Path) -> Result<OnnxModel, ModelError> {
+    OnnxModel::open(path).map_err(|e| ModelError::File {
+        path: path.to_path_buf(),
+        reason: e.to_string(),
+    })
 }
 
 impl Evaluator for Models {
     fn evaluate(&self, candidate: &Candidate, _: &EvalContext<'_>) -> Outcome {
-        let busy = self.quiet.read();
-        let measured = self.open(candidate).and_then(|model| {
-            let metrics = measure_candidate(&model, &self.data.split.valid)?;
-            Ok((model, metrics))
-        });
-        drop(busy);
-        let (model, mut metrics) = match measured {
-            Ok(measured) => measured,
-            Err(error) => {
-                return Outcome::Failed {
-                    reason: error.to_string(),
-                };
-            }
-        };
-        if self.latency {
-            match super::quiet_latency(&self.quiet, &model, &self.data.split.valid) {
-                Ok(ms) => metrics.insert("latency_ms".into(), ms),
-                Err(reason) => return Outcome::Failed { reason },
-            };
+        match self.measure(candidate) {
+            Ok(metrics) => Outcome::Measured { metrics },
+            Err(reason) => Outcome::Failed { reason },
         }
-        Outcome::Measured { metrics }
     }
 
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
-        Some(cost_metrics(&self.data.task.task))
+        Some(cost_metrics(&self.data.task))
     }
 }
 
@@ -114,7 +130,7 @@ impl StudyEvaluator for Models {
         _: u64,
         _: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        Ok(Some(Box::new(self.open(candidate)?)))
+        Ok(Some(Box::new(open(self.path(candidate)?)?)))
     }
 
     fn data(&self) -> Option<&OpenData> {

@@ -284,13 +284,8 @@ fn functions_are_found_by_name() {
 fn model_files_are_candidates() {
     let registry = registry();
     let folder = tempfile::tempdir().unwrap();
-    let digits = parse(TRAIN);
-    let task = evaluator(&digits, &registry)
-        .unwrap()
-        .data()
-        .unwrap()
-        .task
-        .clone();
+    let digits = lapidary_data::open("digits", &Default::default()).unwrap();
+    let task = digits.task_shape().unwrap();
     for width in [4, 8] {
         let settings = serde_json::json!({ "width": width });
         let model = registry.family("mlp", &settings, &task, 1).unwrap();

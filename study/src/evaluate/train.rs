@@ -11,7 +11,7 @@ use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::fit::{Epoch, FitContext, FitPlan, Loss, Schedule, Update, Verdict};
 use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
-use lapidary_core::model::{Model, ModelError};
+use lapidary_core::model::{Model, ModelError, TaskShape};
 use lapidary_core::registry::{BuildError, Kind, Registry};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::Task;
@@ -184,6 +184,7 @@ pub struct Train<'a> {
     family_settings: Vec<&'static str>,
     fixed: Map<String, Json>,
     data: OpenData,
+    shape: TaskShape,
     /// Metrics the goal reads.
     wanted: Vec<String>,
     /// Held for reading by what keeps the machine busy, for writing while a latency is taken.
@@ -214,12 +215,14 @@ impl<'a> Train<'a> {
         let entry = registry
             .entry(Kind::Family, &section.family)
             .map_err(|e| at("family", e.to_string()))?;
+        let (data, dataset) = OpenData::open(&section.data, None)?;
         let train = Self {
             registry,
             family: section.family.clone(),
             family_settings: entry.info.settings.iter().map(|s| s.name).collect(),
             fixed: section.fixed.iter().cloned().collect(),
-            data: OpenData::open(&section.data)?,
+            data,
+            shape: dataset.task_shape()?,
             wanted: file
                 .goal
                 .metrics()
@@ -329,7 +332,7 @@ impl<'a> Train<'a> {
 
     fn build(&self, settings: &Json, seed: u64) -> Result<Box<dyn Model>, BuildError> {
         self.registry
-            .family(&self.family, settings, &self.data.task, seed)
+            .family(&self.family, settings, &self.shape, seed)
     }
 
     /// Trains the model of `candidate`.
@@ -371,7 +374,7 @@ impl<'a> Train<'a> {
     fn report(&self, epoch: &Epoch) -> Metrics {
         let mut metrics = Metrics::from([("loss".to_owned(), epoch.loss)]);
         if let Some(valid) = epoch.valid {
-            match self.data.task.task {
+            match self.data.task {
                 Task::Classification { .. } => {
                     metrics.insert(Metric::Accuracy.name().into(), valid)
                 }
@@ -435,7 +438,7 @@ impl Evaluator for Train<'_> {
     }
 
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
-        let mut metrics = cost_metrics(&self.data.task.task);
+        let mut metrics = cost_metrics(&self.data.task);
         for (name, volatile) in [("loss", false), ("seconds", true)] {
             metrics.push(MetricInfo {
                 name: name.into(),

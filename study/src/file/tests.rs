@@ -182,7 +182,7 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "int = [1, 6]",
             "int = [1, 6], step = 0",
-            "30:31: axis `depth`: step 0 must be at least 1",
+            "30:32: axis `depth`: step 0 must be at least 1",
         ),
         (
             "int = [1, 6]",
@@ -212,17 +212,17 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "optimizer == sgd",
             "optimiser == sgd",
-            "32:41: axis `momentum`: condition `optimiser == sgd`: no axis `optimiser`; there are lr, depth",
+            "32:40: axis `momentum`: condition `optimiser == sgd`: no axis `optimiser`; there are lr, depth",
         ),
         (
             "optimizer == sgd",
             "optimizer sgd",
-            "32:41: `space.momentum.when`: `optimizer sgd` is not a condition",
+            "32:40: `space.momentum.when`: `optimizer sgd` is not a condition",
         ),
         (
             "optimizer == sgd",
             "momentum < 1",
-            "32:41: conditions depend on each other in a circle: momentum",
+            "32:40: conditions depend on each other in a circle: momentum",
         ),
         (
             "bytes <= 200KB",
@@ -237,7 +237,7 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "kind = \"train\"",
             "kind = \"tran\"",
-            "22:8: `evaluate.kind`: no kind \"tran\" (did you mean \"train\"?); there are train, models, function",
+            "22:8: `evaluate.kind`: no kind \"tran\" (did you mean `train`?); there are train, models, function",
         ),
         (
             "kind = \"train\"",
@@ -252,14 +252,24 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "depth = 2\n",
             "depth = 9\n",
-            "35:3: `start`: axis `depth`: 9 is not a whole number in [1, 6]",
+            "37:1: `start`: axis `depth`: 9 is not a whole number in [1, 6]",
         ),
         (
             "[goal]",
             "[gaol]",
             "15:2: the file has no key `gaol` (did you mean `goal`?)",
         ),
-        ("seed = 7", "seed = ", "4:8: "),
+        (
+            "[[start]]\n",
+            "[[start]]\nmomentum = 0.5\n",
+            "36:1: `start`: axis `momentum` is not active at this point",
+        ),
+        (
+            "lr = 0.01\n",
+            "",
+            "35:1: `start`: axis `lr` is active at this point and has no value",
+        ),
+        ("seed = 7", "seed = ", "here/study.toml:4:"),
         ("seed = 7", "seed = 7\nseed = 8", "5:1: "),
     ] {
         let message = mistake(from, to);

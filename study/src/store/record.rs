@@ -1,0 +1,154 @@
+//! The records of the log, as JSON text. Non-finite numbers are the texts "nan", "inf" and "-inf".
+
+use std::sync::Arc;
+
+use lapidary_core::json::Json;
+use lapidary_core::space::{Point, Space};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
+use serde_json::{Map, json};
+
+/// A number, whatever it is.
+pub fn number(value: f64) -> Json {
+    if value.is_finite() {
+        value.into()
+    } else if value.is_nan() {
+        "nan".into()
+    } else if value > 0.0 {
+        "inf".into()
+    } else {
+        "-inf".into()
+    }
+}
+
+/// The number that [`number`] wrote.
+pub fn read_number(json: &Json) -> Option<f64> {
+    match json.as_str() {
+        None => json.as_f64(),
+        Some("nan") => Some(f64::NAN),
+        Some("inf") => Some(f64::INFINITY),
+        Some("-inf") => Some(f64::NEG_INFINITY),
+        Some(_) => None,
+    }
+}
+
+/// Metrics as an object.
+pub fn metrics(metrics: &Metrics) -> Json {
+    let object: Map<String, Json> = metrics.iter().map(|(name, v)| (name.clone(), number(*v))).collect();
+    object.into()
+}
+
+/// The metrics that [`metrics`] wrote.
+pub fn read_metrics(json: &Json) -> Option<Metrics> {
+    json.as_object()?
+        .iter()
+        .map(|(name, value)| Some((name.clone(), read_number(value)?)))
+        .collect()
+}
+
+/// What was asked: the point's row, and fidelity and parent where they say something.
+pub fn ask(candidate: &Candidate) -> String {
+    let mut body = Map::new();
+    body.insert("at".into(), candidate.point.to_row());
+    if candidate.fidelity != 1.0 {
+        body.insert("fidelity".into(), candidate.fidelity.into());
+    }
+    if let Some(parent) = candidate.parent {
+        body.insert("parent".into(), parent.into());
+    }
+    Json::from(body).to_string()
+}
+
+/// The candidate that [`ask`] wrote.
+pub fn read_ask(space: &Arc<Space>, id: u64, body: &str) -> Option<Candidate> {
+    let body: Json = serde_json::from_str(body).ok()?;
+    Some(Candidate {
+        id,
+        point: space.point_from_row(&body["at"]).ok()?,
+        fidelity: match &body["fidelity"] {
+            Json::Null => 1.0,
+            fidelity => fidelity.as_f64()?,
+        },
+        parent: match &body["parent"] {
+            Json::Null => None,
+            parent => Some(parent.as_u64()?),
+        },
+    })
+}
+
+/// What came out.
+pub fn tell(outcome: &Outcome, curve: &[Report], repeats: Option<u64>) -> String {
+    let mut body = self::outcome(outcome);
+    if !curve.is_empty() {
+        let curve: Vec<Json> = curve.iter().map(|r| json!([r.step, metrics(&r.metrics)])).collect();
+        body.insert("curve".into(), curve.into());
+    }
+    if let Some(id) = repeats {
+        body.insert("repeats".into(), id.into());
+    }
+    Json::from(body).to_string()
+}
+
+/// What [`tell`] wrote.
+pub fn read_tell(body: &str) -> Option<(Outcome, Vec<Report>, Option<u64>)> {
+    let body: Json = serde_json::from_str(body).ok()?;
+    let curve = match &body["curve"] {
+        Json::Null => Vec::new(),
+        curve => curve
+            .as_array()?
+            .iter()
+            .map(|r| {
+                Some(Report {
+                    step: r[0].as_u64()?,
+                    metrics: read_metrics(&r[1])?,
+                })
+            })
+            .collect::<Option<_>>()?,
+    };
+    Some((read_outcome(&body)?, curve, body["repeats"].as_u64()))
+}
+
+/// A trial of another program.
+pub fn foreign(point: &Point, outcome: &Outcome) -> String {
+    let mut body = self::outcome(outcome);
+    body.insert("at".into(), point.to_row());
+    Json::from(body).to_string()
+}
+
+/// What [`foreign`] wrote.
+pub fn read_foreign(space: &Arc<Space>, body: &str) -> Option<(Point, Outcome)> {
+    let body: Json = serde_json::from_str(body).ok()?;
+    Some((space.point_from_row(&body["at"]).ok()?, read_outcome(&body)?))
+}
+
+fn outcome(outcome: &Outcome) -> Map<String, Json> {
+    let mut body = Map::new();
+    match outcome {
+        Outcome::Measured { metrics } => {
+            body.insert("metrics".into(), self::metrics(metrics));
+        }
+        Outcome::Failed { reason } => {
+            body.insert("failed".into(), reason.clone().into());
+        }
+        Outcome::Stopped { metrics, reason } => {
+            body.insert("metrics".into(), self::metrics(metrics));
+            body.insert("stopped".into(), reason.clone().into());
+        }
+    }
+    body
+}
+
+fn read_outcome(body: &Json) -> Option<Outcome> {
+    if let Some(reason) = body["failed"].as_str() {
+        return Some(Outcome::Failed {
+            reason: reason.to_owned(),
+        });
+    }
+    let metrics = read_metrics(&body["metrics"])?;
+    Some(match body["stopped"].as_str() {
+        Some(reason) => Outcome::Stopped {
+            metrics,
+            reason: reason.to_owned(),
+        },
+        None => Outcome::Measured { metrics },
+    })
+}
