@@ -65,3 +65,43 @@ impl Call<'_> {
         Some(array.iter().copied().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lapidary_core::tensor::{DType, Dense};
+
+    use crate::build::GraphBuilder;
+    use crate::shape::Shapes;
+
+    /// PyTorch states pads from the last axis to the first; its exporter turns the list around as a matrix.
+    #[test]
+    fn a_list_reordered_through_a_matrix_is_followed() {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F32, &[3, 5, 6]);
+        let ints = |b: &mut GraphBuilder, name: &str, list: &[i64]| {
+            b.weight(name, Dense::i64(&[list.len()], list.to_vec()).unwrap())
+        };
+        let pads = ints(&mut b, "pads", &[1, 2, 3, 4, 5, 6, 0, 0]);
+        let pairs = ints(&mut b, "pairs", &[-1, 2]);
+        let (last, first) = (
+            ints(&mut b, "last", &[-1]),
+            ints(&mut b, "first", &[i64::MIN + 1]),
+        );
+        let zero = ints(&mut b, "zero", &[0]);
+        let matrix = b.node("Reshape", "matrix", &[&pads, &pairs], []);
+        let turned = b.node(
+            "Slice",
+            "turned",
+            &[&matrix, &last, &first, &zero, &last],
+            [],
+        );
+        let across = b.node("Transpose", "across", &[&turned], [("perm", [1, 0].into())]);
+        let list = b.node("Reshape", "list", &[&across, &last], []);
+        let y = b.node("Pad", "y", &[&x, &list], []);
+        b.output(&y, DType::F32, &[14, 12, 9]);
+        let mut graph = b.finish(13).unwrap().graph().clone();
+        graph.outputs[0].shape = None;
+        let shapes = Shapes::infer(&graph, 1);
+        assert_eq!(shapes.known(&y).unwrap(), [1, 14, 12, 9]);
+    }
+}

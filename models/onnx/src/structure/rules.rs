@@ -414,7 +414,7 @@ impl<'g> Flow<'g> {
         (self.graph.opset() >= 13 && axis != x.axis).then_some(Some(x))
     }
 
-    /// Resizing keeps channels where their scale is 1.
+    /// Resizing keeps channels where their scale is 1; stated sizes (input 3) would have to be cut as well.
     fn resize(&mut self, node: &'g Node) -> Option<Option<Layout>> {
         if self.untouched(node) {
             return Some(None);
@@ -423,17 +423,13 @@ impl<'g> Flow<'g> {
         if !self.rest_untouched(node, 1) || node.ints("axes").is_some() || node.input(3).is_some() {
             return None;
         }
-        let scales = if self.graph.opset() >= 11 { 2 } else { 1 };
-        let scale = match node.attributes.get("scales") {
-            Some(crate::graph::Attribute::Floats(list)) => *list.get(x.axis)?,
-            _ => *self
-                .weight(node, scales)?
-                .as_dense()?
-                .as_f32()?
-                .iter()
-                .nth(x.axis)?,
-        };
-        (scale == 1.0).then_some(Some(x))
+        // A scale by which these channels stay as many leaves fewer as they are, too.
+        let extent = self
+            .shapes
+            .shape(node.outputs.first()?)?
+            .get(x.axis)
+            .copied()?;
+        (extent == Some(x.units.len())).then_some(Some(x))
     }
 
     fn concat(&mut self, node: &'g Node) -> Option<Option<Layout>> {

@@ -235,6 +235,22 @@ fn padded_channels_follow_the_sum_they_are_part_of() {
 }
 
 #[test]
+fn resized_maps_keep_their_channels() {
+    let resized = |scale: f32| {
+        model(&[2, 4, 4], move |b, x| {
+            let a = conv(b, "a", x, [4, 2, 3, 3], 1);
+            let scales = Dense::f32(&[4], vec![1.0, scale, 2.0, 2.0]).unwrap();
+            let scales = b.weight("scales", scales);
+            let mode = [("mode", "nearest".into())];
+            let a = b.node("Resize", "large", &[&a, "", &scales], mode);
+            conv(b, "y", &a, [3, 4 * scale as usize, 1, 1], 1)
+        })
+    };
+    assert_eq!(groups(&resized(1.0)), found(&[(4, &["a"])]));
+    assert!(resized(2.0).groups().is_empty());
+}
+
+#[test]
 fn one_channel_scales_many() {
     let m = model(&[2, 4, 4], |b, x| {
         let a = conv(b, "a", x, [4, 2, 3, 3], 1);
