@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-use lapidary_core::goal::GoalError;
-use lapidary_core::model::ModelError;
-use lapidary_core::registry::BuildError;
 use thiserror::Error;
 
 use crate::file::Place;
@@ -31,12 +28,6 @@ pub enum StudyFileError {
     NoTargets { path: PathBuf },
     #[error(transparent)]
     Data(#[from] lapidary_data::DataError),
-    #[error(transparent)]
-    Build(#[from] BuildError),
-    #[error(transparent)]
-    Goal(#[from] GoalError),
-    #[error(transparent)]
-    Model(#[from] ModelError),
 }
 
 impl StudyFileError {

@@ -1,13 +1,11 @@
 //! The host's own measurements of a model: how good, how large, how fast. Nothing is taken on an optimizer's word.
 
-use std::time::{Duration, Instant};
-
 use lapidary_core::metrics::{self, Metric};
 use lapidary_core::model::{Model, ModelError, Size, predict};
 use lapidary_core::samples::Samples;
-use lapidary_core::tensor::Tensor;
 use lapidary_core::trial::Metrics;
 use lapidary_data::fit_inputs;
+use lapidary_onnx::latency::{RUNTIME, latency_ms};
 use serde::Serialize;
 
 /// Samples in one run of a model where nothing else is asked for.
@@ -15,12 +13,10 @@ pub const BATCH: usize = 256;
 
 /// Timed runs at least.
 const RUNS: usize = 30;
-/// Time to spend on timed runs where they are short, so that the median settles.
-const SETTLE: Duration = Duration::from_millis(200);
 /// Timed runs at most.
 const MOST_RUNS: usize = 1000;
-/// Runs before the first timed one.
-const WARM_UP: usize = 5;
+/// Milliseconds to spend on timed runs where they are short, so that the median settles.
+const SETTLE_MS: f64 = 200.0;
 
 /// How long a model takes for one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -84,44 +80,23 @@ pub fn latency(
     samples: &Samples,
     batch: usize,
 ) -> Result<Option<Latency>, ModelError> {
-    if is_quantized(model) {
-        return Ok(None);
-    }
     let inputs = fitted(model, &samples.head(batch))?.inputs;
-    for _ in 0..WARM_UP {
-        model.forward(&inputs)?;
-    }
-    let mut times = Vec::with_capacity(RUNS);
-    let began = Instant::now();
-    while times.len() < RUNS || (times.len() < MOST_RUNS && began.elapsed() < SETTLE) {
-        let start = Instant::now();
-        model.forward(&inputs)?;
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    let middle = times.len() / 2;
-    let median = if times.len().is_multiple_of(2) {
-        (times[middle - 1] + times[middle]) / 2
-    } else {
-        times[middle]
+    let Some(rough) = latency_ms(model, &inputs, RUNS)? else {
+        return Ok(None);
     };
-    Ok(Some(Latency {
-        ms: median.as_secs_f64() * 1e3,
-        runtime: "rten",
+    let runs = ((SETTLE_MS / rough.max(1e-3)) as usize).clamp(RUNS, MOST_RUNS);
+    let settled = if runs > RUNS {
+        latency_ms(model, &inputs, runs)?
+    } else {
+        Some(rough)
+    };
+    Ok(settled.map(|ms| Latency {
+        ms,
+        runtime: RUNTIME,
         batch: samples.len().min(batch),
         threads: rayon::current_num_threads(),
-        runs: times.len(),
+        runs,
     }))
-}
-
-fn is_quantized(model: &dyn Model) -> bool {
-    model
-        .weights()
-        .values()
-        .any(|tensor| matches!(**tensor, Tensor::Quantized(_)))
-        || model.topology().nodes.iter().any(|n| {
-            n.op.contains("Quantize") || n.op.contains("Integer") || n.op.starts_with("QLinear")
-        })
 }
 
 /// `samples` under the names, shapes and types of the model's inputs.

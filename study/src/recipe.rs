@@ -12,10 +12,10 @@ use lapidary_core::registry::{BuildError, Registry};
 use lapidary_core::samples::{Samples, Task};
 use lapidary_core::trial::Metrics;
 use lapidary_core::units;
-use lapidary_onnx::OnnxModel;
 use thiserror::Error;
 
 use crate::error::StudyFileError;
+use crate::evaluate::models::open;
 use crate::file::Place;
 use crate::file::tree::{Item, Table};
 use crate::measure::{self, Latency};
@@ -415,12 +415,7 @@ impl RecipeContext<'_> {
                 .registry
                 .family(name, settings, &task_of(model, self.train)?, self.seed)
                 .map_err(|e| ModelError::Unsupported(e.to_string())),
-            ModelSpec::File(path) => OnnxModel::open(path)
-                .map(|model| Box::new(model) as Box<dyn Model>)
-                .map_err(|e| ModelError::File {
-                    path: path.clone(),
-                    reason: e.to_string(),
-                }),
+            ModelSpec::File(path) => Ok(Box::new(open(path)?)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::RwLock;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::json::Json;
-use lapidary_core::model::{Model, ModelError};
+use lapidary_core::model::{Model, ModelError, check_finite};
 use lapidary_core::samples::Samples;
 use lapidary_core::space::Domain;
 use lapidary_core::trial::{Candidate, Metrics, Outcome};
@@ -103,11 +103,14 @@ impl Models {
     }
 }
 
-fn open(path: &Path) -> Result<OnnxModel, ModelError> {
-    OnnxModel::open(path).map_err(|e| ModelError::File {
+/// A model file whose weights are all finite.
+pub(crate) fn open(path: &Path) -> Result<OnnxModel, ModelError> {
+    let model = OnnxModel::open(path)?;
+    check_finite(model.weights()).map_err(|error| ModelError::File {
         path: path.to_path_buf(),
-        reason: e.to_string(),
-    })
+        reason: error.to_string(),
+    })?;
+    Ok(model)
 }
 
 impl Evaluator for Models {

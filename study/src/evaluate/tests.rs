@@ -324,3 +324,50 @@ fn model_files_are_candidates() {
         "{message}"
     );
 }
+
+/// The example at `examples/NAME.toml`, cut down to two short trials.
+fn example(name: &str, set: &[&str]) -> StudyFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples")
+        .join(name);
+    let overrides = Overrides {
+        strategy: Some("random".into()),
+        set: ["budget.trials=2"]
+            .iter()
+            .chain(set)
+            .map(|s| (*s).to_owned())
+            .collect(),
+    };
+    StudyFile::load(&path, &overrides).unwrap()
+}
+
+#[test]
+fn every_example_runs() {
+    let census = |part: &str| {
+        format!(
+            "{}/../tests/data/census-{part}.csv",
+            env!("CARGO_MANIFEST_DIR")
+        )
+    };
+    let data = format!("evaluate.data={}", census("train"));
+    let test = format!("evaluate.test={}", census("test"));
+    let tiny = ["evaluate.limit=64", "evaluate.epochs=1"];
+    let table = [
+        &data,
+        &test,
+        "evaluate.no_header=false",
+        "evaluate.limit=200",
+        "evaluate.epochs=1",
+    ];
+    for (name, set) in [
+        ("function.toml", &[][..]),
+        ("digits.toml", &tiny),
+        ("fashion_mnist.toml", &tiny),
+        ("adult.toml", &table),
+    ] {
+        let file = example(name, set);
+        let finished = run(&file, 2);
+        assert_eq!(finished.failed(), 0, "{name}: {:?}", finished.trials);
+        assert_eq!(finished.trials.len(), 2 + file.start.len(), "{name}");
+    }
+}
