@@ -10,7 +10,7 @@ use lapidary_core::rank;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
-use lapidary_core::space::{AxisValue, Point, Space};
+use lapidary_core::space::{AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ const WIDEST: f64 = 0.5;
 const FINEST: f64 = 1e-12;
 /// Draws of tried points before a neighbourhood counts as used up.
 const DRAWS: usize = 32;
+/// Shakes that the most promising is chosen from.
+const CONTENDERS: usize = 4;
 /// Non-dominated points kept, the least crowded.
 const ARCHIVE: usize = 200;
 
@@ -81,6 +83,8 @@ struct State {
     phase: Phase,
     precision: f64,
     restarts: u64,
+    /// Of each option of a choice, how much worse than others of its axis it was when last compared.
+    losses: Vec<Vec<f64>>,
     /// The best so far; with several objectives, all that none beats.
     archive: Vec<Known>,
 }
@@ -92,6 +96,14 @@ struct Open {
     values: Values,
     climb: u64,
     step: Option<Move>,
+    /// Score of the point it was made from, where the climb has left that since.
+    left: Option<Score>,
+}
+
+/// Compares scores by Deb's rules, several objectives joined by an augmented Chebyshev distance from the ideal of the archive.
+struct Judge {
+    /// Ideal and weight of each objective; none where there is but one.
+    scales: Vec<(f64, f64)>,
 }
 
 /// The point a climb stands at.
@@ -103,6 +115,8 @@ struct Stand {
     values: Values,
     /// `None` is worse than any.
     score: Option<Score>,
+    /// The move that led there.
+    by: Option<Move>,
 }
 
 /// A point with its score.
@@ -132,7 +146,11 @@ enum Move {
     /// Along an order, by a share of the axis.
     Step { axis: usize, up: bool, size: f64 },
     /// To another option.
-    Switch { axis: usize, option: usize },
+    Switch {
+        axis: usize,
+        option: usize,
+        from: usize,
+    },
     /// On by as much as the last round went.
     Pattern,
 }
@@ -178,6 +196,7 @@ impl Greedy {
             phase: Phase::Climb,
             precision: config.precision,
             restarts: 0,
+            losses: axes.iter().map(|a| vec![0.0; options(&a.domain)]).collect(),
             archive: Vec::new(),
         };
         Self {
@@ -227,11 +246,7 @@ impl Greedy {
                         width,
                         left: left - 1,
                     };
-                    let memory = self.state.memory.clone();
-                    let active = self.active();
-                    let shaken =
-                        self.untried(rng, |space, rng| shake(space, &memory, &active, width, rng));
-                    match shaken {
+                    match self.shaken(width, rng) {
                         Some(point) => return Some((point, None)),
                         None => {
                             self.state.phase = Phase::Shake { width, left: 0 };
@@ -270,6 +285,30 @@ impl Greedy {
             .find(|point| !self.state.tried.contains(point))
     }
 
+    /// The most promising of some untried shakes, by what its options lost when last compared.
+    fn shaken(&self, width: u32, rng: &mut Rng) -> Option<Point> {
+        let memory = &self.state.memory;
+        let active = self.active();
+        let loss = |point: &Point| -> f64 {
+            let pairs = point.values().iter().zip(memory).zip(&self.state.losses);
+            pairs
+                .map(|((new, old), losses)| match (new, old) {
+                    (Some(AxisValue::Choice(new)), Some(AxisValue::Choice(old))) => {
+                        losses[*new] - losses[*old]
+                    }
+                    _ => 0.0,
+                })
+                .sum()
+        };
+        (0..CONTENDERS)
+            .map_while(|_| {
+                self.untried(rng, |space, rng| shake(space, memory, &active, width, rng))
+            })
+            .map(|point| (loss(&point), point))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, point)| point)
+    }
+
     fn shaking(&self, width: u32) -> Phase {
         let axes = self.space.axes().len() as u32;
         Phase::Shake {
@@ -295,7 +334,7 @@ impl Greedy {
                 stand.values[axis]?;
                 values[axis] = Some(self.along(axis, up, size)?);
             }
-            Move::Switch { axis, option } => {
+            Move::Switch { axis, option, .. } => {
                 let old = stand.values[axis]?;
                 values[axis] = Some(AxisValue::Choice(option)).filter(|new| *new != old);
                 values[axis]?;
@@ -338,13 +377,13 @@ impl Greedy {
         rng.shuffle(&mut axes);
         for axis in axes {
             let domain = &self.space.axes()[axis].domain;
-            if domain.is_choice() {
-                let n = domain.cardinality().unwrap_or(0) as usize;
-                let mut options: Vec<usize> = (0..n).collect();
+            if let Some(AxisValue::Choice(from)) = self.state.memory[axis] {
+                let mut options: Vec<usize> = (0..options(domain)).collect();
                 rng.shuffle(&mut options);
-                let switches = options
-                    .into_iter()
-                    .map(|option| Move::Switch { axis, option });
+                let switches =
+                    options
+                        .into_iter()
+                        .map(|option| Move::Switch { axis, option, from });
                 moves.extend(switches.filter(|m| self.leads_on(*m)));
             } else {
                 let up = self.state.paces[axis].up;
@@ -400,7 +439,12 @@ impl Greedy {
         }
         state.climb += 1;
         state.round = values.clone();
-        state.stand = Some(Stand { id, values, score });
+        state.stand = Some(Stand {
+            id,
+            values,
+            score,
+            by: None,
+        });
         state.agenda.clear();
         state.phase = Phase::Climb;
     }
@@ -458,41 +502,29 @@ impl Greedy {
 
     /// The best known point; with several objectives, for the present weights.
     fn best(&self) -> Option<&Known> {
+        let judge = self.judge();
         self.state
             .archive
             .iter()
-            .min_by(|a, b| self.compare(&a.score, &b.score))
+            .min_by(|a, b| judge.compare(&a.score, &b.score))
     }
 
-    /// Deb's rules, several objectives joined by the present weights.
-    fn compare(&self, a: &Score, b: &Score) -> Ordering {
-        if self.setup.objectives == 1 {
-            return rank::compare(a, b);
-        }
-        a.violation
-            .total_cmp(&b.violation)
-            .then_with(|| self.joined(a).total_cmp(&self.joined(b)))
-    }
-
-    /// The augmented Chebyshev distance from the ideal of the archive, for weights drawn anew at every restart.
-    fn joined(&self, score: &Score) -> f64 {
+    /// How scores compare at present.
+    fn judge(&self) -> Judge {
+        let n = self.setup.objectives;
         let mut rng = Rng::keyed(self.setup.seed, self.state.restarts, "greedy weights");
-        let (mut most, mut sum) = (0.0f64, 0.0);
-        for (m, value) in score.objectives.iter().enumerate() {
+        let scale = |m: usize| {
             let values = self.state.archive.iter().map(|k| k.score.objectives[m]);
-            let (low, high) = values.fold((*value, *value), |(l, h), v| (l.min(v), h.max(v)));
+            let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+                (l.min(v), h.max(v))
+            });
             let weight = -libm::log(1.0 - rng.unit());
-            let distance = weight * (value - low) / (high - low).max(f64::MIN_POSITIVE);
-            most = most.max(distance);
-            sum += distance;
-        }
-        most + 0.05 * sum
-    }
-
-    fn better(&self, a: Option<&Score>, b: Option<&Score>) -> bool {
-        match (a, b) {
-            (Some(a), Some(b)) => self.compare(a, b).is_lt(),
-            (a, b) => a.is_some() && b.is_none(),
+            // Half a weight for each half of the span, which may exceed the largest float.
+            let span = (high / 2.0 - low / 2.0).max(f64::MIN_POSITIVE);
+            (low, weight / 2.0 / span)
+        };
+        Judge {
+            scales: (0..n).filter(|_| n > 1).map(scale).collect(),
         }
     }
 
@@ -523,6 +555,16 @@ impl Greedy {
         }
     }
 
+    /// Notes how an option compares with the one it replaced.
+    fn learn(&mut self, judge: &Judge, open: &Open, score: Option<&Score>, base: Option<&Score>) {
+        if let Some(Move::Switch { axis, option, from }) = open.step
+            && let Some(loss) = judge.loss(score, base)
+        {
+            let losses = &mut self.state.losses[axis];
+            losses[option] = losses[from] + loss;
+        }
+    }
+
     /// What the outcome of a candidate of this climb means for it.
     fn follow(&mut self, id: u64, open: Open, score: Option<&Score>) {
         let Some(stand) = &mut self.state.stand else {
@@ -533,14 +575,25 @@ impl Greedy {
             stand.score = score.cloned();
             return;
         }
-        let old = stand.score.clone();
-        if !self.better(score, old.as_ref()) {
-            if let Some(Move::Step { axis, up, size }) = open.step {
+        let (old, by) = (stand.score.clone(), stand.by);
+        let late = open.left.is_some();
+        let judge = self.judge();
+        self.learn(&judge, &open, score, open.left.as_ref().or(old.as_ref()));
+        if !judge.better(score, old.as_ref()) {
+            if late && judge.better(score, open.left.as_ref()) {
+                // Good where it was made: as a move it may be good here as well.
+                self.state.agenda.extend(open.step);
+            } else if let Some(Move::Step { axis, up, size }) = open.step {
                 self.state.paces[axis].fail(up, size);
             }
             return;
         }
         let state = &mut self.state;
+        for other in state.open.values_mut().filter(|o| o.climb == state.climb) {
+            if other.left.is_none() {
+                other.left = old.clone();
+            }
+        }
         let from = std::mem::take(&mut state.memory);
         state.memory = from
             .iter()
@@ -551,6 +604,7 @@ impl Greedy {
             id: None,
             values: open.values,
             score: score.cloned(),
+            by: open.step,
         });
         state.phase = Phase::Climb;
         match open.step {
@@ -586,6 +640,48 @@ impl Greedy {
                 }
             }
         }
+        if late {
+            // It was made from an earlier point: the move that led on from there is worth another try.
+            self.state.agenda.extend(by);
+        }
+    }
+}
+
+impl Judge {
+    fn compare(&self, a: &Score, b: &Score) -> Ordering {
+        a.violation
+            .total_cmp(&b.violation)
+            .then_with(|| self.joined(a).total_cmp(&self.joined(b)))
+    }
+
+    fn joined(&self, score: &Score) -> f64 {
+        if self.scales.is_empty() {
+            return score.objectives[0];
+        }
+        let pairs = score.objectives.iter().zip(&self.scales);
+        let (most, sum) = pairs.fold(
+            (f64::NEG_INFINITY, 0.0),
+            |(most, sum), (v, (low, weight))| {
+                let distance = weight * (v - low);
+                (distance.max(most), sum + distance)
+            },
+        );
+        most + 0.05 * sum
+    }
+
+    /// Whether `a` is better than `b`; none at all is worse than any.
+    fn better(&self, a: Option<&Score>, b: Option<&Score>) -> bool {
+        match (a, b) {
+            (Some(a), Some(b)) => self.compare(a, b).is_lt(),
+            (a, b) => a.is_some() && b.is_none(),
+        }
+    }
+
+    /// By how much `a` is worse than `b`, where both keep the constraints.
+    fn loss(&self, a: Option<&Score>, b: Option<&Score>) -> Option<f64> {
+        let (a, b) = a.zip(b)?;
+        let loss = self.joined(a) - self.joined(b);
+        (a.violation == 0.0 && b.violation == 0.0 && loss.is_finite()).then_some(loss)
     }
 }
 
@@ -605,6 +701,14 @@ impl Pace {
             self.step = self.step.min(size) / 2.0;
             self.failed = [false; 2];
         }
+    }
+}
+
+/// Number of options of a choice; 0 for numbers.
+fn options(domain: &Domain) -> usize {
+    match domain {
+        Domain::Choice { options } => options.len(),
+        _ => 0,
     }
 }
 
@@ -660,6 +764,7 @@ impl Searcher for Greedy {
                 values: point.values().to_vec(),
                 climb: self.state.climb,
                 step,
+                left: None,
             };
             self.state.open.insert(id, open);
             candidates.push(Candidate {
@@ -707,7 +812,7 @@ impl Searcher for Greedy {
                     let values = trial.candidate.point.values().to_vec();
                     self.keep(&values, score);
                     let stand = self.state.stand.as_ref().and_then(|s| s.score.as_ref());
-                    if self.better(Some(score), stand) {
+                    if self.judge().better(Some(score), stand) {
                         self.stand_at(values, Some(score.clone()), None);
                     }
                 }
@@ -744,8 +849,10 @@ impl Greedy {
             Move::Step { axis, size, .. } => {
                 axis < axes.len() && !axes[axis].domain.is_choice() && size > 0.0 && size <= WIDEST
             }
-            Move::Switch { axis, option } => {
-                axis < axes.len() && axes[axis].domain.contains(AxisValue::Choice(option))
+            Move::Switch { axis, option, from } => {
+                axis < axes.len()
+                    && axes[axis].domain.contains(AxisValue::Choice(from))
+                    && axes[axis].domain.contains(AxisValue::Choice(option))
             }
             Move::Pattern => true,
         };
@@ -774,6 +881,12 @@ impl Greedy {
         let open = |open: &Open| self.space.admits(&open.values) && open.step.iter().all(possible);
         if !state.open.values().all(open) {
             return wrong("an open candidate");
+        }
+        let losses = |(axis, losses): (&lapidary_core::space::Axis, &Vec<f64>)| {
+            losses.len() == options(&axis.domain) && losses.iter().all(|v| v.is_finite())
+        };
+        if state.losses.len() != axes.len() || !axes.iter().zip(&state.losses).all(losses) {
+            return wrong("a loss");
         }
         if !(state.precision >= FINEST && state.precision <= WIDEST) {
             return wrong("the precision");
