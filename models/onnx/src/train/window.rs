@@ -344,7 +344,7 @@ impl Convolution {
                     })
                     .collect();
                 for (weights, bias) in parts {
-                    let parts = weights.iter().flat_map(|w| data(w));
+                    let parts = weights.iter().flat_map(data);
                     sums.weight
                         .iter_mut()
                         .zip(parts)

@@ -98,6 +98,32 @@ pub(super) fn sum<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     one(total)
 }
 
+/// The larger of two: `b + max(a − b, 0)`.
+pub(super) fn max<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
+    extreme(call, |a, b| {
+        B::float_add(b.clone(), B::relu(B::float_sub(a, b)))
+    })
+}
+
+/// The smaller of two: `b − max(b − a, 0)`.
+pub(super) fn min<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
+    extreme(call, |a, b| {
+        B::float_sub(b.clone(), B::relu(B::float_sub(b, a)))
+    })
+}
+
+fn extreme<B: Engine>(
+    call: &mut Call<'_, B>,
+    of: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
+) -> Out<B> {
+    let mut found = call.float(0)?;
+    for i in 1..call.inputs.len() {
+        let (a, b) = aligned::<B>(found, call.float(i)?)?;
+        found = of(a, b);
+    }
+    one(found)
+}
+
 /// A power with a constant exponent.
 pub(super) fn pow<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     let x = call.float(0)?;
@@ -142,6 +168,8 @@ pub(super) fn reciprocal<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
 
 #[cfg(test)]
 mod tests {
+    use lapidary_core::tensor::Dense;
+
     use crate::graph::Attribute;
     use crate::train::check::{gradients, graph, ints, node, numbers, output, positive};
 
@@ -163,6 +191,18 @@ mod tests {
                 node(&format!("y = {op} b a"), &[]),
             ];
             gradients(&graph(&[3, 2], nodes, &[]), &numbers(&[2, 3, 2], 1), false).unwrap();
+        }
+    }
+
+    #[test]
+    fn gradients_of_extremes() {
+        for (op, expected) in [("Max", [2.0, 1.0]), ("Min", [-2.0, -1.0])] {
+            let nodes = vec![node("a = Neg x", &[]), node(&format!("y = {op} x a"), &[])];
+            let graph = graph(&[2], nodes, &[]);
+            gradients(&graph, &numbers(&[3, 2], 1), false).unwrap();
+            let x = Dense::f32(&[1, 2], vec![-2.0, 1.0]).unwrap();
+            let y = output(&graph, &x).unwrap();
+            assert_eq!(y, Dense::f32(&[1, 2], expected.to_vec()).unwrap());
         }
     }
 

@@ -192,7 +192,8 @@ mod tests {
     fn gradients_of_convolutions() {
         // Input channels, height, width; weight shape; attributes.
         let group = |n| ("group", Attribute::Int(n));
-        let cases: Vec<([usize; 3], [usize; 4], Vec<(&str, Attribute)>)> = vec![
+        type Case = ([usize; 3], [usize; 4], Vec<(&'static str, Attribute)>);
+        let cases: Vec<Case> = vec![
             ([2, 4, 5], [3, 2, 3, 3], vec![("pads", ints(&[1, 1, 1, 1]))]),
             (
                 [2, 5, 4],

@@ -1,4 +1,4 @@
-//! Sums and means along axes.
+//! Sums, means and maxima along axes.
 
 use burn_backend::tensor::FloatTensor;
 
@@ -13,6 +13,10 @@ pub(super) fn mean<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
 
 pub(super) fn sum<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     reduce(call, B::float_sum_dim)
+}
+
+pub(super) fn max<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
+    reduce(call, B::float_max_dim)
 }
 
 /// Axis by axis, so that no call reduces the whole of a large tensor: burn groups such sums by how threads steal work.
@@ -47,8 +51,8 @@ mod tests {
     use crate::train::check::{gradients, graph, ints, node, numbers, output};
 
     #[test]
-    fn gradients_of_sums_and_means() {
-        for op in ["ReduceMean", "ReduceSum"] {
+    fn gradients_of_sums_means_and_maxima() {
+        for op in ["ReduceMean", "ReduceSum", "ReduceMax"] {
             for attributes in [
                 vec![("axes", ints(&[-1])), ("keepdims", Attribute::Int(0))],
                 vec![("axes", ints(&[1, 2]))],

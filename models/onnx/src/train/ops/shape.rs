@@ -60,7 +60,7 @@ pub(super) fn reshape<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &e| n.checked_mul(e));
     let fits = |shape: &[usize]| match (count(shape), rest) {
         (Some(0) | None, Some(_)) => false,
-        (Some(n), Some(_)) => elements % n == 0,
+        (Some(n), Some(_)) => elements.is_multiple_of(n),
         (n, None) => n == Some(elements),
     };
     let (batch, fixed) = call.batch;
@@ -231,63 +231,68 @@ pub(super) fn split<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
         .collect())
 }
 
-/// A cut from `starts` to `ends` along `axes`, by `steps` of at least 1.
+/// A cut from `starts` to `ends` along `axes`, by `steps`; only integers can be cut backwards.
 pub(super) fn slice<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     let starts = call.list("starts", 1)?.ok_or("the starts are missing")?;
     let ends = call.list("ends", 2)?.ok_or("the ends are missing")?;
-    let along = call
-        .list("axes", 3)?
-        .unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = call
-        .ints(4)?
-        .map_or_else(|| vec![1; starts.len()], |a| a.iter().copied().collect());
+    let count = starts.len();
+    let along = call.list("axes", 3)?;
+    let along = along.unwrap_or_else(|| (0..count as i64).collect());
+    let steps = call.list("steps", 4)?.unwrap_or_else(|| vec![1; count]);
     let x = call.value(0)?;
     let shape = x.shape();
-    if ends.len() != starts.len() || along.len() != starts.len() || steps.len() != starts.len() {
+    if [ends.len(), along.len(), steps.len()] != [count; 3] {
         return Err("starts, ends, axes and steps differ in number".into());
     }
-    let mut ranges: Vec<(usize, usize, usize)> = shape.iter().map(|&e| (0, e, 1)).collect();
-    for i in 0..starts.len() {
+    // First index, number of indices and step of each axis.
+    let mut cuts: Vec<(i64, i64, i64)> = shape.iter().map(|&e| (0, e as i64, 1)).collect();
+    for i in 0..count {
         let at = axis(along[i], shape.len())?;
-        let extent = shape[at] as i64;
-        let clamp = |index: i64| {
-            (if index < 0 {
+        let (extent, step) = (shape[at] as i64, steps[i]);
+        let from_end = |index: i64| {
+            if index < 0 {
                 index.saturating_add(extent)
             } else {
                 index
-            })
-            .clamp(0, extent) as usize
+            }
         };
-        let step = usize::try_from(steps[i])
-            .ok()
-            .filter(|&s| s > 0)
-            .ok_or("steps must be positive")?;
-        let (start, end) = (clamp(starts[i]), clamp(ends[i]));
-        if start >= end {
-            return Err(format!("nothing is left of axis {at} of {shape:?}"));
-        }
-        ranges[at] = (start, end, step);
+        let (start, end) = (from_end(starts[i]), from_end(ends[i]));
+        cuts[at] = match step {
+            1.. => {
+                let (start, end) = (start.clamp(0, extent), end.clamp(0, extent));
+                (start, steps_over(end - start, step), step)
+            }
+            0 => return Err("a step of 0 leads nowhere".into()),
+            _ => {
+                let (start, end) = (start.clamp(-1, extent - 1), end.clamp(-1, extent - 1));
+                (start, steps_over(start - end, step.saturating_neg()), step)
+            }
+        };
     }
-    Ok(vec![match x {
+    match x {
         Value::Float(x) => {
-            let cut: Vec<Slice> = ranges
-                .iter()
-                .map(|&(start, end, step)| {
-                    Slice::new(start as isize, Some(end as isize), step as isize)
-                })
-                .collect();
-            Value::Float(B::float_slice(x, &cut))
+            let cut = cuts.iter().map(|&(start, count, step)| {
+                let end = (start + count * step).min(start + (count - 1) * step + 1);
+                (count > 0 && step > 0)
+                    .then(|| Slice::new(start as isize, Some(end as isize), step as isize))
+            });
+            let cut: Option<Vec<Slice>> = cut.collect();
+            let cut = cut.ok_or("a cut of floats must keep something and go forwards")?;
+            one(B::float_slice(x, &cut))
         }
         Value::Int(mut a) => {
-            for (at, &(start, end, step)) in ranges.iter().enumerate() {
-                a.slice_axis_inplace(
-                    Axis(at),
-                    ndarray::Slice::new(start as isize, Some(end as isize), step as isize),
-                );
+            for (at, &(start, count, step)) in cuts.iter().enumerate() {
+                let indices: Vec<usize> = (0..count).map(|i| (start + i * step) as usize).collect();
+                a = a.select(Axis(at), &indices);
             }
-            Value::Int(a.as_standard_layout().into_owned())
+            Ok(vec![Value::Int(a)])
         }
-    }])
+    }
+}
+
+/// Steps of `step` within `length`, the last one possibly shorter.
+fn steps_over(length: i64, step: i64) -> i64 {
+    length.max(0) / step + i64::from(length.max(0) % step != 0)
 }
 
 /// The slices at the given indices: rows of an embedding, or entries of a shape.
@@ -435,6 +440,47 @@ mod tests {
             )
             .unwrap();
         }
+    }
+
+    #[test]
+    fn gradients_of_a_cut_by_steps() {
+        let nodes = vec![node("y = Slice x s e a n", &[])];
+        let weights = [
+            ("s", list(&[0, 1])),
+            ("e", list(&[i64::MAX, 5])),
+            ("a", list(&[1, 2])),
+            ("n", list(&[2, 3])),
+        ];
+        let graph = graph(&[5, 6], nodes, &weights);
+        gradients(&graph, &numbers(&[2, 5, 6], 1), false).unwrap();
+        let y = output(&graph, &numbers(&[2, 5, 6], 1)).unwrap();
+        assert_eq!(y.shape(), [2, 3, 2]);
+        let x = numbers(&[2, 5, 6], 1);
+        let (x, y) = (x.as_f32().unwrap(), y.as_f32().unwrap());
+        assert_eq!(y[[1, 2, 1]], x[[1, 4, 4]]);
+    }
+
+    #[test]
+    fn integers_are_cut_backwards_too() {
+        // As PyTorch writes padding: pairs in reverse order.
+        let nodes = vec![
+            node("p = Reshape pads pairs", &[]),
+            node("r = Slice p last first zero back", &[]),
+            node("t = Transpose r", &[("perm", ints(&[1, 0]))]),
+            node("f = Reshape t flat", &[]),
+            node("y = Pad x f", &[]),
+        ];
+        let weights = [
+            ("pads", list(&[1, 2, 3, 4, 0, 0])),
+            ("pairs", list(&[-1, 2])),
+            ("last", list(&[-1])),
+            ("first", list(&[-i64::MAX])),
+            ("zero", list(&[0])),
+            ("back", list(&[-1])),
+            ("flat", list(&[-1])),
+        ];
+        let y = output(&graph(&[5, 6], nodes, &weights), &numbers(&[2, 5, 6], 1)).unwrap();
+        assert_eq!(y.shape(), [2, 5 + 3 + 4, 6 + 1 + 2]);
     }
 
     #[test]
