@@ -1,13 +1,11 @@
 //! Distillation: is it worth it?
 
-use lapidary_core::cancel::Cancel;
-use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::json::Json;
-use lapidary_core::model::{Model, Size};
+use lapidary_core::model::Size;
 use lapidary_core::registry::Entry;
 use serde_json::json;
 
-use super::world::{World, accuracy, digits, family};
+use super::world::{World, accuracy, digits, trained};
 
 /// A student has fewer parameters than its teacher, and over three seeds is on average at least as good on digits that
 /// nobody saw as the same student trained for as long on labels alone, which is what the settings `alone` say.
@@ -19,7 +17,7 @@ pub fn students_are_smaller_and_learn_from_their_teacher(
     alone: &Json,
 ) {
     let split = &digits().0;
-    let teacher = teacher();
+    let teacher = trained("mlp", &json!({}), 15);
     let (mut taught, mut untaught) = (0.0, 0.0);
     for seed in 0..3 {
         let world = World {
@@ -48,28 +46,4 @@ pub fn students_are_smaller_and_learn_from_their_teacher(
         taught >= untaught,
         "accuracy {taught} with the teacher, {untaught} without"
     );
-}
-
-/// A model trained on all training digits.
-fn teacher() -> Box<dyn Model> {
-    let split = &digits().0;
-    let model = family("mlp", &json!({}), 0).expect("the zoo builds it");
-    let plan = FitPlan {
-        learning_rate: 3e-3,
-        epochs: 15,
-        ..FitPlan::default()
-    };
-    let context = FitContext {
-        cancel: &Cancel::new(),
-        epoch: &|_| Verdict::Continue,
-    };
-    let trainable = model.trainable().expect("the zoo's models can be trained");
-    let fitted = trainable.fit(&plan, &split.train, None, &context);
-    let teacher = fitted.expect("training works").model;
-    let accuracy = accuracy(teacher.as_ref(), &split.test).expect("the teacher runs");
-    assert!(
-        accuracy > 0.93,
-        "a teacher of accuracy {accuracy} teaches nothing"
-    );
-    teacher
 }

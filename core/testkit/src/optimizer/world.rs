@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use lapidary_core::cancel::Cancel;
+use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::json::Json;
 use lapidary_core::metrics::{Metric, evaluate};
 use lapidary_core::model::{Model, ModelError, ModelSpec, Size, TaskShape, predict};
@@ -17,8 +18,8 @@ use serde_json::json;
 /// Training and validation samples that most properties use; more say no more and take longer.
 const FEW: usize = 192;
 
-/// The bundled digits, split.
-pub(crate) fn digits() -> &'static (Split, TaskShape) {
+/// The bundled digits, split, and what a model for them takes and gives.
+pub fn digits() -> &'static (Split, TaskShape) {
     static DIGITS: OnceLock<(Split, TaskShape)> = OnceLock::new();
     DIGITS.get_or_init(|| {
         let data = lapidary_data::open("digits", &lapidary_data::Options::default())
@@ -30,12 +31,44 @@ pub(crate) fn digits() -> &'static (Split, TaskShape) {
     })
 }
 
-/// A family's model for the digits.
-pub(crate) fn family(name: &str, settings: &Json, seed: u64) -> Result<Box<dyn Model>, ModelError> {
+/// A family's model for the digits, its weights drawn from `seed`.
+///
+/// # Errors
+/// When the zoo has no such family, or the settings do not fit.
+pub fn family(name: &str, settings: &Json, seed: u64) -> Result<Box<dyn Model>, ModelError> {
     let registry =
         Registry::new(lapidary_zoo::ENTRIES).map_err(|e| ModelError::Graph(e.to_string()))?;
     (registry.family(name, settings, &digits().1, seed))
         .map_err(|e| ModelError::Graph(e.to_string()))
+}
+
+/// A family's model, trained on the training digits for some epochs.
+///
+/// # Panics
+/// When the model is no better than 90 % on the test digits: nothing could be told from it.
+pub fn trained(name: &str, settings: &Json, epochs: usize) -> Box<dyn Model> {
+    let split = &digits().0;
+    let model = family(name, settings, 0).expect("the zoo builds it");
+    let plan = FitPlan {
+        learning_rate: 3e-3,
+        epochs,
+        ..FitPlan::default()
+    };
+    let context = FitContext {
+        cancel: &Cancel::new(),
+        epoch: &|_| Verdict::Continue,
+    };
+    let trainable = model.trainable().expect("the zoo's models can be trained");
+    let trained = trainable
+        .fit(&plan, &split.train, None, &context)
+        .expect("training works")
+        .model;
+    let reached = accuracy(trained.as_ref(), &split.test).expect("the model runs");
+    assert!(
+        reached > 0.9,
+        "an accuracy of {reached} after {epochs} epochs"
+    );
+    trained
 }
 
 /// A model of each kind: matrices; convolutions with normalisation, and with skips. Their weights are random.
@@ -159,7 +192,7 @@ impl World {
     }
 
     /// Sizes, and with validation samples accuracy.
-    fn measure(&self, model: &dyn Model) -> Result<Metrics, ModelError> {
+    pub(crate) fn measure(&self, model: &dyn Model) -> Result<Metrics, ModelError> {
         let size = Size::of(model);
         let mut metrics = Metrics::from([
             ("bytes".to_owned(), model.file_bytes()? as f64),
@@ -186,7 +219,13 @@ pub(crate) fn optimizer(entry: &Entry, settings: &Json) -> Box<dyn Optimizer> {
 }
 
 /// Share of samples whose class has the largest output.
-pub(crate) fn accuracy(model: &dyn Model, samples: &Samples) -> Result<f64, ModelError> {
+///
+/// # Errors
+/// When the model cannot be run.
+///
+/// # Panics
+/// When the samples have no classes.
+pub fn accuracy(model: &dyn Model, samples: &Samples) -> Result<f64, ModelError> {
     let targets = samples
         .targets
         .as_ref()
