@@ -1,10 +1,12 @@
 //! Every combination of settings builds, runs and gives the shape the task asks for.
 
+use lapidary_core::cancel::Cancel;
+use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, Size, TaskShape};
-use lapidary_core::registry::{BuildError, Kind, Registry};
+use lapidary_core::registry::{BuildError, Kind, Linked, Registry};
 use lapidary_core::rng::Rng;
-use lapidary_core::samples::{Inputs, Task};
+use lapidary_core::samples::{Inputs, Samples, Targets, Task};
 use lapidary_core::space::Space;
 use lapidary_core::tensor::Dense;
 use lapidary_zoo::{ENTRIES, default_axes};
@@ -97,6 +99,67 @@ fn every_convnet_runs() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn every_operator_of_a_family_can_be_trained() {
+    let nets = |activation: &str| {
+        [
+            (
+                "mlp",
+                json!({"depth": 2, "width": 6, "activation": activation,
+                "normalization": "layer", "skip": true}),
+            ),
+            (
+                "mlp",
+                json!({"depth": 2, "width": 6, "activation": activation,
+                "normalization": "batch"}),
+            ),
+            (
+                "convnet",
+                json!({"width": 3, "activation": activation, "skip": true,
+                "separable": true}),
+            ),
+            (
+                "convnet",
+                json!({"width": 3, "activation": activation, "normalization": "none",
+                "pooling": "flatten"}),
+            ),
+        ]
+    };
+    let sample = [1, 6, 6];
+    let samples = Samples {
+        inputs: noise(&sample, 12),
+        targets: Some(Targets::Classes {
+            labels: (0..12).map(|i| i % 7).collect(),
+            names: (0..7).map(|i| i.to_string()).collect(),
+        }),
+    };
+    let plan = FitPlan {
+        epochs: 8,
+        batch: 6,
+        learning_rate: 0.01,
+        ..FitPlan::default()
+    };
+    let cx = FitContext {
+        cancel: &Cancel::default(),
+        epoch: &|_| Verdict::Continue,
+    };
+    for activation in ACTIVATIONS {
+        for (family, settings) in nets(activation) {
+            let model = runs(family, &settings, &sample);
+            let fitted = model
+                .trainable()
+                .unwrap()
+                .fit(&plan, &samples, None, &cx)
+                .unwrap_or_else(|e| panic!("{family} {settings}: {e}"));
+            let (first, last) = (&fitted.history[0], &fitted.history[plan.epochs - 1]);
+            assert!(
+                last.loss < first.loss,
+                "{family} {settings}: {first:?} {last:?}"
+            );
         }
     }
 }
@@ -215,6 +278,17 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
         .err()
         .unwrap();
     assert!(matches!(error, BuildError::Unfit { .. }));
+}
+
+#[test]
+fn listed_and_submitted_families_are_the_ones_there_are() {
+    let listed: Vec<&str> = ENTRIES.iter().map(|e| e.info.name).collect();
+    let mut submitted: Vec<&str> = (lapidary_core::inventory::iter::<Linked>.into_iter())
+        .map(|linked| linked.0.info.name)
+        .collect();
+    submitted.sort_unstable();
+    assert_eq!(listed, ["convnet", "mlp"]);
+    assert_eq!(submitted, listed);
 }
 
 #[test]

@@ -17,6 +17,9 @@ use crate::shape::Shapes;
 /// Samples assumed for shapes: a prime that no other extent is likely to equal, so that the sample axis is told apart.
 pub(super) const SAMPLES: usize = 1_000_003;
 
+/// The most indices an axis of channels may have.
+pub(super) const MOST_INDICES: usize = 1 << 24;
+
 /// Where the channels of a value are.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {

@@ -2,12 +2,9 @@
 
 use std::rc::Rc;
 
-use super::flow::{Count, Flow, Layout, SAMPLES};
+use super::flow::{Count, Flow, Layout, MOST_INDICES, SAMPLES};
 use super::units::Unit;
 use crate::graph::Node;
-
-/// The most indices an axis of channels may have after a reshape.
-const MOST_INDICES: usize = 1 << 24;
 
 /// Where the channels of a reshaped value are.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::flow::{Count, Flow, Layout};
+use super::flow::{Count, Flow, Layout, MOST_INDICES};
 use super::units::Unit;
 use crate::graph::Node;
 
@@ -333,7 +333,7 @@ impl<'g> Flow<'g> {
         let Some(axis) = (layout.axis + shape.len()).checked_sub(rank) else {
             return Some(());
         };
-        match shape[axis]? {
+        match (*shape.get(axis)?)? {
             1 => Some(()),
             _ => self.stand(node, i, axis, &layout.units, produces),
         }
@@ -379,7 +379,11 @@ impl<'g> Flow<'g> {
         let kept = node.is("Squeeze") || node.int("keepdims", 1) == 0;
         let before = axes.iter().filter(|&&a| a < x.axis).count();
         Some(Some(Layout {
-            axis: if kept { x.axis - before } else { x.axis },
+            axis: if kept {
+                x.axis.checked_sub(before)?
+            } else {
+                x.axis
+            },
             ..x
         }))
     }
@@ -458,6 +462,10 @@ impl<'g> Flow<'g> {
                     units
                 }
             };
+            // Graphs that double their channels over and over end somewhere.
+            if joined.len() + units.len() > MOST_INDICES {
+                return None;
+            }
             if axis == place || joined.is_empty() {
                 joined.extend(units.iter());
             } else {
@@ -484,7 +492,8 @@ impl<'g> Flow<'g> {
             .iter()
             .map(|name| self.shapes.shape(name)?.get(axis).copied()?);
         let sizes: Vec<usize> = sizes.collect::<Option<_>>()?;
-        if sizes.iter().sum::<usize>() != x.units.len() {
+        let sum = sizes.iter().try_fold(0usize, |sum, &n| sum.checked_add(n));
+        if sum != Some(x.units.len()) {
             return None;
         }
         let mut from = 0;
@@ -571,7 +580,7 @@ impl<'g> Flow<'g> {
         let rank = self.rank(node.input(0)?)?;
         let axis = match node.ints("perm") {
             Some(perm) => perm.iter().position(|&p| p == x.axis as i64)?,
-            None => rank - 1 - x.axis,
+            None => rank.checked_sub(1 + x.axis)?,
         };
         Some(Some(Layout { axis, ..x }))
     }

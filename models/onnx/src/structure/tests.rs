@@ -448,3 +448,44 @@ fn stated_shapes_follow() {
     assert_eq!(shape[1], lapidary_core::model::Dim::Fixed(1));
     assert_eq!(shape[2..], graph.inputs[0].shape.as_ref().unwrap()[2..]);
 }
+
+#[test]
+fn graphs_that_contradict_themselves_do_not_panic() {
+    let twice = model(&[2, 4, 4], |b, x| {
+        let a = conv(b, "a", x, [4, 2, 3, 3], 1);
+        b.node(
+            "ReduceMean",
+            "y",
+            &[&a],
+            [("axes", [0, 0].into()), ("keepdims", 0.into())],
+        )
+    });
+    twice.groups();
+    // A convolution whose output is said to have one axis.
+    let flat = model(&[2, 4, 4], |b, x| {
+        let a = conv(b, "a", x, [4, 9, 3, 3], 2);
+        let t = b.node("Transpose", "t", &[&a], []);
+        b.node("Add", "y", &[&t, &a], [])
+    });
+    let mut graph = flat.graph().clone();
+    let one = Some(vec![lapidary_core::model::Dim::Fixed(4)]);
+    for name in ["x", "a", "t"] {
+        let shape = one.clone();
+        graph.values.push(crate::graph::ValueInfo {
+            name: name.into(),
+            dtype: DType::F32,
+            shape,
+        });
+    }
+    graph.inputs[0].shape = None;
+    super::groups(&graph);
+    // Channels doubled over and over.
+    let doubled = model(&[2, 4, 4], |b, x| {
+        let mut a = conv(b, "a", x, [4, 2, 3, 3], 1);
+        for i in 0..60 {
+            a = b.node("Concat", &format!("d{i}"), &[&a, &a], [("axis", 1.into())]);
+        }
+        b.node("GlobalAveragePool", "y", &[&a], [])
+    });
+    assert!(doubled.groups().is_empty());
+}
