@@ -78,6 +78,10 @@ struct State {
     paces: Vec<Pace>,
     /// Moves left in this round, the next one last.
     agenda: Vec<Move>,
+    /// Moves that were good where they were made, to be made again where the climb stands now; the next one last.
+    hopes: Vec<Move>,
+    /// The last candidate made from a hope: while it is open, the next hope builds on it.
+    hope: Option<u64>,
     /// Where the round began.
     round: Values,
     phase: Phase,
@@ -96,6 +100,8 @@ struct Open {
     values: Values,
     climb: u64,
     step: Option<Move>,
+    /// 0 for a move from the stand, 1 for a hope from there, 2 for a hope built on another.
+    depth: u8,
     /// Score of the point it was made from, where the climb has left that since.
     left: Option<Score>,
 }
@@ -192,6 +198,8 @@ impl Greedy {
             memory: axes.iter().map(|a| Some(a.domain.at_unit(0.5))).collect(),
             paces: vec![Pace::of(config.step); axes.len()],
             agenda: Vec::new(),
+            hopes: Vec::new(),
+            hope: None,
             round: Vec::new(),
             phase: Phase::Climb,
             precision: config.precision,
@@ -207,8 +215,8 @@ impl Greedy {
         }
     }
 
-    /// The next candidate's point and the move that made it; `None` where every point was tried.
-    fn propose(&mut self, rng: &mut Rng) -> Option<(Point, Option<Move>)> {
+    /// The next candidate's point, the move that made it and its depth; `None` where every point was tried.
+    fn propose(&mut self, rng: &mut Rng) -> Option<(Point, Option<Move>, u8)> {
         if self.state.stand.is_none() {
             let middle = self.space.middle();
             if !self.state.tried.contains(&middle) {
@@ -217,7 +225,7 @@ impl Greedy {
                     None,
                     Some(self.state.ledger.next()),
                 );
-                return Some((middle, None));
+                return Some((middle, None, 0));
             }
             // The middle was a foreign trial that failed.
             let point = self.untried(rng, |space, rng| space.sample(rng))?;
@@ -226,12 +234,25 @@ impl Greedy {
                 None,
                 Some(self.state.ledger.next()),
             );
-            return Some((point, None));
+            return Some((point, None, 0));
+        }
+        while let Some(step) = self.state.hopes.pop() {
+            let open = self.state.hope.and_then(|id| self.state.open.get(&id));
+            let built_on = open.filter(|o| o.climb == self.state.climb);
+            let target = match built_on {
+                Some(open) => self.target_from(&open.values, step),
+                None => self.target(step),
+            };
+            let depth = 1 + u8::from(built_on.is_some());
+            if let Some(point) = target.filter(|p| !self.state.tried.contains(p)) {
+                self.state.hope = Some(self.state.ledger.next());
+                return Some((point, Some(step), depth));
+            }
         }
         loop {
             while let Some(step) = self.state.agenda.pop() {
                 if let Some(point) = self.target(step).filter(|p| !self.state.tried.contains(p)) {
-                    return Some((point, Some(step)));
+                    return Some((point, Some(step), 0));
                 }
             }
             match self.state.phase {
@@ -247,7 +268,7 @@ impl Greedy {
                         left: left - 1,
                     };
                     match self.shaken(width, rng) {
-                        Some(point) => return Some((point, None)),
+                        Some(point) => return Some((point, None, 0)),
                         None => {
                             self.state.phase = Phase::Shake { width, left: 0 };
                         }
@@ -268,7 +289,7 @@ impl Greedy {
                         return None;
                     }
                     // Where draws keep failing near the best and anywhere, whatever is left.
-                    return self.start_again(rng).or(left).map(|point| (point, None));
+                    return self.start_again(rng).or(left).map(|p| (p, None, 0));
                 }
             }
         }
@@ -327,20 +348,23 @@ impl Greedy {
 
     /// The point a move leads to; `None` where it leads nowhere.
     fn target(&self, step: Move) -> Option<Point> {
-        let stand = self.state.stand.as_ref()?;
-        let mut values = self.state.memory.clone();
+        self.target_from(&self.state.stand.as_ref()?.values, step)
+    }
+
+    fn target_from(&self, base: &Values, step: Move) -> Option<Point> {
+        let mut values = overlay(&self.state.memory, base);
         match step {
             Move::Step { axis, up, size } => {
-                stand.values[axis]?;
-                values[axis] = Some(self.along(axis, up, size)?);
+                let domain = &self.space.axes()[axis].domain;
+                values[axis] = Some(along(domain, base[axis]?, up, size)?);
             }
             Move::Switch { axis, option, .. } => {
-                let old = stand.values[axis]?;
+                let old = base[axis]?;
                 values[axis] = Some(AxisValue::Choice(option)).filter(|new| *new != old);
                 values[axis]?;
             }
             Move::Pattern => {
-                let axes = self.space.axes().iter().zip(&stand.values);
+                let axes = self.space.axes().iter().zip(base);
                 for (i, ((axis, new), old)) in axes.zip(&self.state.round).enumerate() {
                     if let (Some(new), Some(old), false) = (new, old, axis.domain.is_choice()) {
                         let u = 2.0 * axis.domain.to_unit(*new) - axis.domain.to_unit(*old);
@@ -350,24 +374,6 @@ impl Greedy {
             }
         }
         Some(self.space.point(values))
-    }
-
-    /// The value `size` up or down an ordered axis, one neighbour at least; `None` at the end of the axis.
-    fn along(&self, axis: usize, up: bool, size: f64) -> Option<AxisValue> {
-        let domain = &self.space.axes()[axis].domain;
-        let old = self.state.memory[axis]?;
-        let u = domain.to_unit(old) + if up { size } else { -size };
-        let new = domain.at_unit(u);
-        if new != old {
-            return Some(new);
-        }
-        let (rank, n) = (domain.rank(old)?, domain.cardinality()?);
-        let next = if up {
-            rank.checked_add(1).filter(|r| *r < n)
-        } else {
-            rank.checked_sub(1)
-        };
-        next.map(|rank| domain.nth(rank))
     }
 
     /// A new round of one-axis moves: those that lead to points not tried, in random order of the axes.
@@ -396,6 +402,15 @@ impl Greedy {
             let pairs = stand.values.iter().zip(&self.state.round);
             pairs.filter(|(a, b)| a != b).count()
         });
+        // What lost most when last compared comes last, that is, stands first.
+        let loss = |step: &Move| match *step {
+            Move::Switch { axis, option, from } => {
+                let losses = &self.state.losses[axis];
+                losses[option] - losses[from]
+            }
+            _ => 0.0,
+        };
+        moves.sort_by(|a, b| loss(b).total_cmp(&loss(a)));
         self.state.agenda = moves;
         if moved > 1 && self.leads_on(Move::Pattern) {
             self.state.agenda.push(Move::Pattern);
@@ -434,9 +449,7 @@ impl Greedy {
     /// Puts the climb somewhere, with a new number.
     fn stand_at(&mut self, values: Values, score: Option<Score>, id: Option<u64>) {
         let state = &mut self.state;
-        for (kept, new) in state.memory.iter_mut().zip(&values) {
-            *kept = new.or(*kept);
-        }
+        state.memory = overlay(&state.memory, &values);
         state.climb += 1;
         state.round = values.clone();
         state.stand = Some(Stand {
@@ -446,6 +459,7 @@ impl Greedy {
             by: None,
         });
         state.agenda.clear();
+        state.hopes.clear();
         state.phase = Phase::Climb;
     }
 
@@ -578,12 +592,14 @@ impl Greedy {
         let (old, by) = (stand.score.clone(), stand.by);
         let late = open.left.is_some();
         let judge = self.judge();
-        self.learn(&judge, &open, score, open.left.as_ref().or(old.as_ref()));
+        if open.depth < 2 {
+            self.learn(&judge, &open, score, open.left.as_ref().or(old.as_ref()));
+        }
         if !judge.better(score, old.as_ref()) {
-            if late && judge.better(score, open.left.as_ref()) {
-                // Good where it was made: as a move it may be good here as well.
-                self.state.agenda.extend(open.step);
-            } else if let Some(Move::Step { axis, up, size }) = open.step {
+            if open.depth > 1 || late && judge.better(score, open.left.as_ref()) {
+                // Good where it was made, or built on what failed: as a move it may be good from here.
+                self.state.hopes.extend(open.step);
+            } else if let (Some(Move::Step { axis, up, size }), 0) = (open.step, open.depth) {
                 self.state.paces[axis].fail(up, size);
             }
             return;
@@ -595,11 +611,7 @@ impl Greedy {
             }
         }
         let from = std::mem::take(&mut state.memory);
-        state.memory = from
-            .iter()
-            .zip(&open.values)
-            .map(|(kept, new)| new.or(*kept))
-            .collect();
+        state.memory = overlay(&from, &open.values);
         state.stand = Some(Stand {
             id: None,
             values: open.values,
@@ -628,6 +640,7 @@ impl Greedy {
             None => {
                 // A shake: the axes that moved are walked anew, with steps as long as the jump.
                 state.agenda.clear();
+                state.hopes.clear();
                 for (i, axis) in self.space.axes().iter().enumerate() {
                     if let (Some(a), Some(b)) = (from[i], state.memory[i])
                         && a != b
@@ -642,7 +655,7 @@ impl Greedy {
         }
         if late {
             // It was made from an earlier point: the move that led on from there is worth another try.
-            self.state.agenda.extend(by);
+            self.state.hopes.extend(by);
         }
     }
 }
@@ -704,6 +717,28 @@ impl Pace {
     }
 }
 
+/// The values with gaps filled from memory.
+fn overlay(memory: &Values, values: &Values) -> Values {
+    let pairs = memory.iter().zip(values);
+    pairs.map(|(kept, new)| new.or(*kept)).collect()
+}
+
+/// The value `size` up or down an ordered axis, one neighbour at least; `None` at the end of the axis.
+fn along(domain: &Domain, old: AxisValue, up: bool, size: f64) -> Option<AxisValue> {
+    let u = domain.to_unit(old) + if up { size } else { -size };
+    let new = domain.at_unit(u);
+    if new != old {
+        return Some(new);
+    }
+    let (rank, n) = (domain.rank(old)?, domain.cardinality()?);
+    let next = if up {
+        rank.checked_add(1).filter(|r| *r < n)
+    } else {
+        rank.checked_sub(1)
+    };
+    next.map(|rank| domain.nth(rank))
+}
+
 /// Number of options of a choice; 0 for numbers.
 fn options(domain: &Domain) -> usize {
     match domain {
@@ -755,7 +790,7 @@ impl Searcher for Greedy {
         let mut candidates = Vec::new();
         while candidates.len() < n {
             let mut rng = Rng::keyed(self.setup.seed, self.state.ledger.next(), "greedy");
-            let Some((point, step)) = self.propose(&mut rng) else {
+            let Some((point, step, depth)) = self.propose(&mut rng) else {
                 break;
             };
             let id = self.state.ledger.ask();
@@ -764,6 +799,7 @@ impl Searcher for Greedy {
                 values: point.values().to_vec(),
                 climb: self.state.climb,
                 step,
+                depth,
                 left: None,
             };
             self.state.open.insert(id, open);
@@ -875,7 +911,7 @@ impl Greedy {
         {
             return wrong("the stand");
         }
-        if !state.agenda.iter().all(possible) {
+        if !state.agenda.iter().chain(&state.hopes).all(possible) {
             return wrong("a move");
         }
         let open = |open: &Open| self.space.admits(&open.values) && open.step.iter().all(possible);
