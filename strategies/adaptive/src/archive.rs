@@ -1,0 +1,227 @@
+//! What was told: the scored points that are worth remembering, and the front.
+
+use std::cmp::Ordering;
+
+use lapidary_core::rank;
+use lapidary_core::trial::Score;
+use serde::{Deserialize, Serialize};
+
+use crate::place::Place;
+use crate::sight::Sight;
+
+/// Entries that are kept: the best for one objective, the latest for several.
+const KEPT: usize = 2000;
+/// Members of the front that are kept: the least crowded.
+const FRONT: usize = 200;
+/// Rank of the entry that gains are measured against.
+const YARDSTICK: usize = 20;
+
+/// One scored point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Where it is.
+    pub place: Place,
+    /// How good it is.
+    pub score: Score,
+    /// Number of the tell it came with.
+    pub at: u64,
+    /// Its objectives as one number under the archive's sight.
+    #[serde(skip)]
+    pub loss: f64,
+}
+
+/// The scored points.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    sight: Sight,
+    /// Best first under the sight, constraints before objectives.
+    entries: Vec<Entry>,
+    /// With several objectives, entries that no other beats, oldest first.
+    front: Vec<Entry>,
+}
+
+impl Entry {
+    /// Deb's order under a sight: less violation first, then less loss.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let violation = self.score.violation.total_cmp(&other.score.violation);
+        violation.then(self.loss.total_cmp(&other.loss))
+    }
+}
+
+impl Archive {
+    /// An empty archive of scores with `objectives` objectives.
+    pub fn new(objectives: usize) -> Self {
+        Self {
+            sight: Sight::new(objectives),
+            entries: Vec::new(),
+            front: Vec::new(),
+        }
+    }
+
+    /// How objectives are seen as one.
+    pub fn sight(&self) -> &Sight {
+        &self.sight
+    }
+
+    /// Scored points, best first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The best of all.
+    pub fn best(&self) -> Option<&Entry> {
+        self.entries.first()
+    }
+
+    /// Whether anything feasible is known.
+    pub fn is_feasible(&self) -> bool {
+        self.best().is_some_and(|e| e.score.violation == 0.0)
+    }
+
+    /// The entry at a place.
+    pub fn find(&self, place: &Place) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.place == *place)
+    }
+
+    /// What a model of numbers descends: the loss, and before anything feasible is known the violation. What is infeasible
+    /// later is worse than all that is feasible.
+    pub fn merit(&self, entry: &Entry) -> f64 {
+        let violation = entry.score.violation;
+        if !self.is_feasible() {
+            violation
+        } else if violation == 0.0 {
+            entry.loss
+        } else {
+            let feasible = self.entries.partition_point(|e| e.score.violation == 0.0);
+            let (best, worst) = (self.entries[0].loss, self.entries[feasible - 1].loss);
+            worst + (worst - best) * violation / (1.0 + violation)
+        }
+    }
+
+    /// An entry under the archive's sight.
+    pub fn entry(&self, place: Place, score: Score, at: u64) -> Entry {
+        let loss = self.sight.loss(&score.objectives);
+        Entry {
+            place,
+            score,
+            at,
+            loss,
+        }
+    }
+
+    /// Takes in an entry. What it adds to the front is in [0, 1]: the least improvement that every member of the front would
+    /// need, in units of the front's extent, to be as good (the additive ε-indicator of Zitzler et al., 2003); 0 where it is
+    /// beaten, and always with one objective.
+    pub fn add(&mut self, entry: &Entry) -> f64 {
+        let at = self.entries.partition_point(|e| e.compare(entry).is_le());
+        self.entries.insert(at, entry.clone());
+        if self.sight.objectives() == 1 {
+            self.entries.truncate(KEPT);
+            return 0.0;
+        }
+        if self.entries.len() >= 2 * KEPT {
+            let mut ages: Vec<u64> = self.entries.iter().map(|e| e.at).collect();
+            let (_, oldest, _) = ages.select_nth_unstable(KEPT);
+            let oldest = *oldest;
+            self.entries.retain(|e| e.at >= oldest);
+        }
+        self.extend_front(entry)
+    }
+
+    fn extend_front(&mut self, new: &Entry) -> f64 {
+        let beaten = |old: &Entry| {
+            rank::beats(&old.score, &new.score) || rank::compare(&old.score, &new.score).is_eq()
+        };
+        if self.front.iter().any(beaten) {
+            return 0.0;
+        }
+        let ahead = |old: &Entry| {
+            let pairs = old.score.objectives.iter().zip(&new.score.objectives);
+            let gains = pairs
+                .enumerate()
+                .map(|(m, (a, b))| self.sight.normal(m, *a) - self.sight.normal(m, *b));
+            gains.fold(f64::NEG_INFINITY, f64::max)
+        };
+        let gain = self
+            .front
+            .iter()
+            .map(ahead)
+            .fold(1.0, f64::min)
+            .clamp(0.0, 1.0);
+        self.front
+            .retain(|old| !rank::beats(&new.score, &old.score));
+        self.front.push(new.clone());
+        if self.front.len() > FRONT {
+            let scores: Vec<&Score> = self.front.iter().map(|e| &e.score).collect();
+            let crowding = rank::crowding(&scores);
+            let crowded = (0..crowding.len()).min_by(|&a, &b| crowding[a].total_cmp(&crowding[b]));
+            self.front.remove(crowded.expect("the front is not empty"));
+        }
+        gain
+    }
+
+    /// Looks at the objectives in another way: measures the front, lets `aim` turn the sight, and sorts by the new losses.
+    pub fn look(&mut self, aim: impl FnOnce(&mut Sight, &[Entry])) {
+        self.sight
+            .fit(self.front.iter().map(|e| e.score.objectives.as_slice()));
+        aim(&mut self.sight, &self.front);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        for entry in self.entries.iter_mut().chain(&mut self.front) {
+            entry.loss = self.sight.loss(&entry.score.objectives);
+        }
+        self.entries.sort_by(Entry::compare);
+    }
+
+    /// What `entry` gains over `over`, as a share of what is to be gained there from the entry at [`YARDSTICK`].
+    pub fn share(&self, entry: &Entry, over: &Entry) -> f64 {
+        let Some(last) = self.entries.len().checked_sub(1) else {
+            return 1.0;
+        };
+        let worst = self.merit(&self.entries[last.min(YARDSTICK)]);
+        let merit = self.merit(entry);
+        let share = (self.merit(over) - merit) / (worst - merit);
+        if share.is_nan() {
+            0.0
+        } else {
+            share.clamp(0.0, 1.0)
+        }
+    }
+
+    /// The member of the front that is best under the sight.
+    pub fn best_of_front(&self) -> Option<&Entry> {
+        self.front.iter().min_by(|a, b| a.compare(b))
+    }
+
+    /// Makes up what is not written of an entry kept elsewhere; false where it is none of such points.
+    pub fn adopt(&self, entry: &mut Entry, axes: usize) -> bool {
+        entry.loss = self.sight.loss(&entry.score.objectives);
+        self.fits(entry, axes)
+    }
+
+    fn fits(&self, e: &Entry, axes: usize) -> bool {
+        e.place.len() == axes
+            && e.score.objectives.len() == self.sight.objectives()
+            && e.score.objectives.iter().all(|v| v.is_finite())
+            && e.score.violation >= 0.0
+    }
+
+    /// Makes up what is not written; false where it is no archive of such points.
+    pub fn restore(&mut self, axes: usize, objectives: usize) -> bool {
+        if !self.sight.is_sound(objectives)
+            || !self
+                .entries
+                .iter()
+                .chain(&self.front)
+                .all(|e| self.fits(e, axes))
+        {
+            return false;
+        }
+        self.sort();
+        true
+    }
+}

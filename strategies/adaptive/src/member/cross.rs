@@ -1,0 +1,56 @@
+//! Evolution: a child of two good points, recombined axis by axis and mutated (in the manner of Deb and Agrawal's real-coded
+//! genetic algorithms, with uniform crossover of choices).
+
+use lapidary_core::rng::Rng;
+
+use super::{Member, View};
+use crate::place::{Place, other_option, reflect};
+
+/// Best entries that may be parents.
+const PARENTS: usize = 30;
+
+/// Keeps nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Cross;
+
+impl Member for Cross {
+    fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
+        let entries = view.archive.entries();
+        let top = entries.len().min(PARENTS);
+        if top < 4 {
+            return None;
+        }
+        // The better of two draws.
+        let mut pick = || &entries[rng.index(top).min(rng.index(top))].place;
+        let (a, b) = (pick(), pick());
+        let mut child = a.clone();
+        let rate = 1.0 / child.len().max(1) as f64;
+        for i in 0..child.len() {
+            if b[i].is_nan() {
+                continue;
+            }
+            if child[i].is_nan() {
+                child[i] = b[i];
+            } else if view.space.axes()[i].domain.is_choice() {
+                if rng.chance(0.5) {
+                    child[i] = b[i];
+                }
+                if rng.chance(rate) {
+                    child[i] = other_option(view.space, i, child[i], rng);
+                }
+            } else {
+                match rng.index(4) {
+                    0 => child[i] = b[i],
+                    // Between the parents, or a quarter beyond.
+                    1 => child[i] = reflect(a[i] + (1.5 * rng.unit() - 0.25) * (b[i] - a[i])),
+                    _ => {}
+                }
+                if rng.chance(rate) {
+                    let width = if rng.chance(0.3) { 0.25 } else { 0.03 };
+                    child[i] = reflect(child[i] + width * rng.normal());
+                }
+            }
+        }
+        Some(child)
+    }
+}

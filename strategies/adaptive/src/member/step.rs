@@ -1,0 +1,56 @@
+//! The (1+1) evolution strategy with step-size adaptation by the one-fifth rule (Rechenberg, "Evolutionsstrategie", 1973).
+
+use lapidary_core::rng::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{Lesson, Member, View};
+use crate::place::{Place, other_option, reflect};
+
+/// Factor of the step after a success; its fourth root undoes it after a failure, which balances at one success in five.
+const GROWTH: f64 = 1.5;
+
+/// A random step from the base in all axes at once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    sigma: f64,
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self { sigma: 0.1 }
+    }
+}
+
+impl Member for Step {
+    fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
+        let mut place = view.base.entry.place.clone();
+        for &i in view.numbers {
+            if !place[i].is_nan() {
+                place[i] = reflect(place[i] + self.sigma * rng.normal());
+            }
+        }
+        // Where there are only choices, something has to change.
+        let changes = if view.numbers.is_empty() { 1.5 } else { 0.3 };
+        let rate = changes / place.len().max(1) as f64;
+        for &i in view.choices {
+            if rng.chance(rate) {
+                place[i] = other_option(view.space, i, place[i], rng);
+            }
+        }
+        Some(place)
+    }
+
+    fn learn(&mut self, lesson: &Lesson<'_>) {
+        let factor = if lesson.improved {
+            GROWTH
+        } else {
+            libm::pow(GROWTH, -0.25)
+        };
+        self.sigma = (self.sigma * factor).clamp(1e-9, 0.4);
+    }
+
+    fn restart(&mut self) {
+        *self = Self::default();
+    }
+}
