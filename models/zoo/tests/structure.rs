@@ -269,12 +269,5 @@ fn a_real_residual_network_can_be_cut() {
             .iter()
             .fold(0.0f32, |m, d| m.max(d.abs()));
         assert!(apart < 1e-4, "{apart}");
-        if let Some(folder) = std::env::var_os("LAPIDARY_OUT") {
-            let name = format!("resnet20_cut{}.onnx", group.id);
-            let small: &OnnxModel = small.as_any().downcast_ref().unwrap();
-            small
-                .save(std::path::Path::new(&folder).join(name))
-                .unwrap();
-        }
     }
 }
