@@ -4,6 +4,7 @@ use lapidary_core::registry::Entry;
 
 /// Their entries, by name.
 pub static ENTRIES: &[&Entry] = &[
+    &lapidary_adaptive::ENTRY,
     &lapidary_genetic::ENTRY,
     &lapidary_greedy::ENTRY,
     &lapidary_random::ENTRY,
