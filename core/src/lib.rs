@@ -16,6 +16,7 @@ pub mod rank;
 pub mod registry;
 pub mod rng;
 pub mod samples;
+pub mod scorer;
 pub mod searcher;
 pub mod select;
 pub mod space;

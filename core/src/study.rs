@@ -16,6 +16,7 @@ use crate::evaluator::{EvalContext, Evaluator};
 use crate::fit::Verdict;
 use crate::goal::{Goal, GoalError};
 use crate::rank;
+use crate::scorer::{Scored, Scorer};
 use crate::searcher::{SearchError, Searcher};
 use crate::space::{Point, PointKey, Space};
 use crate::trial::{Candidate, Metrics, Origin, Outcome, Report, Score, Trial};
@@ -83,6 +84,47 @@ impl Log for () {
     }
 }
 
+/// Two logs that both take note; the first is asked first what an earlier run noted.
+impl<A: Log, B: Log> Log for (A, B) {
+    fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError> {
+        self.0.asked(candidate)?;
+        self.1.asked(candidate)
+    }
+    fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
+        self.0.told(trial)?;
+        self.1.told(trial)
+    }
+    fn commit(&mut self) -> Result<(), LogError> {
+        self.0.commit()?;
+        self.1.commit()
+    }
+    fn recall(&mut self, id: u64) -> Option<(Outcome, Vec<Report>)> {
+        self.0.recall(id).or_else(|| self.1.recall(id))
+    }
+    fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
+        self.0.foreign(id).or_else(|| self.1.foreign(id))
+    }
+}
+
+/// A log that is lent.
+impl<L: Log + ?Sized> Log for &mut L {
+    fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError> {
+        (**self).asked(candidate)
+    }
+    fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
+        (**self).told(trial)
+    }
+    fn commit(&mut self) -> Result<(), LogError> {
+        (**self).commit()
+    }
+    fn recall(&mut self, id: u64) -> Option<(Outcome, Vec<Report>)> {
+        (**self).recall(id)
+    }
+    fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
+        (**self).foreign(id)
+    }
+}
+
 /// Why a log could not take note.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
@@ -132,47 +174,57 @@ pub enum StudyError {
 }
 
 impl Finished {
-    /// The best trial: for one objective the best by Deb's rules, for several the first of the front; `None` where all failed.
+    /// See [`best`].
     pub fn best(&self) -> Option<&Trial> {
-        let scored = self.scored();
-        let best = scored
-            .iter()
-            .min_by(|a, b| rank::compare(a.1, b.1).then(a.0.candidate.id.cmp(&b.0.candidate.id)))?;
-        Some(best.0)
+        best(&self.trials)
     }
 
-    /// The trials that no other beats, by id.
+    /// See [`front`].
     pub fn front(&self) -> Vec<&Trial> {
-        let scored = self.scored();
-        let scores: Vec<&Score> = scored.iter().map(|(_, s)| *s).collect();
-        rank::best_front(&scores)
-            .into_iter()
-            .map(|i| scored[i].0)
-            .collect()
+        front(&self.trials)
     }
 
     /// Number of failed trials.
     pub fn failed(&self) -> usize {
         self.trials.iter().filter(|t| t.score.is_none()).count()
     }
+}
 
-    /// Trials at full fidelity with their scores; of a point that was evaluated several times the last, which knows most.
-    fn scored(&self) -> Vec<(&Trial, &Score)> {
-        let mut last: HashMap<PointKey, usize> = HashMap::new();
-        let mut kept: Vec<Option<(&Trial, &Score)>> = Vec::new();
-        for trial in self
-            .trials
-            .iter()
-            .filter(|t| t.candidate.fidelity == 1.0 && t.repeats.is_none())
-        {
-            let Some(score) = &trial.score else { continue };
-            if let Some(earlier) = last.insert(trial.candidate.point.key(), kept.len()) {
-                kept[earlier] = None;
-            }
-            kept.push(Some((trial, score)));
+/// The best of a study's trials: for one objective the best by Deb's rules, for several the first of the front; `None` where
+/// all failed.
+pub fn best(trials: &[Trial]) -> Option<&Trial> {
+    let scored = scored(trials);
+    let best = scored
+        .iter()
+        .min_by(|a, b| rank::compare(a.1, b.1).then(a.0.candidate.id.cmp(&b.0.candidate.id)))?;
+    Some(best.0)
+}
+
+/// The trials of a study that no other beats, by id.
+pub fn front(trials: &[Trial]) -> Vec<&Trial> {
+    let scored = scored(trials);
+    let scores: Vec<&Score> = scored.iter().map(|(_, s)| *s).collect();
+    rank::best_front(&scores)
+        .into_iter()
+        .map(|i| scored[i].0)
+        .collect()
+}
+
+/// Trials at full fidelity with their scores; of a point that was evaluated several times the last, which knows most.
+fn scored(trials: &[Trial]) -> Vec<(&Trial, &Score)> {
+    let mut last: HashMap<PointKey, usize> = HashMap::new();
+    let mut kept: Vec<Option<(&Trial, &Score)>> = Vec::new();
+    for trial in trials
+        .iter()
+        .filter(|t| t.candidate.fidelity == 1.0 && t.repeats.is_none())
+    {
+        let Some(score) = &trial.score else { continue };
+        if let Some(earlier) = last.insert(trial.candidate.point.key(), kept.len()) {
+            kept[earlier] = None;
         }
-        kept.into_iter().flatten().collect()
+        kept.push(Some((trial, score)));
     }
+    kept.into_iter().flatten().collect()
 }
 
 impl Study {
@@ -347,8 +399,7 @@ struct Round<'a> {
     ids: BTreeMap<u64, u64>,
     /// First trial of every point and fidelity.
     first: HashMap<(PointKey, u64), u64>,
-    /// Sums of metrics of every repeated point, for means.
-    sums: HashMap<PointKey, (u32, Metrics)>,
+    scorer: Scorer<'a>,
     repeats_in_a_row: u32,
 }
 
@@ -370,7 +421,7 @@ impl<'a> Round<'a> {
             asked: 0,
             ids: BTreeMap::new(),
             first: HashMap::new(),
-            sums: HashMap::new(),
+            scorer: Scorer::new(&study.goal, study.repeats),
             repeats_in_a_row: 0,
         }
     }
@@ -555,15 +606,11 @@ impl<'a> Round<'a> {
                 open.finished.expect("the caller saw it")
             }
         };
-        let scored = if self.study.repeats {
-            self.mean(&open.candidate, &outcome)
-        } else {
-            outcome.clone()
-        };
-        let (outcome, score) = match self.study.goal.score(&scored) {
-            Ok(score) => (outcome, Some(score)),
-            Err(reason) => (Outcome::Failed { reason }, None),
-        };
+        let Scored {
+            outcome,
+            score,
+            reached,
+        } = self.scorer.score(&open.candidate.point, outcome);
         let mut trial = Trial {
             candidate: open.candidate,
             origin: open.origin,
@@ -581,34 +628,9 @@ impl<'a> Round<'a> {
             self.searcher.tell(&trial)?;
         }
         self.log.told(&trial)?;
-        let reached = trial.candidate.fidelity == 1.0
-            && trial.score.is_some()
-            && scored
-                .metrics()
-                .is_some_and(|m| self.study.goal.is_reached(m));
+        let reached = reached && trial.candidate.fidelity == 1.0;
         self.trials.push(trial);
         Ok(reached)
-    }
-
-    /// The outcome with every metric the mean over all measurements of the point so far.
-    fn mean(&mut self, candidate: &Candidate, outcome: &Outcome) -> Outcome {
-        let Outcome::Measured { metrics } = outcome else {
-            return outcome.clone();
-        };
-        let (count, sums) = self
-            .sums
-            .entry(candidate.point.key())
-            .or_insert_with(|| (0, Metrics::new()));
-        *count += 1;
-        for (name, value) in metrics {
-            *sums.entry(name.clone()).or_insert(0.0) += value;
-        }
-        Outcome::Measured {
-            metrics: sums
-                .iter()
-                .map(|(name, sum)| (name.clone(), sum / f64::from(*count)))
-                .collect(),
-        }
     }
 }
 
