@@ -416,7 +416,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn check_finite(&self, epoch: usize) -> Result<(), ModelError> {
-        for weight in &self.program.weights {
+        for &number in &self.trained {
+            let weight = &self.program.weights[number];
             if let Value::Float(values) = &weight.value
                 && let Some(value) = data(values).iter().find(|v| !v.is_finite())
             {

@@ -294,6 +294,19 @@ fn the_same_bits_at_any_number_of_threads() {
 }
 
 #[test]
+fn runs_side_by_side_do_not_disturb_each_other() {
+    let (graph, train) = (residual(), bars(64));
+    let alone = fit_quietly(&graph, &plan(2, 0.02), &train, None).unwrap().0;
+    std::thread::scope(|scope| {
+        let run = || fit_quietly(&graph, &plan(2, 0.02), &train, None).unwrap().0;
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        for run in runs {
+            assert_eq!(run.join().unwrap().weights, alone.weights);
+        }
+    });
+}
+
+#[test]
 fn large_products_have_the_same_bits_at_any_number_of_threads() {
     // Products and sums beyond the sizes from which the engine splits its work.
     let nodes = vec![
@@ -523,6 +536,22 @@ fn a_loss_that_is_not_finite_names_epoch_and_step() {
         message.starts_with("training: ") && message.contains("in epoch "),
         "{message}"
     );
+}
+
+#[test]
+fn an_infinite_constant_is_no_failure() {
+    let mut graph = mlp(2);
+    graph.nodes.push(node("m = Max y least", &[]));
+    graph.outputs[0].name = "m".into();
+    graph.weights.insert(
+        "least".into(),
+        Arc::new(constant(&[], f32::NEG_INFINITY).into()),
+    );
+    let (trained, _) = fit_quietly(&graph, &plan(2, 0.03), &xor(32), None).unwrap();
+    assert!(Arc::ptr_eq(
+        &trained.weights["least"],
+        &graph.weights["least"]
+    ));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Element by element: sums, products, powers, roots, with ONNX broadcasting.
 
-use burn_backend::Scalar;
-use burn_backend::tensor::FloatTensor;
+use burn_backend::tensor::{BoolTensor, FloatTensor};
+use burn_backend::{BoolDType, Scalar};
 
 use super::{Call, dims, one, reshaped, sized};
 use crate::train::engine::{Engine, Value};
@@ -98,28 +98,27 @@ pub(super) fn sum<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
     one(total)
 }
 
-/// The larger of two: `b + max(a − b, 0)`.
+/// The largest, element by element; of equal ones, the later.
 pub(super) fn max<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
-    extreme(call, |a, b| {
-        B::float_add(b.clone(), B::relu(B::float_sub(a, b)))
-    })
+    extreme(call, B::float_greater)
 }
 
-/// The smaller of two: `b − max(b − a, 0)`.
+/// The smallest, element by element; of equal ones, the later.
 pub(super) fn min<B: Engine>(call: &mut Call<'_, B>) -> Out<B> {
-    extreme(call, |a, b| {
-        B::float_sub(b.clone(), B::relu(B::float_sub(b, a)))
-    })
+    extreme(call, B::float_lower)
 }
 
-fn extreme<B: Engine>(
-    call: &mut Call<'_, B>,
-    of: fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
-) -> Out<B> {
+type Comparison<B> = fn(FloatTensor<B>, FloatTensor<B>, BoolDType) -> BoolTensor<B>;
+
+fn extreme<B: Engine>(call: &mut Call<'_, B>, wins: Comparison<B>) -> Out<B> {
     let mut found = call.float(0)?;
     for i in 1..call.inputs.len() {
-        let (a, b) = aligned::<B>(found, call.float(i)?)?;
-        found = of(a, b);
+        let other = call.float(i)?;
+        let shape = broadcast(&dims(&found), &dims(&other))?;
+        let wide = |x| B::float_expand(of_rank::<B>(x, shape.len()), shape.clone().into());
+        let (a, b) = (wide(found), wide(other));
+        let first = wins(a.clone(), b.clone(), BoolDType::Native);
+        found = B::float_mask_where(b, first, a);
     }
     one(found)
 }
