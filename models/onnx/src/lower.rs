@@ -1,11 +1,16 @@
-//! Writing a graph in the terms that rten takes: what it leaves to defaults of the standard is said, what only
-//! training needs is left out.
+//! Writing a graph in the terms that rten takes: what nodes leave to defaults of the standard is said, what only
+//! training needs is left out, and some operators it lacks (or computes otherwise) are put together from others.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use lapidary_core::model::ModelError;
+use lapidary_core::tensor::Dense;
 
-use crate::graph::{Attribute, Graph, Node};
+use crate::graph::{Attribute, Graph, Node, fresh_name};
 use crate::opset::convert;
 use crate::shape::Shapes;
+use crate::tensor::array;
 
 /// The graph in operator set 13 or later, as rten takes it.
 ///
@@ -17,19 +22,144 @@ pub(crate) fn lower(graph: &Graph) -> Result<Graph, ModelError> {
     // Files may say more of values in between than is true once the sample axis is free.
     graph.values.clear();
     let shapes = Shapes::infer(&graph, 1);
-    for node in graph.nodes.iter_mut().filter(|n| n.is_standard()) {
+    let mut parts = Parts {
+        taken: graph.names(),
+        nodes: Vec::with_capacity(graph.nodes.len()),
+        constants: Vec::new(),
+    };
+    for mut node in std::mem::take(&mut graph.nodes) {
+        while node.inputs.last().is_some_and(String::is_empty) {
+            node.inputs.pop();
+        }
+        let rank = |i: usize| node.input(i).and_then(|x| shapes.shape(x)).map(<[_]>::len);
         match node.op.as_str() {
+            _ if !node.is_standard() => {}
             "Dropout" if node.outputs.iter().skip(1).all(String::is_empty) => {
                 node.op = "Identity".into();
                 node.inputs.truncate(1);
                 node.outputs.truncate(1);
                 node.attributes.clear();
             }
-            "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" => windows(node, &shapes)?,
+            "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" => windows(&mut node, &shapes)?,
+            // It would be run as linear.
+            "Resize" if node.text("mode") == Some("cubic") => {
+                return Err(refusal(&node, "cubic interpolation"));
+            }
+            "Selu" | "Mish" | "Sign" if node.input(0).is_some() => {
+                parts.activation(node);
+                continue;
+            }
+            // The axis that the vector does not have is left standing.
+            "MatMul" if rank(0).is_some_and(|r| r > 2) && rank(1) == Some(1) => {
+                let axes = parts.ints(&node.name, vec![-1]);
+                let product = parts.name(&node.name, "product");
+                let outputs = std::mem::replace(&mut node.outputs, vec![product.clone()]);
+                let squeeze = parts.node(&node.name, "Squeeze", vec![product, axes], outputs);
+                parts.nodes.extend([node, squeeze]);
+                continue;
+            }
             _ => {}
         }
+        parts.nodes.push(node);
+    }
+    graph.nodes = parts.nodes;
+    for (name, dense) in parts.constants {
+        graph.weights.insert(name, Arc::new(dense.into()));
     }
     Ok(graph)
+}
+
+fn refusal(node: &Node, what: &str) -> ModelError {
+    ModelError::Engine {
+        engine: "rten".into(),
+        reason: format!("node `{}` ({}): it has no {what}", node.name, node.op),
+    }
+}
+
+/// Nodes and constants that are put in for others.
+struct Parts {
+    taken: HashSet<String>,
+    nodes: Vec<Node>,
+    constants: Vec<(String, Dense)>,
+}
+
+impl Parts {
+    fn name(&mut self, node: &str, part: &str) -> String {
+        fresh_name(&mut self.taken, &format!("{node}_{part}"))
+    }
+
+    fn ints(&mut self, node: &str, list: Vec<i64>) -> String {
+        let name = self.name(node, "axes");
+        let list = array(&[list.len()], list).expect("one axis of its length");
+        self.constants.push((name.clone(), Dense::I64(list)));
+        name
+    }
+
+    fn number(&mut self, node: &str, value: f32) -> String {
+        let name = self.name(node, "number");
+        let value = array(&[], vec![value]).expect("one element");
+        self.constants.push((name.clone(), Dense::F32(value)));
+        name
+    }
+
+    fn node(&mut self, around: &str, op: &str, inputs: Vec<String>, outputs: Vec<String>) -> Node {
+        Node {
+            name: self.name(around, &op.to_lowercase()),
+            op: op.into(),
+            inputs,
+            outputs,
+            ..Node::default()
+        }
+    }
+
+    /// Adds a node with one new output, whose name is given back.
+    fn step(
+        &mut self,
+        around: &Node,
+        op: &str,
+        inputs: &[&String],
+        attributes: &[(&str, Attribute)],
+    ) -> String {
+        let out = self.name(&around.name, "part");
+        let inputs = inputs.iter().map(|&i| i.clone()).collect();
+        let mut node = self.node(&around.name, op, inputs, vec![out.clone()]);
+        node.attributes = attributes
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), v.clone()))
+            .collect::<BTreeMap<_, _>>();
+        self.nodes.push(node);
+        out
+    }
+
+    /// Activations by their definitions in the ONNX standard.
+    fn activation(&mut self, node: Node) {
+        let x = node.inputs[0].clone();
+        let (op, inputs) = match node.op.as_str() {
+            "Selu" => {
+                let alpha = node.float("alpha", 1.673_263_2).into();
+                let elu = self.step(&node, "Elu", &[&x], &[("alpha", alpha)]);
+                (
+                    "Mul",
+                    vec![elu, self.number(&node.name, node.float("gamma", 1.050_701))],
+                )
+            }
+            "Mish" => {
+                let softplus = self.step(&node, "Softplus", &[&x], &[]);
+                ("Mul", vec![self.step(&node, "Tanh", &[&softplus], &[]), x])
+            }
+            // rten takes the sign of zero to be 1.
+            _ => {
+                let zero = self.number(&node.name, 0.0);
+                let mut side = |op: &str| {
+                    let side = self.step(&node, op, &[&x, &zero], &[]);
+                    self.step(&node, "Cast", &[&side], &[("to", 1.into())])
+                };
+                ("Sub", vec![side("Greater"), side("Less")])
+            }
+        };
+        let last = self.node(&node.name, op, inputs, node.outputs);
+        self.nodes.push(last);
+    }
 }
 
 /// Says the kernel, strides, dilations and padding of a node that slides a window.

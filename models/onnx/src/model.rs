@@ -85,12 +85,7 @@ impl OnnxModel {
     }
 
     fn checked(header: ModelProto, mut graph: Graph) -> Result<Self, OnnxError> {
-        if graph.opset() < read::OLDEST_OPSET {
-            return Err(OnnxError::Opset {
-                found: graph.opset(),
-                wanted: format!("{} or newer is needed", read::OLDEST_OPSET),
-            });
-        }
+        read::check_opset(&graph)?;
         graph.validate()?;
         Ok(Self::assemble(header, graph))
     }

@@ -74,7 +74,10 @@ impl Conversion<'_> {
                 continue;
             }
             let mut constants = Constants::new();
-            self.node(node, &shapes, &mut nodes, &mut constants)?;
+            let scales = node
+                .input(1)
+                .and_then(|name| graph.weight(name)?.as_dense());
+            self.node(node.clone(), scales, &shapes, &mut nodes, &mut constants)?;
             for (name, dense) in constants {
                 graph.weights.insert(name, Arc::new(dense.into()));
             }
@@ -91,6 +94,7 @@ impl Conversion<'_> {
     fn node(
         &mut self,
         mut node: Node,
+        scales: Option<&Dense>,
         shapes: &Shapes,
         nodes: &mut Vec<Node>,
         constants: &mut Constants,
@@ -115,7 +119,8 @@ impl Conversion<'_> {
                 }
             }
             "Softmax" | "LogSoftmax" | "Hardmax" if self.crosses(13) => {
-                return Ok(self.softmax(node, shapes, nodes));
+                self.softmax(node, shapes, nodes);
+                return Ok(());
             }
             "Clip" if self.crosses(11) => {
                 self.float_to_input(&mut node, "min", 1, constants);
@@ -126,6 +131,9 @@ impl Conversion<'_> {
                 self.float_to_input(&mut node, "value", 2, constants);
             }
             "Slice" if self.crosses(10) => {
+                let axes = node.ints("starts").map_or(0, <[i64]>::len) as i64;
+                let all = || Attribute::Ints((0..axes).collect());
+                node.attributes.entry("axes".into()).or_insert_with(all);
                 self.list_to_input(&mut node, "starts", 1, constants);
                 self.list_to_input(&mut node, "ends", 2, constants);
                 self.list_to_input(&mut node, "axes", 3, constants);
@@ -138,9 +146,14 @@ impl Conversion<'_> {
             "Dropout" if self.crosses(12) => {
                 self.float_to_input(&mut node, "ratio", 1, constants);
             }
-            // Both count samples from the corner and take the nearest one below.
-            "Upsample" if self.crosses(10) => resize_from_corner(&mut node),
-            "Resize" if self.crosses(11) => resize_from_corner(&mut node),
+            "Upsample" if self.crosses(10) => resize_from_corner(&mut node, "floor"),
+            "Resize" if self.crosses(11) => match nearest_mode(scales) {
+                Some(mode) => resize_from_corner(&mut node, mode),
+                None if node.text("mode") == Some("linear") => {
+                    resize_from_corner(&mut node, "floor")
+                }
+                None => return Err(self.refusal(&node, 11)),
+            },
             "Scatter" if self.crosses(11) => node.op = "ScatterElements".into(),
             "BatchNormalization" if self.crosses(14) => {
                 while node.outputs.last().is_some_and(String::is_empty) {
@@ -269,13 +282,26 @@ impl Conversion<'_> {
     }
 }
 
-/// `Upsample` and `Resize` of version 10 as the `Resize` of later versions.
-fn resize_from_corner(node: &mut Node) {
+/// How `Resize` of version 10 rounded positions, by its scales: the standard left it open, ONNX Runtime rounds up
+/// where it shrinks an axis and down elsewhere.
+fn nearest_mode(scales: Option<&Dense>) -> Option<&'static str> {
+    let scales = scales?.as_f32()?;
+    if scales.iter().all(|&s| s >= 1.0) {
+        Some("floor")
+    } else if scales.iter().all(|&s| s <= 1.0) {
+        Some("ceil")
+    } else {
+        None
+    }
+}
+
+/// `Upsample` and `Resize` of version 10, which count positions from the corner, as the `Resize` of later versions.
+fn resize_from_corner(node: &mut Node, nearest_mode: &str) {
     node.op = "Resize".into();
     node.inputs.insert(1, String::new());
     let modes = [
         ("coordinate_transformation_mode", "asymmetric"),
-        ("nearest_mode", "floor"),
+        ("nearest_mode", nearest_mode),
     ];
     for (name, mode) in modes {
         node.attributes.insert(name.into(), mode.into());

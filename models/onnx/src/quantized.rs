@@ -166,6 +166,8 @@ fn granularity(node: &Node, codes: &[usize], scales: &[usize]) -> Result<Granula
     }
     match scales {
         [] => Ok(Granularity::Tensor),
+        // One scale for an axis of one index is one for the tensor, unless the node speaks of an axis.
+        [1] if !node.attributes.contains_key("axis") => Ok(Granularity::Tensor),
         [n] if axis.is_some_and(|a| codes[a] == *n) => {
             Ok(Granularity::Axis(axis.expect("just seen")))
         }
@@ -270,12 +272,15 @@ fn unpack_matrix(graph: &Graph, node: &Node) -> Result<Option<Quantized>, OnnxEr
         return Err(misfit("its attributes"));
     }
     let blocks = k.div_ceil(block);
-    let row = (blocks
-        .checked_mul(block)
-        .ok_or_else(|| misfit("its attributes"))?)
-        * bits
-        / 8;
-    let zero_row = (blocks * bits).div_ceil(8);
+    let (Some(row), Some(zero_row)) = (
+        blocks
+            .checked_mul(block)
+            .and_then(|codes| codes.checked_mul(bits))
+            .map(|b| b / 8),
+        blocks.checked_mul(bits).map(|b| b.div_ceil(8)),
+    ) else {
+        return Err(misfit("its attributes"));
+    };
     let count = |per_row: usize| per_row.checked_mul(n);
     if count(row) != Some(stored.len()) {
         return Err(misfit("the codes"));

@@ -35,18 +35,27 @@ pub(crate) fn model(bytes: &[u8], folder: Option<&Path>) -> Result<(ModelProto, 
         };
         opsets.insert(domain.to_owned(), entry.version.unwrap_or(1));
     }
-    let standard = opsets.get("").copied().unwrap_or(1);
-    if standard < OLDEST_OPSET {
-        return Err(OnnxError::Opset {
-            found: standard,
-            wanted: format!("{OLDEST_OPSET} and newer are read"),
-        });
-    }
     let mut graph = graph(proto, &mut ExternalData::new(folder))?;
     graph.opsets = opsets;
+    check_opset(&graph)?;
     graph.validate()?;
     quantized::fold(&mut graph)?;
     Ok((header, graph))
+}
+
+/// Refuses a graph in an operator set that is too old; one without nodes of the standard set needs none.
+///
+/// # Errors
+/// [`OnnxError::Opset`] with the version found.
+pub(crate) fn check_opset(graph: &Graph) -> Result<(), OnnxError> {
+    let found = graph.opset();
+    if found < OLDEST_OPSET && graph.nodes.iter().any(Node::is_standard) {
+        return Err(OnnxError::Opset {
+            found,
+            wanted: format!("{OLDEST_OPSET} or newer is needed"),
+        });
+    }
+    Ok(())
 }
 
 fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxError> {

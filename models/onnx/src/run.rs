@@ -53,7 +53,28 @@ impl Run<'_> {
         inputs: &Inputs,
         values: &[String],
     ) -> Result<Vec<Dense>, ModelError> {
-        self.batches(inputs, |free| self.observing(values, free))
+        let producers = self.graph.producers();
+        let computed: Vec<String> = values
+            .iter()
+            .filter(|v| producers.contains_key(v.as_str()))
+            .cloned()
+            .collect();
+        let outputs = match computed.as_slice() {
+            [] => Vec::new(),
+            computed => self.batches(inputs, |free| self.observing(computed, free))?,
+        };
+        let mut outputs = outputs.into_iter();
+        (values.iter())
+            .map(|name| {
+                if producers.contains_key(name.as_str()) {
+                    return Ok(outputs.next().expect("one output for each value computed"));
+                }
+                let weight = self.graph.weight(name);
+                (weight.and_then(|w| w.as_dense().cloned().or_else(|| w.to_f32().map(Dense::F32))))
+                    .or_else(|| inputs.get(name).cloned())
+                    .ok_or_else(|| ModelError::UnknownValue { name: name.clone() })
+            })
+            .collect()
     }
 
     fn engine(&self, free: bool) -> Result<Arc<Engine>, ModelError> {
@@ -95,7 +116,7 @@ impl Run<'_> {
         match last.as_ref() {
             Some((loaded, engine)) if *loaded == key => Ok(engine.clone()),
             _ => {
-                let engine = Arc::new(self.load(&self.described(values)?, free)?);
+                let engine = Arc::new(self.load(&self.described(values), free)?);
                 *last = Some((key, engine.clone()));
                 Ok(engine)
             }
@@ -103,29 +124,15 @@ impl Run<'_> {
     }
 
     /// What is known of the types of values.
-    fn described(&self, values: &[String]) -> Result<Vec<ValueInfo>, ModelError> {
-        let producers = self.graph.producers();
-        let known: HashMap<&str, DType> = (self
-            .graph
-            .inputs
-            .iter()
-            .chain(&self.graph.outputs)
-            .chain(&self.graph.values))
-        .map(|v| (v.name.as_str(), v.dtype))
-        .collect();
+    fn described(&self, values: &[String]) -> Vec<ValueInfo> {
+        let known: HashMap<&str, DType> = (self.graph.outputs.iter().chain(&self.graph.values))
+            .map(|v| (v.name.as_str(), v.dtype))
+            .collect();
         (values.iter())
-            .map(|name| {
-                let there = producers.contains_key(name.as_str())
-                    || self.graph.weights.contains_key(name)
-                    || self.graph.inputs.iter().any(|i| i.name == *name);
-                if !there {
-                    return Err(ModelError::UnknownValue { name: name.clone() });
-                }
-                Ok(ValueInfo {
-                    name: name.clone(),
-                    dtype: known.get(name.as_str()).copied().unwrap_or(DType::Other(0)),
-                    shape: None,
-                })
+            .map(|name| ValueInfo {
+                name: name.clone(),
+                dtype: known.get(name.as_str()).copied().unwrap_or(DType::Other(0)),
+                shape: None,
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lapidary_core::model::{Affine, Edit, Model, Tap};
+use lapidary_core::model::{Affine, Dim, Edit, Model, Tap};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{DType, Dense, Granularity, Quantized, Tensor};
@@ -235,7 +235,7 @@ fn fixed(target: [i64; 2]) -> OnnxModel {
     b.output(&y, DType::F32, &[2]);
     let mut graph = b.finish(13).unwrap().graph().clone();
     for port in graph.inputs.iter_mut().chain(&mut graph.outputs) {
-        port.shape.as_mut().unwrap()[0] = lapidary_core::model::Dim::Fixed(1);
+        port.shape.as_mut().unwrap()[0] = Dim::Fixed(1);
     }
     OnnxModel::from_graph(graph).unwrap()
 }
@@ -379,4 +379,48 @@ fn results_do_not_depend_on_threads() {
         seen
     };
     assert_eq!(run(1), run(3));
+}
+
+#[test]
+#[ignore = "reads the models of LAPIDARY_DATA"]
+fn real_models_run_and_round_trip() {
+    let folder =
+        std::env::var("LAPIDARY_DATA").expect("LAPIDARY_DATA names the folder of real data");
+    let params = [
+        ("mnist-net_256x2", 269_322),
+        ("resnet20", 269_034),
+        ("minilm_l6", 22_565_376),
+        ("ultraface_rfb320", 281_100),
+        ("magika_v3_3", 784_214),
+        ("dtln_1", 363_393),
+    ];
+    for (name, params) in params {
+        let model = OnnxModel::open(format!("{folder}/models/{name}.onnx")).unwrap();
+        assert_eq!(reread(&model).graph(), model.graph(), "{name}");
+        let counted: usize = model.topology().layers.iter().map(|l| l.params).sum();
+        assert_eq!(counted, params, "{name}");
+        let inputs: Inputs = (model.signature().inputs.iter())
+            .map(|port| {
+                let rest = port.shape.iter().skip(1).map(|d| match d {
+                    Dim::Fixed(n) => *n,
+                    Dim::Symbol(_) => 8,
+                });
+                let shape: Vec<usize> = std::iter::once(2).chain(rest).collect();
+                let count: usize = shape.iter().product();
+                let tensor = match port.dtype {
+                    DType::F32 => random(&shape, 3),
+                    DType::I64 => Dense::i64(&shape, vec![1; count]).unwrap(),
+                    _ => Dense::I32(ArcArray::from_elem(IxDyn(&shape), 1)),
+                };
+                (port.name.clone(), tensor)
+            })
+            .collect();
+        for output in model.forward(&inputs).unwrap() {
+            assert_eq!(output.shape()[0], 2, "{name}");
+            assert!(
+                output.as_f32().unwrap().iter().all(|v| v.is_finite()),
+                "{name}"
+            );
+        }
+    }
 }

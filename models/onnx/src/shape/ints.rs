@@ -19,7 +19,12 @@ impl Call<'_> {
             "Shape" => {
                 let x = self.shape(0)?;
                 let (start, end) = self.shape_range(x.len());
-                Some(x.get(start..end)?.iter().map(|d| d.map(|d| d as i64)).collect())
+                Some(
+                    x.get(start..end)?
+                        .iter()
+                        .map(|d| d.map(|d| d as i64))
+                        .collect(),
+                )
             }
             "Size" => Some(vec![volume(self.shape(0)?).map(|n| n as i64)]),
             "Identity" | "Cast" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" => {
@@ -27,7 +32,9 @@ impl Call<'_> {
             }
             "Gather" => self.gather_ints(),
             "Concat" if self.shape(0).is_some_and(|s| s.len() == 1) => {
-                let parts: Option<Vec<_>> = (0..self.inputs.len()).map(|i| self.partial(i).cloned()).collect();
+                let parts: Option<Vec<_>> = (0..self.inputs.len())
+                    .map(|i| self.partial(i).cloned())
+                    .collect();
                 Some(parts?.concat())
             }
             "Slice" => self.sliced_ints(),
@@ -80,7 +87,9 @@ impl Call<'_> {
 
     fn filled_ints(&self) -> Option<Ints> {
         let dims = self.ints(0)?;
-        let count = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(extent(d)?))?;
+        let count = dims
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(extent(d)?))?;
         let value = match self.node.attributes.get("value") {
             Some(Attribute::Tensor(Dense::I64(a))) => *a.first()?,
             Some(Attribute::Tensor(Dense::I32(a))) => i64::from(*a.first()?),

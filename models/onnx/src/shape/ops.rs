@@ -20,6 +20,9 @@ impl Call<'_> {
             "Split" => return self.split().unwrap_or_default(),
             "LSTM" | "GRU" | "RNN" => return self.recurrent().unwrap_or_default(),
             "TopK" => return self.top_k().unwrap_or_default(),
+            "LayerNormalization" | "DynamicQuantizeLinear" if self.node.outputs.len() > 1 => {
+                return vec![self.like(0)];
+            }
             "Dropout" | "MaxPool" if self.node.outputs.len() > 1 => {
                 let fact = self.first();
                 return vec![fact.clone(), Fact { ints: None, ..fact }];
@@ -36,7 +39,9 @@ impl Call<'_> {
         });
         // Element by element means nothing where the shapes do not say the same count.
         let count = shape.as_ref().and_then(|s| volume(s));
-        let ints = self.followed_ints().filter(|list| count.is_none_or(|n| n == list.len()));
+        let ints = self
+            .followed_ints()
+            .filter(|list| count.is_none_or(|n| n == list.len()));
         Fact { shape, ints }
     }
 
@@ -49,21 +54,80 @@ impl Call<'_> {
 
     fn first_shape(&self) -> Option<Extents> {
         match self.node.op.as_str() {
-            "Relu" | "LeakyRelu" | "Sigmoid" | "Tanh" | "Erf" | "Exp" | "Log" | "Sqrt" | "Softmax"
-            | "LogSoftmax" | "Hardmax" | "Dropout" | "Clip" | "Cast" | "CastLike" | "Identity"
-            | "BatchNormalization" | "LayerNormalization" | "RMSNormalization"
-            | "InstanceNormalization" | "GroupNormalization" | "LpNormalization"
-            | "MeanVarianceNormalization" | "LRN" | "Neg" | "Abs" | "Gelu" | "Elu" | "Selu" | "Celu"
-            | "Mish" | "HardSigmoid" | "HardSwish" | "Swish" | "Softplus" | "Softsign"
-            | "ThresholdedRelu" | "Shrink" | "PRelu" | "Floor" | "Ceil" | "Round" | "Sign" | "Not"
-            | "Reciprocal" | "Sin" | "Cos" | "Tan" | "Asin" | "Acos" | "Atan" | "Sinh" | "Cosh"
-            | "Asinh" | "Acosh" | "Atanh" | "QuantizeLinear" | "DequantizeLinear" | "CumSum" | "Trilu"
-            | "IsNaN" | "IsInf" | "ScatterND" | "ScatterElements" | "Scatter" | "ReverseSequence"
-            | "EyeLike" => self.shape(0).cloned(),
-            "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Mean" | "Sum" | "And" | "Or"
-            | "Xor" | "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Where" | "Mod"
-            | "BitShift" => {
-                let shapes: Option<Vec<_>> = (0..self.inputs.len()).map(|i| self.shape(i)).collect();
+            "Relu"
+            | "LeakyRelu"
+            | "Sigmoid"
+            | "Tanh"
+            | "Erf"
+            | "Exp"
+            | "Log"
+            | "Sqrt"
+            | "Softmax"
+            | "LogSoftmax"
+            | "Hardmax"
+            | "Dropout"
+            | "Clip"
+            | "Cast"
+            | "CastLike"
+            | "Identity"
+            | "BatchNormalization"
+            | "LayerNormalization"
+            | "RMSNormalization"
+            | "InstanceNormalization"
+            | "GroupNormalization"
+            | "LpNormalization"
+            | "MeanVarianceNormalization"
+            | "LRN"
+            | "Neg"
+            | "Abs"
+            | "Gelu"
+            | "Elu"
+            | "Selu"
+            | "Celu"
+            | "Mish"
+            | "HardSigmoid"
+            | "HardSwish"
+            | "Swish"
+            | "Softplus"
+            | "Softsign"
+            | "ThresholdedRelu"
+            | "Shrink"
+            | "PRelu"
+            | "Floor"
+            | "Ceil"
+            | "Round"
+            | "Sign"
+            | "Not"
+            | "Reciprocal"
+            | "Sin"
+            | "Cos"
+            | "Tan"
+            | "Asin"
+            | "Acos"
+            | "Atan"
+            | "Sinh"
+            | "Cosh"
+            | "Asinh"
+            | "Acosh"
+            | "Atanh"
+            | "QuantizeLinear"
+            | "DequantizeLinear"
+            | "CumSum"
+            | "Trilu"
+            | "IsNaN"
+            | "IsInf"
+            | "ScatterND"
+            | "ScatterElements"
+            | "Scatter"
+            | "ReverseSequence"
+            | "EyeLike"
+            | "BitwiseNot"
+            | "RotaryEmbedding" => self.shape(0).cloned(),
+            "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Mean" | "Sum" | "And"
+            | "Or" | "Xor" | "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual"
+            | "Where" | "Mod" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" => {
+                let shapes: Option<Vec<_>> =
+                    (0..self.inputs.len()).map(|i| self.shape(i)).collect();
                 Some(broadcast(&shapes?))
             }
             "Conv" | "ConvInteger" => self.convolution(),
@@ -71,7 +135,11 @@ impl Call<'_> {
             "MaxPool" | "AveragePool" | "LpPool" => self.pool(),
             "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
                 let x = self.shape(0)?;
-                Some((0..x.len()).map(|i| if i < 2 { x[i] } else { Some(1) }).collect())
+                Some(
+                    (0..x.len())
+                        .map(|i| if i < 2 { x[i] } else { Some(1) })
+                        .collect(),
+                )
             }
             "Gemm" => self.gemm(),
             "MatMul" | "MatMulInteger" => matmul(self.shape(0)?, self.shape(1)?),
@@ -79,13 +147,20 @@ impl Call<'_> {
             "Flatten" => {
                 let x = self.shape(0)?;
                 let axis = self.node.int("axis", 1);
-                let axis = if axis == x.len() as i64 { x.len() } else { axis_of(axis, x.len())? };
+                let axis = if axis == x.len() as i64 {
+                    x.len()
+                } else {
+                    axis_of(axis, x.len())?
+                };
                 Some(vec![volume(&x[..axis]), volume(&x[axis..])])
             }
             "Transpose" => {
                 let x = self.shape(0)?;
                 match self.node.ints("perm") {
-                    Some(perm) => perm.iter().map(|&p| Some(x[axis_of(p, x.len())?])).collect(),
+                    Some(perm) => perm
+                        .iter()
+                        .map(|&p| Some(x[axis_of(p, x.len())?]))
+                        .collect(),
                     None => Some(x.iter().rev().copied().collect()),
                 }
             }
@@ -116,8 +191,9 @@ impl Call<'_> {
                 None => Some(vec![None; (*self.shape(0)?.first()?)?.min(64)]),
             },
             "Expand" => {
-                let target: Extents =
-                    (self.inputs.get(1)?.ints.as_ref()?.iter()).map(|d| extent((*d)?)).collect();
+                let target: Extents = (self.inputs.get(1)?.ints.as_ref()?.iter())
+                    .map(|d| extent((*d)?))
+                    .collect();
                 Some(broadcast(&[self.shape(0)?, &target]))
             }
             "Tile" => {
@@ -137,7 +213,10 @@ impl Call<'_> {
             "Range" => {
                 let (from, to, by) = (self.ints(0)?, self.ints(1)?, self.ints(2)?);
                 let (from, to, by) = (*from.first()?, *to.first()?, *by.first()?);
-                let n = to.checked_sub(from)?.checked_add(by.checked_sub(by.signum())?)?.checked_div(by)?;
+                let n = to
+                    .checked_sub(from)?
+                    .checked_add(by.checked_sub(by.signum())?)?
+                    .checked_div(by)?;
                 Some(vec![extent(n.max(0))])
             }
             "OneHot" => {
@@ -168,7 +247,10 @@ impl Call<'_> {
         let strides = self.spatial("strides", n, 1)?;
         let dilations = self.spatial("dilations", n, 1)?;
         let pads = self.spatial("pads", 2 * n, 0)?;
-        let same = matches!(self.node.text("auto_pad"), Some("SAME_UPPER" | "SAME_LOWER"));
+        let same = matches!(
+            self.node.text("auto_pad"),
+            Some("SAME_UPPER" | "SAME_LOWER")
+        );
         let valid = self.node.text("auto_pad") == Some("VALID");
         let ceil = self.node.int("ceil_mode", 0) != 0;
         let one = |i: usize| -> Option<usize> {
@@ -177,12 +259,25 @@ impl Call<'_> {
             if same {
                 return Some(x.div_ceil(stride));
             }
-            let (before, after) = if valid { (0, 0) } else { (pads[i], pads[n + i]) };
-            let window = dilations[i].checked_mul(kernel[i].checked_sub(1)?)?.checked_add(1)?;
-            let room = x.checked_add(before)?.checked_add(after)?.checked_sub(window)?;
-            let mut out = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+            let (before, after) = if valid {
+                (0, 0)
+            } else {
+                (pads[i], pads[n + i])
+            };
+            let window = dilations[i]
+                .checked_mul(kernel[i].checked_sub(1)?)?
+                .checked_add(1)?;
+            let room = x
+                .checked_add(before)?
+                .checked_add(after)?
+                .checked_sub(window)?;
+            let mut out = if ceil {
+                room.div_ceil(stride)
+            } else {
+                room / stride
+            } + 1;
             // A window that would start in the padding behind the input is left out.
-            if ceil && (out - 1) * stride >= x + before {
+            if ceil && (out - 1).saturating_mul(stride) >= x + before {
                 out -= 1;
             }
             Some(out)
@@ -215,15 +310,23 @@ impl Call<'_> {
         let dilations = self.spatial("dilations", n, 1)?;
         let pads = self.spatial("pads", 2 * n, 0)?;
         let extra = self.spatial("output_padding", n, 0)?;
-        let same = matches!(self.node.text("auto_pad"), Some("SAME_UPPER" | "SAME_LOWER"));
+        let same = matches!(
+            self.node.text("auto_pad"),
+            Some("SAME_UPPER" | "SAME_LOWER")
+        );
         shape.extend((0..n).map(|i| {
             let x = spatial[i]?;
             if same {
                 return x.checked_mul(strides[i]);
             }
-            let window = dilations[i].checked_mul(kernel[i].checked_sub(1)?)?.checked_add(1)?;
-            (strides[i].checked_mul(x.checked_sub(1)?)?.checked_add(extra[i])?.checked_add(window)?)
-                .checked_sub(pads[i].checked_add(pads[n + i])?)
+            let window = dilations[i]
+                .checked_mul(kernel[i].checked_sub(1)?)?
+                .checked_add(1)?;
+            (strides[i]
+                .checked_mul(x.checked_sub(1)?)?
+                .checked_add(extra[i])?
+                .checked_add(window)?)
+            .checked_sub(pads[i].checked_add(pads[n + i])?)
         }));
         Some(shape)
     }
@@ -276,7 +379,10 @@ impl Call<'_> {
         // One open extent follows from the others, whether it was written as −1 or could not be inferred.
         let open: Vec<usize> = (0..shape.len()).filter(|&i| shape[i].is_none()).collect();
         if let ([open], Some(total)) = (open.as_slice(), x.and_then(|x| volume(x))) {
-            let rest: usize = shape.iter().flatten().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+            let rest: usize = shape
+                .iter()
+                .flatten()
+                .try_fold(1usize, |n, &d| n.checked_mul(d))?;
             if rest > 0 && total % rest == 0 {
                 shape[*open] = Some(total / rest);
             }
@@ -294,7 +400,11 @@ impl Call<'_> {
                 continue;
             };
             for (at, (d, &o)) in shape.iter_mut().zip(other).enumerate() {
-                *d = if at == axis { d.zip(o).map(|(a, b)| a.saturating_add(b)) } else { d.or(o) };
+                *d = if at == axis {
+                    d.zip(o).map(|(a, b)| a.saturating_add(b))
+                } else {
+                    d.or(o)
+                };
             }
         }
         Some(shape)
@@ -338,9 +448,16 @@ impl Call<'_> {
         let x = self.shape(0)?;
         match self.list("axes", 1) {
             Some(axes) => {
-                let axes: Vec<usize> =
-                    axes.iter().map(|&a| axis_of(a, x.len())).collect::<Option<_>>()?;
-                Some((0..x.len()).filter(|i| !axes.contains(i)).map(|i| x[i]).collect())
+                let axes: Vec<usize> = axes
+                    .iter()
+                    .map(|&a| axis_of(a, x.len()))
+                    .collect::<Option<_>>()?;
+                Some(
+                    (0..x.len())
+                        .filter(|i| !axes.contains(i))
+                        .map(|i| x[i])
+                        .collect(),
+                )
             }
             None if self.given(1) || x.contains(&None) => None,
             None => Some(x.iter().copied().filter(|d| *d != Some(1)).collect()),
@@ -351,15 +468,32 @@ impl Call<'_> {
         let x = self.shape(0)?;
         let axes = self.list("axes", 1)?;
         let rank = x.len() + axes.len();
-        let axes: Vec<usize> = axes.iter().map(|&a| axis_of(a, rank)).collect::<Option<_>>()?;
+        let axes: Vec<usize> = axes
+            .iter()
+            .map(|&a| axis_of(a, rank))
+            .collect::<Option<_>>()?;
         let mut rest = x.iter().copied();
-        Some((0..rank).map(|i| if axes.contains(&i) { Some(1) } else { rest.next().flatten() }).collect())
+        Some(
+            (0..rank)
+                .map(|i| {
+                    if axes.contains(&i) {
+                        Some(1)
+                    } else {
+                        rest.next().flatten()
+                    }
+                })
+                .collect(),
+        )
     }
 
     /// The axes that `Shape` tells of, of `rank`.
     pub(super) fn shape_range(&self, rank: usize) -> (usize, usize) {
-        let bound = |v: i64| (if v < 0 { v + rank as i64 } else { v }).clamp(0, rank as i64) as usize;
-        (bound(self.node.int("start", 0)), bound(self.node.int("end", rank as i64)))
+        let bound =
+            |v: i64| (if v < 0 { v + rank as i64 } else { v }).clamp(0, rank as i64) as usize;
+        (
+            bound(self.node.int("start", 0)),
+            bound(self.node.int("end", rank as i64)),
+        )
     }
 
     fn pad(&self) -> Option<Extents> {
@@ -369,7 +503,10 @@ impl Call<'_> {
             None => return Some(vec![None; x.len()]),
         };
         let axes: Vec<usize> = match self.ints(3) {
-            Some(axes) => axes.iter().map(|&a| axis_of(a, x.len())).collect::<Option<_>>()?,
+            Some(axes) => axes
+                .iter()
+                .map(|&a| axis_of(a, x.len()))
+                .collect::<Option<_>>()?,
             None if self.given(3) => return Some(vec![None; x.len()]),
             None => (0..x.len()).collect(),
         };
@@ -399,7 +536,10 @@ impl Call<'_> {
     fn reduce(&self) -> Option<Extents> {
         let rank = self.shape(0)?.len();
         let axes = match self.list("axes", 1) {
-            Some(axes) => axes.iter().map(|&a| axis_of(a, rank)).collect::<Option<Vec<_>>>()?,
+            Some(axes) => axes
+                .iter()
+                .map(|&a| axis_of(a, rank))
+                .collect::<Option<Vec<_>>>()?,
             None if self.given(1) => return None,
             None => Vec::new(),
         };
@@ -420,12 +560,20 @@ impl Call<'_> {
             _ => (2, Some(3)),
         };
         let axes: Vec<usize> = match self.node.ints("axes") {
-            Some(axes) => axes.iter().map(|&a| axis_of(a, x.len())).collect::<Option<_>>()?,
+            Some(axes) => axes
+                .iter()
+                .map(|&a| axis_of(a, x.len()))
+                .collect::<Option<_>>()?,
             None => (0..x.len()).collect(),
         };
         let mut shape = x.clone();
         if let Some(sizes) = sizes.filter(|&i| self.given(i)) {
             let sizes = &self.inputs.get(sizes)?.ints;
+            let stretched = matches!(
+                self.node.text("keep_aspect_ratio_policy"),
+                None | Some("stretch")
+            );
+            let sizes = sizes.as_ref().filter(|_| stretched);
             for (i, &axis) in axes.iter().enumerate() {
                 shape[axis] = sizes.as_ref().and_then(|s| extent((*s.get(i)?)?));
             }
@@ -433,7 +581,8 @@ impl Call<'_> {
         }
         let scales = (self.floats)(scales);
         for (i, &axis) in axes.iter().enumerate() {
-            let scaled = |d: usize| Some((d as f64 * f64::from(*scales.as_ref()?.get(i)?)).floor() as usize);
+            let scaled =
+                |d: usize| Some((d as f64 * f64::from(*scales.as_ref()?.get(i)?)).floor() as usize);
             shape[axis] = shape[axis].and_then(scaled);
         }
         Some(shape)
@@ -482,12 +631,22 @@ impl Call<'_> {
             0 => *self.shape(2)?.last()?,
             h => extent(h),
         };
-        let directions = if self.node.text("direction") == Some("bidirectional") { 2 } else { 1 };
+        let directions = if self.node.text("direction") == Some("bidirectional") {
+            2
+        } else {
+            1
+        };
         let directions = Some(directions);
         let (sequence, state) = if self.node.int("layout", 0) == 0 {
-            (vec![x[0], directions, x[1], hidden], vec![directions, x[1], hidden])
+            (
+                vec![x[0], directions, x[1], hidden],
+                vec![directions, x[1], hidden],
+            )
         } else {
-            (vec![x[0], x[1], directions, hidden], vec![x[0], directions, hidden])
+            (
+                vec![x[0], x[1], directions, hidden],
+                vec![x[0], directions, hidden],
+            )
         };
         let state = Fact::shaped(state);
         Some(vec![Fact::shaped(sequence), state.clone(), state])
