@@ -53,7 +53,7 @@ impl Default for Config {
             structure: Structure::Unstructured,
             scope: Scope::Global,
             steps: 3,
-            finetune_epochs: 2,
+            finetune_epochs: 5,
             learning_rate: 1e-3,
             batch: 64,
             layers: Vec::new(),

@@ -79,7 +79,7 @@ pub static ENTRY: Entry = Entry {
             setting(
                 "finetune_epochs",
                 "int ≥ 0",
-                "2",
+                "5",
                 "Passes over the training samples after each step.",
             ),
             setting(

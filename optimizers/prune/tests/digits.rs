@@ -132,7 +132,7 @@ fn fewer_channels_are_fewer_bytes_and_operations_and_training_keeps_accuracy() {
     };
     let test = &digits().0.test;
     for scope in ["global", "layer"] {
-        let settings = json!({"structure": "channels", "scope": scope, "sparsity": 0.4, "steps": 2, "finetune_epochs": 3});
+        let settings = json!({"structure": "channels", "scope": scope, "sparsity": 0.4, "steps": 2, "learning_rate": 0.003});
         let pruned = world.run(&ENTRY, &settings, model.as_ref()).unwrap().model;
         let (was, is) = (Size::of(model.as_ref()), Size::of(pruned.as_ref()));
         let bytes = (model.file_bytes().unwrap(), pruned.file_bytes().unwrap());
@@ -182,7 +182,7 @@ fn pruning_goes_as_far_as_the_goal_allows() {
     let (sparsity, notes) = under(&ENTRY, json!({"sparsity": 0.9}), model.as_ref(), &|m| {
         m["sparsity"] <= 0.55
     });
-    assert!((0.5..=0.55).contains(&sparsity), "{sparsity} {notes:?}");
+    assert!((0.45..=0.55).contains(&sparsity), "{sparsity} {notes:?}");
     assert!(
         notes.iter().any(|n| n.starts_with("stopped at sparsity")),
         "{notes:?}"

@@ -8,6 +8,7 @@ use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::select;
 use lapidary_core::tensor::{Dense, Shared, Tensor};
+use lapidary_core::text::listed;
 use rayon::prelude::*;
 
 use crate::activations::Activations;
@@ -90,7 +91,7 @@ impl Quantize {
         if !variable.is_empty() {
             notes.push(format!(
                 "left alone: {} (no constant weight)",
-                variable.join(", ")
+                listed(&variable)
             ));
         }
         let mut targets = Vec::new();
@@ -251,7 +252,7 @@ impl Optimizer for Quantize {
             if !odd.is_empty() {
                 notes.push(format!(
                     "8 bits where 4 are not possible (only matrices are stored in blocks): {}",
-                    odd.join(", ")
+                    listed(&odd)
                 ));
             }
         }
@@ -280,7 +281,7 @@ impl Optimizer for Quantize {
                     let layers: Vec<&str> = target.layers.iter().map(|(n, _)| n.as_str()).collect();
                     notes.push(format!(
                         "{} left alone: its input is not f32",
-                        layers.join(", ")
+                        listed(&layers)
                     ));
                 }
                 all
@@ -443,7 +444,7 @@ impl Attempt<'_> {
                     .collect();
                 let note = format!(
                     "kept {what} to meet the goal, as the outputs are most sensitive there: {}",
-                    layers.join(", ")
+                    listed(&layers)
                 );
                 return Ok(Some(Optimized {
                     model,

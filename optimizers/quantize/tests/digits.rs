@@ -129,7 +129,7 @@ fn with_a_sensitive_layer() -> Box<dyn Model> {
         layers.iter().find(|l| l.name == name).unwrap().clone()
     };
     // Neurons of the second hidden layer scaled up, and what reads them scaled down: the same outputs with rectifiers.
-    let factor = |neuron: usize| if neuron % 2 == 0 { 1e4 } else { 1.0 };
+    let factor = |neuron: usize| if neuron.is_multiple_of(2) { 1e4 } else { 1.0 };
     let scaled = |name: &str, axis: usize, factor: &dyn Fn(usize) -> f32| {
         let mut values = model.weights()[name].to_f32().unwrap().into_owned();
         for (i, mut part) in values.axis_iter_mut(ndarray::Axis(axis)).enumerate() {
