@@ -29,7 +29,7 @@ enum Kind {
     },
 }
 
-/// Checks that what training needs is there and fits.
+/// An error about a plan or samples that do not fit.
 fn refuse(reason: String) -> ModelError {
     ModelError::Fit(reason)
 }
