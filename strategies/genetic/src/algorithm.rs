@@ -22,6 +22,9 @@ const NAME: &str = crate::ENTRY.info.name;
 const VERSION: u32 = 1;
 /// Children that are points tried already before a mutated one, then any point, is looked for.
 const TRIES: usize = 8;
+/// Mutations draw their distribution index around the setting, by up to this power of two, so that changes of every
+/// magnitude occur at any stage of the search.
+const SPREAD: f64 = 2.0;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
@@ -352,7 +355,7 @@ fn cross(domain: &Domain, a: AxisValue, b: AxisValue, eta: f64, rng: &mut Rng) -
     })
 }
 
-/// Polynomial mutation of a number, by one neighbour at least; another option of a choice.
+/// Polynomial mutation of a number within bounds, by one neighbour at least; another option of a choice.
 fn mutate(domain: &Domain, value: AxisValue, eta: f64, rng: &mut Rng) -> AxisValue {
     let cardinality = domain.cardinality();
     if domain.is_choice() {
@@ -364,6 +367,7 @@ fn mutate(domain: &Domain, value: AxisValue, eta: f64, rng: &mut Rng) -> AxisVal
         return domain.nth(other + u64::from(other >= rank));
     }
     let u = domain.to_unit(value);
+    let eta = eta * libm::exp2(SPREAD * (2.0 * rng.unit() - 1.0));
     let draw = rng.unit();
     let power = 1.0 / (eta + 1.0);
     let delta = if draw < 0.5 {
@@ -447,5 +451,135 @@ impl Searcher for Genetic {
         self.check(&state)?;
         self.state = state;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: Domain = Domain::Float {
+        low: 0.0,
+        high: 1.0,
+        log: false,
+        step: None,
+    };
+
+    fn number(value: AxisValue) -> f64 {
+        match value {
+            AxisValue::Float(v) => v,
+            AxisValue::Int(v) => v as f64,
+            AxisValue::Choice(v) => v as f64,
+        }
+    }
+
+    #[test]
+    fn the_initial_design_is_a_latin_hypercube() {
+        for size in [4, 5, 20, 64, 100] {
+            for axis in 0..4 {
+                let mut places: Vec<u64> =
+                    (0..size).map(|turn| stratum(9, axis, turn, size)).collect();
+                assert_ne!(places, (0..size).collect::<Vec<_>>());
+                places.sort_unstable();
+                assert_eq!(places, (0..size).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn crossover_keeps_the_mean_and_narrows_with_its_index() {
+        let mut rng = Rng::keyed(1, 0, "test");
+        let (a, b) = (AxisValue::Float(0.4), AxisValue::Float(0.6));
+        let mut spread = |eta| {
+            let children: Vec<f64> = (0..20_000)
+                .map(|_| number(cross(&UNIT, a, b, eta, &mut rng)))
+                .collect();
+            let mean = children.iter().sum::<f64>() / 2e4;
+            assert!((mean - 0.5).abs() < 0.005, "{mean}");
+            children
+                .iter()
+                .map(|c| ((c - 0.5).abs() - 0.1).abs())
+                .sum::<f64>()
+                / 2e4
+        };
+        let (wide, narrow) = (spread(2.0), spread(50.0));
+        assert!(narrow < wide / 5.0, "{narrow} {wide}");
+    }
+
+    #[test]
+    fn mutation_always_changes_what_has_other_values() {
+        let mut rng = Rng::keyed(2, 0, "test");
+        let int = Domain::Int {
+            low: -3,
+            high: 3,
+            log: false,
+            step: 2,
+        };
+        let choice = Domain::Choice {
+            options: vec![Json::from("a"), Json::from("b")],
+        };
+        for domain in [int, choice] {
+            for rank in 0..domain.cardinality().unwrap() {
+                for _ in 0..200 {
+                    let value = domain.nth(rank);
+                    let new = mutate(&domain, value, 1e6, &mut rng);
+                    assert!(domain.contains(new) && new != value, "{domain}: {value:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn mutations_at_a_bound_stay_inside_and_move() {
+        let mut rng = Rng::keyed(3, 0, "test");
+        for value in [0.0, 1.0] {
+            let moved = (0..1000)
+                .map(|_| number(mutate(&UNIT, AxisValue::Float(value), 20.0, &mut rng)))
+                .inspect(|v| assert!((0.0..=1.0).contains(v)))
+                .filter(|v| *v != value)
+                .count();
+            // Half of the draws lead out of bounds, where there is no room.
+            assert!((400..600).contains(&moved), "{moved}");
+        }
+    }
+
+    #[test]
+    fn survivors_are_the_best_fronts_and_the_ends_come_first() {
+        let init = SearchInit {
+            space: Arc::new(Space::new(vec![lapidary_core::space::Axis::new("x", UNIT)]).unwrap()),
+            seed: 1,
+            objectives: 2,
+            trials: None,
+        };
+        let config = Config {
+            population: Some(4),
+            ..Config::default()
+        };
+        let mut genetic = Genetic::new(config, &init);
+        for (a, b) in [
+            (5.0, 5.0),
+            (0.0, 9.0),
+            (4.0, 4.0),
+            (9.0, 0.0),
+            (4.1, 3.9),
+            (3.0, 7.0),
+        ] {
+            genetic.state.members.push(Member {
+                genes: vec![AxisValue::Float(0.1 * a)],
+                score: Score {
+                    objectives: vec![a, b],
+                    violation: 0.0,
+                },
+            });
+        }
+        genetic.survive();
+        let firsts: Vec<f64> = genetic
+            .state
+            .members
+            .iter()
+            .map(|m| m.score.objectives[0])
+            .collect();
+        // (5, 5) is beaten; of the inner points those with most room stay.
+        assert_eq!(firsts, [0.0, 9.0, 4.1, 3.0]);
     }
 }

@@ -26,7 +26,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             population: None,
-            tournament: 2,
+            tournament: 3,
             crossover_rate: 0.9,
             crossover_eta: 15.0,
             mutation_rate: None,

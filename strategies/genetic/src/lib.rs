@@ -3,8 +3,8 @@
 //! Every trial told joins the population at once and the worst leaves it (a steady-state (μ + 1) scheme after Syswerda,
 //! 1991), so the search never waits for a generation. Parents are chosen by tournament. Numbers are crossed by simulated
 //! binary crossover (Deb and Agrawal, "Simulated Binary Crossover for Continuous Search Space", Complex Systems 9, 1995) and
-//! changed by polynomial mutation (Deb and Goyal, 1996), both on the unit scale of their axes; choices are crossed uniformly
-//! and drawn anew. Constraints follow Deb's rules (2000); several objectives are ranked by non-domination and crowding: Deb,
+//! changed by polynomial mutation (Deb and Goyal, 1996), both on the unit scale of their axes; the index of a mutation is drawn
+//! anew each time, so that coarse and fine changes occur at every stage. Choices are crossed uniformly and drawn anew. Constraints follow Deb's rules (2000); several objectives are ranked by non-domination and crowding: Deb,
 //! Pratap, Agarwal and Meyarivan, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE Trans. Evol. Comput. 6,
 //! 2002.
 //!
@@ -37,7 +37,7 @@ pub static ENTRY: Entry = Entry {
             Setting {
                 name: "tournament",
                 kind: "int ≥ 1",
-                default: "2",
+                default: "3",
                 doc: "Points drawn for each parent; the best of them is it.",
             },
             Setting {
@@ -62,7 +62,7 @@ pub static ENTRY: Entry = Entry {
                 name: "mutation_eta",
                 kind: "number ≥ 0",
                 default: "20.0",
-                doc: "Distribution index of polynomial mutation: the higher, the smaller the changes.",
+                doc: "Distribution index of polynomial mutation, drawn within a factor of 4 around this: the higher, the smaller the changes.",
             },
         ],
         promises: &[Promise::NeverRepeats, Promise::LearnsFromForeign],

@@ -323,7 +323,9 @@ impl Greedy {
         };
         (0..CONTENDERS)
             .map_while(|_| {
-                self.untried(rng, |space, rng| shake(space, memory, &active, width, rng))
+                self.untried(rng, |space, rng| {
+                    shake(space, memory, &active, width, false, rng)
+                })
             })
             .map(|point| (loss(&point), point))
             .min_by(|a, b| a.0.total_cmp(&b.0))
@@ -502,7 +504,7 @@ impl Greedy {
         let width = 2 + (self.state.restarts - 1) % axes.saturating_sub(1).max(1);
         let point = self
             .untried(rng, |space, rng| {
-                shake(space, &memory, &active, width as u32, rng)
+                shake(space, &memory, &active, width as u32, true, rng)
             })
             .or_else(|| self.untried(rng, |space, rng| space.sample(rng)))?;
         self.stand_at(
@@ -748,12 +750,13 @@ fn options(domain: &Domain) -> usize {
 }
 
 /// A copy with `width` of the active axes changed, and whatever becomes active drawn anew: options to any other, numbers by
-/// jumps of every magnitude.
+/// jumps of every magnitude, or, where it is to be `far`, to anywhere.
 fn shake(
     space: &Arc<Space>,
     memory: &Values,
     active: &[usize],
     width: u32,
+    far: bool,
     rng: &mut Rng,
 ) -> Point {
     let mut values: Values = memory.clone();
@@ -774,6 +777,7 @@ fn shake(
                 let rank = domain.rank(old).unwrap_or(0);
                 domain.nth((other + u64::from(other >= rank)).min(n - 1))
             }
+            _ if far => domain.sample(rng),
             _ => {
                 // Log-uniform between 1/128 and 1/2 of the axis.
                 let size = libm::exp2(-1.0 - 6.0 * rng.unit());

@@ -83,28 +83,7 @@ impl World {
 
     /// The trial that comes of a candidate.
     pub fn trial(&self, candidate: &Candidate) -> Trial {
-        let score = self.score(&candidate.point);
-        let outcome = match &score {
-            Some(score) => Outcome::Measured {
-                metrics: score
-                    .objectives
-                    .iter()
-                    .enumerate()
-                    .map(|(i, v)| (format!("f{i}"), *v))
-                    .collect::<Metrics>(),
-            },
-            None => Outcome::Failed {
-                reason: "it fails in this world".into(),
-            },
-        };
-        Trial {
-            candidate: candidate.clone(),
-            origin: Origin::Own,
-            outcome,
-            score,
-            curve: Vec::new(),
-            repeats: None,
-        }
+        own(candidate.clone(), self.score(&candidate.point))
     }
 
     /// A foreign trial of a point.
@@ -147,6 +126,69 @@ impl World {
             objectives,
             violation,
         })
+    }
+}
+
+/// Runs a new searcher under a window of open trials, told in order, and gives all trials: for an author's own tests. A
+/// point without a score fails.
+///
+/// # Panics
+/// When the settings are refused or the searcher fails.
+pub fn run(
+    entry: &Entry,
+    settings: &Json,
+    init: &SearchInit,
+    window: usize,
+    trials: usize,
+    score: impl Fn(&Point) -> Option<Score>,
+) -> Vec<Trial> {
+    let Factory::Searcher(make) = entry.factory else {
+        panic!("`{}` is not a searcher", entry.info.name);
+    };
+    let mut searcher = make(settings, init).expect("the settings work");
+    let (mut all, mut told) = (Vec::<Trial>::new(), 0);
+    while all.len() < trials {
+        if all.len() - told >= window {
+            searcher.tell(&all[told]).expect("telling works");
+            told += 1;
+        }
+        match searcher.ask(1).expect("asking works").pop() {
+            Some(candidate) => {
+                let score = score(&candidate.point);
+                all.push(own(candidate, score));
+            }
+            None if told < all.len() => {
+                searcher.tell(&all[told]).expect("telling works");
+                told += 1;
+            }
+            None => break,
+        }
+    }
+    all
+}
+
+/// The trial of a candidate with this score.
+fn own(candidate: Candidate, score: Option<Score>) -> Trial {
+    let outcome = match &score {
+        Some(score) => Outcome::Measured {
+            metrics: score
+                .objectives
+                .iter()
+                .enumerate()
+                .map(|(i, v)| (format!("f{i}"), *v))
+                .collect::<Metrics>(),
+        },
+        None => Outcome::Failed {
+            reason: "it fails in this world".into(),
+        },
+    };
+    Trial {
+        candidate,
+        origin: Origin::Own,
+        outcome,
+        score,
+        curve: Vec::new(),
+        repeats: None,
     }
 }
 
