@@ -83,7 +83,7 @@ pub struct Demo {
     #[arg(long, value_name = "DIR", default_value = "lapidary-demo")]
     pub out: PathBuf,
     /// Trials of the search.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 12)]
     pub trials: u64,
     /// Seed of everything that is drawn.
     #[arg(long, default_value_t = 0)]

@@ -2,11 +2,14 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
+
+/// One line below the header, none elsewhere.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Prints `document` as JSON where `json` is asked for, else the text that `text` makes.
 pub fn print(
@@ -39,7 +42,7 @@ pub fn table(header: &[&str], right: &[&str], rows: Vec<Vec<String>>) -> String 
     };
     let mut table = Table::new();
     table
-        .load_style(UTF8_HORIZONTAL_ONLY)
+        .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.iter().enumerate().map(|(i, h)| aligned(i, h)));
     for row in rows {

@@ -2,9 +2,11 @@
 
 usage: check.py MANIFEST.json
 
-The manifest is a list of {"model": FILE, "values": FILE.npz, "quantized": bool}. The values hold the inputs as `in:NAME`,
-our outputs in the model's order as `out:INDEX`, and for a quantized classifier the class indices as `labels`. Every file has
-to pass onnx.checker, run in ONNX Runtime and give our numbers. Prints a line a file; exits with 1 when one does not hold.
+The manifest is a list of {"model": FILE, "values": FILE.npz, "quantized": bool, "original": FILE}. The values hold the inputs
+as `in:NAME`, our outputs in the model's order as `out:INDEX`, and for a quantized classifier the class indices as `labels`.
+Every file has to pass onnx.checker, run in ONNX Runtime and give our numbers; where an original is named, the file was read
+from it and written back, and has to mean the same. Files without values only have to pass the checker and to carry all that
+their original holds. Prints a line a file; exits with 1 when one does not hold.
 """
 
 import json
@@ -12,6 +14,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import onnxruntime as ort
 
 
@@ -41,15 +44,47 @@ def hits(outputs, labels):
     return int(np.sum(np.argmax(outputs.reshape(len(labels), -1), axis=1) == labels))
 
 
+def contents(model):
+    """All that a model holds, without the order in which it is written."""
+    graph = model.graph
+    parts = {
+        "nodes": [node.SerializeToString(deterministic=True) for node in graph.node],
+        "inputs": [value.SerializeToString(deterministic=True) for value in graph.input],
+        "outputs": [value.SerializeToString(deterministic=True) for value in graph.output],
+        "weights": sorted((t.name, onnx.numpy_helper.to_array(t).tobytes()) for t in graph.initializer),
+        "metadata": sorted((p.key, p.value) for p in model.metadata_props),
+        "functions": [f.SerializeToString(deterministic=True) for f in model.functions],
+        "opsets": sorted((o.domain, o.version) for o in model.opset_import),
+        "notes": (model.doc_string, graph.doc_string, graph.name, model.ir_version),
+    }
+    return parts
+
+
+def carried(path, original):
+    """What a file does not carry of its original, or None."""
+    ours, theirs = contents(onnx.load(path)), contents(onnx.load(original))
+    lost = [part for part in theirs if ours[part] != theirs[part]]
+    return f"other {', '.join(lost)} than the original" if lost else None
+
+
 def check(entry):
     """What is wrong with one file, or None; and a line on what was seen."""
     onnx.checker.check_model(entry["model"], full_check=True)
+    if "original" in entry:
+        lost = carried(entry["model"], entry["original"])
+        if lost or "values" not in entry:
+            return lost, "all is carried"
     values = np.load(entry["values"])
     run = session(entry["model"])
     inputs = {i.name: values[f"in:{i.name}"] for i in run.get_inputs()}
     theirs = run.run(None, inputs)
+    if "original" in entry:
+        originals = session(entry["original"]).run(None, inputs)
+        for output, a, b in zip(run.get_outputs(), theirs, originals):
+            if not np.array_equal(a, b):
+                return f"output {output.name}: other than the original's", ""
     ours = [values[f"out:{i}"] for i in range(len(theirs))]
-    if entry["quantized"]:
+    if entry.get("quantized"):
         labels = values["labels"]
         a, b = hits(ours[0], labels), hits(theirs[0], labels)
         allowed = max(3, 0.002 * len(labels))

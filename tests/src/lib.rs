@@ -7,13 +7,17 @@ use std::sync::OnceLock;
 use assert_cmd::Command;
 use serde_json::Value;
 
-/// The `lapidary` program of this workspace, in the profile the tests are built in.
+/// The `lapidary` program: the one that the variable LAPIDARY_PROGRAM names, else this workspace's in the profile the tests
+/// are built in.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn lapidary() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PROGRAM.get_or_init(build))
+    Command::new(
+        PROGRAM
+            .get_or_init(|| std::env::var_os("LAPIDARY_PROGRAM").map_or_else(build, PathBuf::from)),
+    )
 }
 
 /// Builds the program: cargo knows no dependency on another package's binary.

@@ -10,12 +10,12 @@ use lapidary_core::json::Json;
 use lapidary_core::model::Model as _;
 use lapidary_core::registry::Registry;
 use lapidary_core::samples::{Samples, Targets};
-use lapidary_core::tensor::Dense;
+use lapidary_core::tensor::{DType, Dense};
 use lapidary_data::{Encoder, Options, Part, fit_inputs};
 use lapidary_onnx::OnnxModel;
 use lapidary_tests::{data, root, run};
-use ndarray::{Array1, Axis};
-use ndarray_npy::NpzWriter;
+use ndarray::{Array1, ArrayD, Axis, IxDyn};
+use ndarray_npy::{NpzReader, NpzWriter};
 use serde_json::json;
 
 /// Samples in one run of ours: fewer than there are, so that batches are joined.
@@ -70,6 +70,19 @@ impl Checks {
         self.entries.push(json!({
             "model": path, "values": values, "quantized": kind == Kind::Quantized,
         }));
+    }
+
+    /// Reads the model at `original`, writes it back, and notes it with its `samples`, where there are any.
+    fn round_trip(&mut self, original: &Path, samples: Option<&Samples>) {
+        let model = OnnxModel::open(original).unwrap();
+        let copy = self.path(&format!("copy{}.onnx", self.entries.len()));
+        model.save(&copy).unwrap();
+        match samples {
+            Some(samples) => self.add(&copy, samples, Kind::Float),
+            None => self.entries.push(json!({"model": copy})),
+        }
+        let entry = self.entries.last_mut().expect("it was just added");
+        entry["original"] = original.to_str().unwrap().into();
     }
 
     /// Runs `optimize` with `steps` on the model at `path` and notes what it wrote.
@@ -280,5 +293,56 @@ fn every_architecture_of_the_zoo() {
         model.save(&path).unwrap();
         checks.add(&path, &samples, Kind::Float);
     }
+    checks.run();
+}
+
+#[test]
+#[ignore = "needs Python with onnx and onnxruntime; run by cargo xtask test"]
+fn files_of_other_programs_are_read_run_and_written_back() {
+    let mut checks = Checks::new();
+    let made = tempfile::tempdir().unwrap();
+    python("make.py", &[made.path().to_str().unwrap()]);
+    for name in lapidary_tests::files(made.path()) {
+        let Some(stem) = name.strip_suffix(".onnx") else {
+            continue;
+        };
+        let original = made.path().join(&name);
+        if stem.starts_with("carried") {
+            checks.round_trip(&original, None);
+            continue;
+        }
+        let file = std::fs::File::open(made.path().join(format!("{stem}.npz"))).unwrap();
+        let mut npz = NpzReader::new(file).unwrap();
+        let inputs = OnnxModel::open(&original)
+            .unwrap()
+            .signature()
+            .inputs
+            .iter()
+            .map(|port| {
+                let name = format!("{}.npy", port.name);
+                let array = match port.dtype {
+                    DType::I64 => Dense::I64(
+                        npz.by_name::<_, IxDyn>(&name)
+                            .map(ArrayD::into_shared)
+                            .unwrap(),
+                    ),
+                    _ => Dense::F32(
+                        npz.by_name::<_, IxDyn>(&name)
+                            .map(ArrayD::into_shared)
+                            .unwrap(),
+                    ),
+                };
+                (port.name.clone(), array)
+            })
+            .collect();
+        checks.round_trip(
+            &original,
+            Some(&Samples {
+                inputs,
+                targets: None,
+            }),
+        );
+    }
+    assert_eq!(checks.entries.len(), 7);
     checks.run();
 }

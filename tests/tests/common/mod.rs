@@ -28,8 +28,9 @@ maximize = ["accuracy"]
 kind = "train"
 family = "mlp"
 data = "digits"
-epochs = 6
+epochs = 8
 depth = 1
+learning_rate = 0.01
 [space]
 width = { int = [24, 40] }
 "#;
@@ -49,6 +50,7 @@ test = "TEST"
 target = "income"
 epochs = 4
 depth = 2
+learning_rate = 0.01
 [space]
 width = { int = [12, 20] }
 "#;
