@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lapidary_core::model::ModelError;
 use thiserror::Error;
 
 use crate::file::Place;
@@ -26,6 +27,8 @@ pub enum StudyFileError {
     MaxDrop { text: String, reason: String },
     #[error("{path}: the data has no targets to measure a model by", path = path.display())]
     NoTargets { path: PathBuf },
+    #[error(transparent)]
+    Model(ModelError),
     #[error(transparent)]
     Data(#[from] lapidary_data::DataError),
 }

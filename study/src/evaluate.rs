@@ -1,21 +1,22 @@
 //! Evaluators: what a study file's `[evaluate]` becomes.
 
+pub mod compress;
 pub mod data;
 pub mod function;
+mod gauge;
 pub mod models;
 pub mod train;
 
-use std::sync::RwLock;
-
 use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{Evaluator, MetricInfo};
-use lapidary_core::metrics::Metric;
+use lapidary_core::evaluator::Evaluator;
 use lapidary_core::model::{Model, ModelError};
 use lapidary_core::registry::Registry;
-use lapidary_core::samples::{Samples, Task};
+use lapidary_core::rng::Rng;
+use lapidary_core::space::Point;
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Metrics};
+use lapidary_core::trial::Candidate;
 
+use self::compress::Compress;
 use self::data::OpenData;
 use self::function::{FUNCTIONS, Function};
 use self::models::Models;
@@ -23,7 +24,9 @@ use self::train::Train;
 use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{Evaluate, FunctionSection, StudyFile};
-use crate::measure;
+
+/// Points tried before a study whose settings fit nothing is refused.
+const PROBES: u64 = 8;
 
 /// An evaluator that can give the model behind a candidate, where there is one.
 pub trait StudyEvaluator: Evaluator + Send {
@@ -71,6 +74,7 @@ pub fn evaluator<'a>(
         Some(Evaluate::Function(section)) => Box::new(function(file, section)?),
         Some(Evaluate::Train(section)) => Box::new(Train::new(file, section, registry)?),
         Some(Evaluate::Models(section)) => Box::new(Models::new(file, section)?),
+        Some(Evaluate::Compress(section)) => Box::new(Compress::new(file, section, registry)?),
         None => return Err(file.no_evaluate()),
     };
     if let Some(reported) = evaluator.metrics() {
@@ -78,6 +82,17 @@ pub fn evaluator<'a>(
         file.check_metrics(&names)?;
     }
     Ok(evaluator)
+}
+
+/// Tries `fits` at the middle of the space and a few other points; the first error where no point passes, so that settings
+/// that can never work are refused before anything runs.
+fn probe_points<E>(file: &StudyFile, fits: impl Fn(&Point) -> Result<(), E>) -> Result<(), E> {
+    let Err(first) = fits(&file.space.middle()) else {
+        return Ok(());
+    };
+    let mut rng = Rng::keyed(file.seed, 0, "probe");
+    let others = (1..PROBES).any(|_| fits(&file.space.sample(&mut rng)).is_ok());
+    if others { Ok(()) } else { Err(first) }
 }
 
 fn function(file: &StudyFile, section: &FunctionSection) -> Result<Function, StudyFileError> {
@@ -104,35 +119,6 @@ fn function(file: &StudyFile, section: &FunctionSection) -> Result<Function, Stu
         ));
     }
     Ok(function)
-}
-
-/// Quality on `samples` and sizes: what is measured of every model.
-fn measure_candidate(model: &dyn Model, samples: &Samples) -> Result<Metrics, ModelError> {
-    let mut metrics = measure::quality(model, samples, &[], measure::BATCH)?;
-    metrics.extend(measure::sizes(model)?);
-    Ok(metrics)
-}
-
-/// The metrics that [`measure_candidate`] and [`quiet_latency`] give for a task.
-fn cost_metrics(task: &Task) -> Vec<MetricInfo> {
-    let quality = Metric::for_task(task).into_iter().map(Metric::name);
-    quality
-        .chain(["params", "macs", "sparsity", "bytes", "latency_ms"])
-        .map(|name| MetricInfo {
-            name: name.to_owned(),
-            volatile: name == "latency_ms",
-        })
-        .collect()
-}
-
-/// The latency at batch 1, taken while no other trial runs: every other trial holds `quiet` for reading.
-fn quiet_latency(quiet: &RwLock<()>, model: &dyn Model, samples: &Samples) -> Result<f64, String> {
-    let _alone = quiet.write();
-    match measure::latency(model, samples, 1) {
-        Ok(Some(latency)) => Ok(latency.ms),
-        Ok(None) => Err("a quantized model's latency is not measured here".into()),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ use lapidary_core::space::{Point, Space, SpaceError};
 use lapidary_core::study::Study;
 
 pub(crate) use self::evaluate::MODEL_AXIS;
-pub use self::evaluate::{DataSource, Evaluate, FunctionSection, ModelsSection, TrainSection};
+pub use self::evaluate::{
+    CompressSection, DataSource, Evaluate, FunctionSection, ModelsSection, TrainSection,
+};
 pub use self::tree::Place;
 use self::tree::{FromItem, Item, Table};
 use crate::error::StudyFileError;

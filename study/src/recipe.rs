@@ -98,17 +98,20 @@ pub fn load_recipe(path: &Path) -> Result<Recipe, StudyFileError> {
     let steps = steps
         .elements()
         .iter()
-        .map(|item| {
-            let mut table = item.as_table()?.clone();
-            let name = table.required("name", "name = \"quantize\"")?;
-            table.remove("name");
-            Ok(Step {
-                name,
-                settings: table.to_json(),
-            })
-        })
+        .map(|item| step_of(item.as_table()?))
         .collect::<Result<_, StudyFileError>>()?;
     Ok(Recipe { steps })
+}
+
+/// The step that a table with a `name` stands for; all other keys are settings.
+pub(crate) fn step_of(table: &Table) -> Result<Step, StudyFileError> {
+    let name = table.required("name", "name = \"quantize\"")?;
+    let mut settings = table.clone();
+    settings.remove("name");
+    Ok(Step {
+        name,
+        settings: settings.to_json(),
+    })
 }
 
 /// How much worse a metric may become.

@@ -1,46 +1,50 @@
 //! The store: studies in one SQLite file.
 //!
 //! What a study asked and was told stands in its log, in order; that is the truth. The same transaction writes Optuna's
-//! tables (its schema 12), so that its tools show a running study and its program can go on with one; they can be made again
-//! from the log. One process writes at a time, by a lock file beside; readers are never blocked (write-ahead log). A kill loses nothing that was
-//! committed; a power cut may lose the last transactions, never the file (`synchronous = NORMAL`).
+//! tables (its schema 12), so that its tools show a running study and its program can go on with one; they are made again
+//! from the log where they disagree with it. One process writes at a time, by a lock file beside; readers are never blocked
+//! (write-ahead log). A kill loses nothing that was committed; a power cut may lose the last transactions, never the file
+//! (`synchronous = NORMAL`).
 
+mod lock;
+mod log;
 mod optuna;
 pub mod record;
 mod schema;
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapidary_core::goal::Goal;
 use lapidary_core::json::Json;
-use lapidary_core::space::{Point, Space};
-use lapidary_core::study::{Log, LogError};
-use lapidary_core::trial::{Candidate, Outcome, Report, Trial};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use lapidary_core::scorer::{Scored, Scorer};
+use lapidary_core::space::Space;
+use lapidary_core::trial::{Candidate, Origin, Outcome, Report, Trial};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use thiserror::Error;
 
-/// Kinds of records in the log.
-mod kind {
-    pub const ASK: i64 = 0;
-    pub const TELL: i64 = 1;
-    pub const FOREIGN: i64 = 2;
-}
+pub use self::log::StudyLog;
+use self::optuna::Rows;
+use self::record::Kind;
+use crate::identity::{Difference, Identity, difference};
+
+/// How long to wait for another program that is writing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pages of a new file: small ones, since every transaction writes each page it touches as a whole.
+const PAGE_BYTES: i64 = 1024;
+/// Pages that gather in the write-ahead log before they are moved to the file: about 4 MB.
+const CHECKPOINT_PAGES: i64 = 4000;
 
 /// A file of studies.
+#[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     connection: Connection,
-    /// Held while this process may write; released by the system when the process ends, however it ends.
+    /// Held while this process may write.
     _lock: Option<File>,
 }
-
-/// What makes a study the study it is: resuming with another value of any of these is refused. A JSON object.
-pub type Identity = Json;
 
 /// What can go wrong with a store.
 #[derive(Debug, Error)]
@@ -54,27 +58,61 @@ pub enum StoreError {
     },
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("{0}")]
+    #[error("{}{}", .0, advice(.0))]
     Database(#[from] rusqlite::Error),
+    #[error("this is no SQLite file")]
+    NotSqlite,
     #[error("this is an SQLite file, but no store of studies")]
     NoStore,
     #[error("the store has {found}; this program reads and writes {wanted}")]
     Schema { found: String, wanted: String },
-    #[error("another process ({holder}) is writing to it; wait until it ends, or use another --store")]
+    #[error(
+        "another process{} is writing to it; wait until it ends, or use another store",
+        process(holder)
+    )]
     Locked { holder: String },
     #[error("no study `{name}`; there are {}", lapidary_core::text::listed(known))]
     Unknown { name: String, known: Vec<String> },
-    #[error("the study `{name}` is there already: go on with it with --resume, give this one another name, or remove it with `study rm`")]
+    #[error(
+        "the study `{name}` is there already: go on with it (--resume), give this one another name, or remove it (`study rm`)"
+    )]
     Exists { name: String },
-    #[error("the study `{name}` was begun with another {what}: {was} then, {is} now; only the budget may change on --resume")]
+    #[error("the study `{name}` was made by another program, not by a search of ours")]
+    NotOurs { name: String },
+    #[error(
+        "the study `{name}` was begun with another {difference}; only the budget may change on resume"
+    )]
     Changed {
         name: String,
-        what: String,
-        was: String,
-        is: String,
+        difference: Difference,
     },
-    #[error("the log of study `{name}` is damaged at record {record}")]
-    Damaged { name: String, record: i64 },
+    #[error("the log of study `{name}` is damaged: {at}")]
+    Damaged { name: String, at: String },
+    #[error(
+        "trial {id} of study `{name}` was another candidate when it was first asked: another version of this program \
+         wrote the study, or its log was changed"
+    )]
+    Differs { name: String, id: u64 },
+}
+
+fn process(holder: &str) -> String {
+    if holder.is_empty() {
+        String::new()
+    } else {
+        format!(" ({holder})")
+    }
+}
+
+fn advice(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => {
+            "; what was told before is stored: make room and go on with it (--resume)"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; another program has kept it locked for too long"
+        }
+        _ => "",
+    }
 }
 
 impl StoreError {
@@ -89,20 +127,59 @@ impl StoreError {
     }
 }
 
+/// A study as its log has it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its name.
+    pub name: String,
+    /// What it was begun with.
+    pub identity: Identity,
+    /// All trials told, by id.
+    pub trials: Vec<Trial>,
+    /// When each of them was asked and told, in microseconds since 1970 UTC.
+    pub times: Vec<[i64; 2]>,
+    /// Candidates that were asked and not told yet.
+    pub pending: Vec<Candidate>,
+}
+
+/// What a log says of one trial.
+#[derive(Debug, Clone)]
+struct Noted {
+    /// Its row in Optuna's table.
+    row: i64,
+    /// What was asked.
+    candidate: Candidate,
+    /// Whether another program made it.
+    foreign: bool,
+    /// What came out, where it has ended.
+    outcome: Option<Outcome>,
+    /// Intermediate reports.
+    curve: Vec<Report>,
+    /// The earlier trial that answered it, where the point was repeated.
+    repeats: Option<u64>,
+    /// When it was asked, in microseconds since 1970 UTC.
+    asked: i64,
+    /// When it was told.
+    told: Option<i64>,
+}
+
 impl Store {
     /// Opens the store at `path` to write, made where there is none.
     ///
     /// # Errors
-    /// When another process writes to it, it is no store or of another version, or the folder cannot be written.
+    /// When another process writes to it, it is no store or of another version, or the file or its folder cannot be written.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            let lock = lock(path)?;
-            let connection = Connection::open(path)?;
-            connection.busy_timeout(Duration::from_secs(10))?;
+            check_file(path)?;
+            let lock = lock::take(path)?;
+            let mut connection = Connection::open(path)?;
+            connection.busy_timeout(PATIENCE)?;
+            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.set_prepared_statement_cache_capacity(64);
-            schema::prepare(&connection)?;
+            schema::prepare(&mut connection)?;
             Ok(Self {
                 path: path.to_owned(),
                 connection,
@@ -118,10 +195,9 @@ impl Store {
     /// When there is none, or it is of another version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(path, flags)?;
-            connection.busy_timeout(Duration::from_secs(10))?;
-            schema::check(&connection)?;
+            check_file(path)?;
+            std::fs::metadata(path)?;
+            let connection = read_only(path)?;
             Ok(Self {
                 path: path.to_owned(),
                 connection,
@@ -136,8 +212,73 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn studies(&self) -> Result<Vec<String>, StoreError> {
-        let mut rows = self.connection.prepare("SELECT study_name FROM studies ORDER BY study_id")?;
-        Ok(rows.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        let names = || -> Result<Vec<String>, rusqlite::Error> {
+            let mut rows = self
+                .connection
+                .prepare("SELECT study_name FROM studies ORDER BY study_id")?;
+            rows.query_map([], |row| row.get(0))?.collect()
+        };
+        names().map_err(|e| StoreError::from(e).at(&self.path))
+    }
+
+    /// Whether there is a study called `name`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has(&self, name: &str) -> Result<bool, StoreError> {
+        self.find(name)
+            .map(|study| study.is_some())
+            .map_err(|e| e.at(&self.path))
+    }
+
+    /// The study called `name`.
+    ///
+    /// # Errors
+    /// When there is none of that name, another program made it, or its log is damaged.
+    pub fn read(&self, name: &str) -> Result<Stored, StoreError> {
+        self.read_study(name).map_err(|e| e.at(&self.path))
+    }
+
+    fn read_study(&self, name: &str) -> Result<Stored, StoreError> {
+        let study = self.require(name)?;
+        let (identity, _) = self.identity(study, name)?;
+        let identity = Identity::from_json(&identity).map_err(|reason| StoreError::Damaged {
+            name: name.to_owned(),
+            at: format!("its identity: {reason}"),
+        })?;
+        let mut scorer = Scorer::new(&identity.goal, identity.repeats);
+        let (mut trials, mut times, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+        // The first candidates that no other program made are the starting points.
+        let mut starts = identity.start.len();
+        for noted in self.history(study, name, &identity.space)? {
+            let start = !noted.foreign && starts > 0;
+            starts -= usize::from(start);
+            let (Some(outcome), Some(told)) = (noted.outcome, noted.told) else {
+                pending.push(noted.candidate);
+                continue;
+            };
+            let Scored { outcome, score, .. } = scorer.score(&noted.candidate.point, outcome);
+            times.push([noted.asked, told]);
+            trials.push(Trial {
+                candidate: noted.candidate,
+                origin: if noted.foreign || start {
+                    Origin::Foreign
+                } else {
+                    Origin::Own
+                },
+                outcome,
+                score,
+                curve: noted.curve,
+                repeats: noted.repeats,
+            });
+        }
+        Ok(Stored {
+            name: name.to_owned(),
+            identity,
+            trials,
+            times,
+            pending,
+        })
     }
 
     /// Removes a study with all its trials.
@@ -145,37 +286,28 @@ impl Store {
     /// # Errors
     /// When there is none of that name, or the file cannot be written.
     pub fn remove(&mut self, name: &str) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        self.remove_study(name).map_err(|e| e.at(&path))
+    }
+
+    fn remove_study(&mut self, name: &str) -> Result<(), StoreError> {
         let study = self.require(name)?;
         let transaction = self.connection.transaction()?;
+        optuna::forget_trials(&transaction, "study_id = ?1", study)?;
+        // The log goes with the last of them, by its trigger.
         for table in [
-            "trial_user_attributes",
-            "trial_system_attributes",
-            "trial_params",
-            "trial_values",
-            "trial_intermediate_values",
-            "trial_heartbeats",
-        ] {
-            transaction.execute(
-                &format!("DELETE FROM {table} WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = ?1)"),
-                [study],
-            )?;
-        }
-        for table in [
-            "trials",
             "study_directions",
             "study_user_attributes",
             "study_system_attributes",
-            "lapidary_log",
-            "lapidary_studies",
             "studies",
         ] {
             transaction.execute(&format!("DELETE FROM {table} WHERE study_id = ?1"), [study])?;
         }
-        transaction.commit()?;
-        Ok(())
+        Ok(transaction.commit()?)
     }
 
-    /// Begins a new study, or with `resume` goes on with the one of that name, and takes its log from now on.
+    /// Begins a new study, or with `resume` goes on with the one of that name, and takes its log from now on. `planned` is
+    /// the number of trials that the budget allows.
     ///
     /// # Errors
     /// When a new study's name is taken, one to resume is not there or was begun with another identity, or the file fails.
@@ -183,83 +315,76 @@ impl Store {
         self,
         name: &str,
         identity: &Identity,
-        space: &Arc<Space>,
-        goal: &Goal,
+        planned: Option<u64>,
         resume: bool,
     ) -> Result<StudyLog, StoreError> {
         let path = self.path.clone();
-        self.begin_at(name, identity, space, goal, resume).map_err(|e| e.at(&path))
+        self.begin_study(name, identity, planned, resume)
+            .map_err(|e| e.at(&path))
     }
 
-    fn begin_at(
-        self,
+    fn begin_study(
+        mut self,
         name: &str,
         identity: &Identity,
-        space: &Arc<Space>,
-        goal: &Goal,
+        planned: Option<u64>,
         resume: bool,
     ) -> Result<StudyLog, StoreError> {
-        let study = match (self.find(name)?, resume) {
-            (Some(_), false) => return Err(StoreError::Exists { name: name.to_owned() }),
+        let (study, planned) = match (self.find(name)?, resume) {
+            (Some(_), false) => {
+                return Err(StoreError::Exists {
+                    name: name.to_owned(),
+                });
+            }
             (Some(study), true) => {
-                self.check_identity(study, name, identity)?;
-                study
+                let (was, planned) = self.identity(study, name)?;
+                // Through text, as the other one went.
+                let is = serde_json::from_str(&identity.to_json().to_string()).unwrap_or_default();
+                if let Some(difference) = difference(&was, &is) {
+                    return Err(StoreError::Changed {
+                        name: name.to_owned(),
+                        difference,
+                    });
+                }
+                (study, planned)
             }
             (None, true) => return Err(self.unknown(name)?),
             (None, false) => {
-                self.connection.execute_batch("BEGIN IMMEDIATE")?;
-                self.connection.execute("INSERT INTO studies (study_name) VALUES (?1)", [name])?;
-                let study = self.connection.last_insert_rowid();
-                optuna::describe_study(&self.connection, study, goal)?;
-                self.connection.execute(
-                    "INSERT INTO lapidary_studies VALUES (?1, ?2, ?3)",
-                    params![study, schema::log_version(), identity.to_string()],
+                let transaction = self.connection.transaction()?;
+                transaction.execute("INSERT INTO studies (study_name) VALUES (?1)", [name])?;
+                let study = transaction.last_insert_rowid();
+                let rows = Rows {
+                    connection: &transaction,
+                    study,
+                    goal: &identity.goal,
+                    distributions: &[],
+                };
+                rows.describe()?;
+                transaction.execute(
+                    "INSERT INTO lapidary_studies VALUES (?1, ?2, ?3, ?4)",
+                    params![
+                        study,
+                        schema::LOG_VERSION,
+                        planned.and_then(|n| i64::try_from(n).ok()),
+                        identity.to_json().to_string()
+                    ],
                 )?;
-                self.connection.execute_batch("COMMIT")?;
-                study
+                transaction.commit()?;
+                (study, planned)
             }
         };
-        let mut log = StudyLog {
-            name: name.to_owned(),
-            study,
-            space: space.clone(),
-            goal: goal.clone(),
-            distributions: space.axes().iter().map(optuna::distribution).collect(),
-            history: self.history(study, name, space)?,
-            rows: Vec::new(),
-            seq: 0,
-            told: 0,
-            recalled: 0,
-            in_transaction: false,
-            foreign: VecDeque::new(),
-            unfit: 0,
-            store: self,
-        };
-        log.rows = log.history.iter().map(|h| h.row).collect();
-        log.recalled = log.history.iter().filter(|h| h.outcome.is_some()).count();
-        log.seq = log.store.connection.query_row(
-            "SELECT coalesce(max(seq) + 1, 0) FROM lapidary_log WHERE study_id = ?1",
-            [study],
-            |row| row.get(0),
-        )?;
-        let (foreign, unfit) = optuna::foreign_trials(&log.store.connection, study, space, goal)?;
-        log.foreign = foreign.into();
-        log.unfit = unfit;
-        Ok(log)
+        StudyLog::new(self, name, study, planned, &identity.space, &identity.goal)
     }
 
     fn find(&self, name: &str) -> Result<Option<i64>, StoreError> {
         Ok(self
             .connection
-            .query_row("SELECT study_id FROM studies WHERE study_name = ?1", [name], |row| row.get(0))
+            .query_row(
+                "SELECT study_id FROM studies WHERE study_name = ?1",
+                [name],
+                |row| row.get(0),
+            )
             .optional()?)
-    }
-
-    fn unknown(&self, name: &str) -> Result<StoreError, StoreError> {
-        Ok(StoreError::Unknown {
-            name: name.to_owned(),
-            known: self.studies()?,
-        })
     }
 
     fn require(&self, name: &str) -> Result<i64, StoreError> {
@@ -269,303 +394,174 @@ impl Store {
         }
     }
 
-    /// What the study called `name` was begun with.
-    ///
-    /// # Errors
-    /// When there is none of that name, or another program made it.
-    pub fn identity(&self, name: &str) -> Result<Identity, StoreError> {
-        let study = self.require(name)?;
-        self.identity_of(study, name)
-    }
-
-    fn identity_of(&self, study: i64, name: &str) -> Result<Identity, StoreError> {
-        let text: Option<String> = self
-            .connection
-            .query_row("SELECT identity FROM lapidary_studies WHERE study_id = ?1", [study], |row| row.get(0))
-            .optional()?;
-        let text = text.ok_or(StoreError::NoStore)?;
-        serde_json::from_str(&text).map_err(|_| StoreError::Damaged {
+    fn unknown(&self, name: &str) -> Result<StoreError, StoreError> {
+        Ok(StoreError::Unknown {
             name: name.to_owned(),
-            record: -1,
+            known: self.studies()?,
         })
     }
 
-    fn check_identity(&self, study: i64, name: &str, now: &Identity) -> Result<(), StoreError> {
-        let was = self.identity_of(study, name)?;
-        let keys = |json: &Json| -> Vec<String> {
-            json.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default()
+    /// What a study was begun with, and how many trials its budget allowed then.
+    fn identity(&self, study: i64, name: &str) -> Result<(Json, Option<u64>), StoreError> {
+        let not_ours = || StoreError::NotOurs {
+            name: name.to_owned(),
         };
-        let mut all = keys(&was);
-        all.extend(keys(now));
-        match all.iter().find(|key| was.get(key.as_str()) != now.get(key.as_str())) {
-            None => Ok(()),
-            Some(key) => Err(StoreError::Changed {
-                name: name.to_owned(),
-                what: key.clone(),
-                was: was.get(key).map_or("nothing".into(), Json::to_string),
-                is: now.get(key).map_or("nothing".into(), Json::to_string),
-            }),
+        if !schema::has_own_tables(&self.connection)? {
+            return Err(not_ours());
         }
+        let found = self
+            .connection
+            .query_row(
+                "SELECT version, trials, identity FROM lapidary_studies WHERE study_id = ?1",
+                [study],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)),
+            )
+            .optional()?;
+        let (version, trials, text) = found.ok_or_else(not_ours)?;
+        schema::check_log(version)?;
+        let identity = serde_json::from_str(&text).map_err(|e| StoreError::Damaged {
+            name: name.to_owned(),
+            at: format!("its identity: {e}"),
+        })?;
+        let trials: Option<i64> = trials;
+        Ok((identity, trials.and_then(|n| u64::try_from(n).ok())))
     }
 
     /// What a study's log says of every trial, by id.
-    fn history(&self, study: i64, name: &str, space: &Arc<Space>) -> Result<Vec<Noted>, StoreError> {
-        let mut rows = self
-            .connection
-            .prepare("SELECT seq, kind, id, trial_id, body FROM lapidary_log WHERE study_id = ?1 ORDER BY seq")?;
+    fn history(
+        &self,
+        study: i64,
+        name: &str,
+        space: &Arc<Space>,
+    ) -> Result<Vec<Noted>, StoreError> {
+        let mut rows = self.connection.prepare(
+            "SELECT seq, kind, id, trial_id, at, body FROM lapidary_log WHERE study_id = ?1 ORDER BY seq",
+        )?;
         let mut rows = rows.query([study])?;
-        let mut history: Vec<Noted> = Vec::new();
+        let mut history = Vec::new();
         while let Some(row) = rows.next()? {
-            let (seq, kind, id, trial): (i64, i64, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            let body: String = row.get(4)?;
-            let note = |history: &mut Vec<Noted>| -> Option<()> {
-                match kind {
-                    kind::TELL => {
-                        let noted = history.get_mut(usize::try_from(id).ok()?)?;
-                        let (outcome, curve, repeats) = record::read_tell(&body)?;
-                        noted.outcome = Some(outcome);
-                        noted.curve = curve;
-                        noted.repeats = repeats;
-                    }
-                    kind::ASK | kind::FOREIGN if id == history.len() as i64 => {
-                        let (candidate, outcome) = if kind == kind::ASK {
-                            (record::read_ask(space, id as u64, &body)?, None)
-                        } else {
-                            let (point, outcome) = record::read_foreign(space, &body)?;
-                            let candidate = Candidate { id: id as u64, point, fidelity: 1.0, parent: None };
-                            (candidate, Some(outcome))
-                        };
-                        history.push(Noted {
-                            row: trial?,
-                            candidate,
-                            foreign: kind == kind::FOREIGN,
-                            outcome,
-                            curve: Vec::new(),
-                            repeats: None,
-                        });
-                    }
-                    _ => return None,
-                }
-                Some(())
+            let seq: i64 = row.get(0)?;
+            let record = Record {
+                kind: row.get(1)?,
+                id: row.get(2)?,
+                row: row.get(3)?,
+                at: row.get(4)?,
+                body: row.get_ref(5)?.as_str().unwrap_or_default(),
             };
-            note(&mut history).ok_or(StoreError::Damaged {
-                name: name.to_owned(),
-                record: seq,
-            })?;
+            record
+                .read(space, &mut history)
+                .ok_or_else(|| StoreError::Damaged {
+                    name: name.to_owned(),
+                    at: format!("record {seq}"),
+                })?;
         }
         Ok(history)
     }
-
-    /// All trials of a study as its log has them, pending ones with no outcome. `space` and the study's identity must agree.
-    ///
-    /// # Errors
-    /// When there is none of that name, or its log is damaged.
-    pub fn trials(&self, name: &str, space: &Arc<Space>) -> Result<Vec<Noted>, StoreError> {
-        let study = self.require(name)?;
-        self.history(study, name, space).map_err(|e| e.at(&self.path))
-    }
 }
 
-/// What a log says of one trial.
-#[derive(Debug, Clone)]
-pub struct Noted {
-    /// What was asked.
-    pub candidate: Candidate,
-    /// Whether another program made it.
-    pub foreign: bool,
-    /// What came out, where it has ended.
-    pub outcome: Option<Outcome>,
-    /// Intermediate reports.
-    pub curve: Vec<Report>,
-    /// The earlier trial that answered it, where the point was repeated.
-    pub repeats: Option<u64>,
-    /// Its row in Optuna's table.
+/// A record of the log.
+struct Record<'a> {
+    kind: i64,
+    id: i64,
     row: i64,
+    at: i64,
+    body: &'a str,
 }
 
-/// The log of one study, in its store.
-pub struct StudyLog {
-    store: Store,
-    name: String,
-    study: i64,
-    space: Arc<Space>,
-    goal: Goal,
-    distributions: Vec<String>,
-    /// What earlier runs noted, by id.
-    history: Vec<Noted>,
-    /// Optuna's rows, by id.
-    rows: Vec<i64>,
-    seq: i64,
-    told: usize,
-    recalled: usize,
-    in_transaction: bool,
-    /// Trials that another program added since.
-    foreign: VecDeque<(i64, Point, Outcome)>,
-    unfit: usize,
-}
-
-impl StudyLog {
-    /// Trials that earlier runs finished.
-    pub fn recalled(&self) -> usize {
-        self.recalled
-    }
-
-    /// Trials of other programs that wait to be told, and how many more do not fit the space or the goal.
-    pub fn foreign(&self) -> (usize, usize) {
-        (self.foreign.len(), self.unfit)
-    }
-
-    fn note(&mut self, kind: i64, id: u64, row: Option<i64>, body: &str) -> Result<(), StoreError> {
-        self.store
-            .connection
-            .prepare_cached("INSERT INTO lapidary_log VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![self.study, self.seq, kind, id as i64, row, body])?;
-        self.seq += 1;
-        Ok(())
-    }
-
-    fn write(&mut self, work: impl FnOnce(&mut Self) -> Result<(), StoreError>) -> Result<(), LogError> {
-        let mut attempt = || {
-            if !self.in_transaction {
-                self.store.connection.execute_batch("BEGIN IMMEDIATE")?;
-                self.in_transaction = true;
+impl Record<'_> {
+    /// Adds what the record says to `history`; `None` where it makes no sense.
+    fn read(&self, space: &Arc<Space>, history: &mut Vec<Noted>) -> Option<()> {
+        let id = u64::try_from(self.id).ok()?;
+        let kind = Kind::read(self.kind)?;
+        if kind == Kind::Tell {
+            let noted = history.get_mut(usize::try_from(id).ok()?)?;
+            let (outcome, curve, repeats) = record::read_tell(self.body)?;
+            if noted.outcome.replace(outcome).is_some() {
+                return None;
             }
-            work(self)
-        };
-        attempt().map_err(|e: StoreError| LogError(e.at(&self.store.path).to_string()))
-    }
-}
-
-impl Log for StudyLog {
-    fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError> {
-        if let Some(noted) = self.history.get(candidate.id as usize) {
-            return if noted.candidate == *candidate {
-                Ok(())
-            } else {
-                Err(LogError(format!(
-                    "{}: trial {} of study `{}` was another candidate when it was first asked; the study was written by \
-                     another version of this program, or its log was changed",
-                    self.store.path.display(),
-                    candidate.id,
-                    self.name
-                )))
+            if repeats.is_some_and(|earlier| earlier >= id) {
+                return None;
+            }
+            noted.curve = curve;
+            noted.repeats = repeats;
+            noted.told = Some(self.at);
+            return Some(());
+        }
+        if id != history.len() as u64 {
+            return None;
+        }
+        let (candidate, outcome) = if kind == Kind::Ask {
+            (record::read_ask(space, id, self.body)?, None)
+        } else {
+            let (point, outcome) = record::read_foreign(space, self.body)?;
+            let candidate = Candidate {
+                id,
+                point,
+                fidelity: 1.0,
+                parent: None,
             };
-        }
-        self.write(|log| {
-            let row = optuna::insert_trial(
-                &log.store.connection,
-                log.study,
-                &candidate.point,
-                &log.distributions,
-                &now(),
-            )?;
-            log.rows.push(row);
-            log.note(kind::ASK, candidate.id, Some(row), &record::ask(candidate))
-        })
-    }
-
-    fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
-        self.told += 1;
-        let id = trial.candidate.id as usize;
-        if self.history.get(id).is_some_and(|noted| noted.outcome.is_some()) {
-            return Ok(());
-        }
-        self.write(|log| {
-            let row = log.rows[id];
-            optuna::finish_trial(&log.store.connection, row, &log.goal, &trial.outcome, &trial.curve, &now())?;
-            let body = record::tell(&trial.outcome, &trial.curve, trial.repeats);
-            log.note(kind::TELL, trial.candidate.id, None, &body)
-        })
-    }
-
-    fn commit(&mut self) -> Result<(), LogError> {
-        if !self.in_transaction {
-            return Ok(());
-        }
-        self.in_transaction = false;
-        self.store
-            .connection
-            .execute_batch("COMMIT")
-            .map_err(|e| LogError(StoreError::from(e).at(&self.store.path).to_string()))
-    }
-
-    fn recall(&mut self, id: u64) -> Option<(Outcome, Vec<Report>)> {
-        let noted = self.history.get(id as usize)?;
-        Some((noted.outcome.clone()?, noted.curve.clone()))
-    }
-
-    fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
-        if let Some(noted) = self.history.get(id as usize) {
-            let outcome = noted.outcome.clone().filter(|_| noted.foreign)?;
-            return Some((noted.candidate.point.clone(), outcome));
-        }
-        let (row, point, outcome) = self.foreign.pop_front()?;
-        let noted = self.write(|log| {
-            log.rows.push(row);
-            log.note(kind::FOREIGN, id, Some(row), &record::foreign(&point, &outcome))
-        });
-        let candidate = Candidate {
-            id,
-            point: point.clone(),
-            fidelity: 1.0,
-            parent: None,
+            (candidate, Some(outcome))
         };
-        self.history.push(Noted {
+        history.push(Noted {
+            row: self.row,
             candidate,
-            foreign: true,
-            outcome: Some(outcome.clone()),
+            foreign: kind == Kind::Foreign,
+            told: outcome.is_some().then_some(self.at),
+            outcome,
             curve: Vec::new(),
             repeats: None,
-            row,
+            asked: self.at,
         });
-        noted.ok().map(|()| (point, outcome))
+        Some(())
     }
 }
 
-impl Drop for StudyLog {
-    /// An open transaction holds only what no one has acted on yet.
-    fn drop(&mut self) {
-        if self.in_transaction {
-            let _ = self.store.connection.execute_batch("ROLLBACK");
-        }
+/// Refuses a file that is not SQLite's before anything is made beside it.
+fn check_file(path: &Path) -> Result<(), StoreError> {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut head = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(MAGIC.len() as u64).read_to_end(&mut head)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error.into()),
+    };
+    if head.is_empty() || head == MAGIC {
+        Ok(())
+    } else {
+        Err(StoreError::NotSqlite)
     }
 }
 
-/// Takes the lock of the store at `path`.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&name)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.rewind()?;
-            write!(file, "{}", std::process::id())?;
-            file.flush()?;
-            Ok(file)
+/// A connection that only reads. In a folder that cannot be written SQLite's index beside the file may be missing; the file
+/// is then read as it is, where nothing waits in its write-ahead log.
+fn read_only(path: &Path) -> Result<Connection, StoreError> {
+    let connect = |uri: &Path, more: OpenFlags| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+        let connection = Connection::open_with_flags(uri, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        schema::check(&connection)?;
+        Ok(connection)
+    };
+    let failed = match connect(path, OpenFlags::empty()) {
+        Err(StoreError::Database(error)) => error,
+        other => return other,
+    };
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let settled = std::fs::metadata(wal).map_or(true, |wal| wal.len() == 0);
+    let cannot_open = matches!(
+        failed.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    );
+    match path.to_str() {
+        Some(text) if settled && cannot_open => {
+            let escaped = text
+                .replace('%', "%25")
+                .replace('?', "%3f")
+                .replace('#', "%23");
+            let uri = format!("file:{escaped}?immutable=1");
+            connect(Path::new(&uri), OpenFlags::SQLITE_OPEN_URI)
         }
-        Err(std::fs::TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder)?;
-            Err(StoreError::Locked {
-                holder: format!("process {holder}"),
-            })
-        }
-        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+        _ => Err(failed.into()),
     }
-}
-
-/// The local time as Optuna writes it.
-fn now() -> String {
-    jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%.6f").to_string()
-}
-
-#[allow(dead_code)]
-fn _assert(space: &StudyLog) -> &Arc<Space> {
-    &space.space
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
@@ -14,8 +13,9 @@ use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use lapidary_data::Encoder;
 use lapidary_onnx::OnnxModel;
 
+use super::StudyEvaluator;
 use super::data::OpenData;
-use super::{StudyEvaluator, cost_metrics, measure_candidate, quiet_latency};
+use super::gauge::Gauge;
 use crate::error::StudyFileError;
 use crate::file::{DataSource, MODEL_AXIS, ModelsSection, StudyFile};
 
@@ -24,9 +24,7 @@ pub struct Models {
     files: Vec<(String, PathBuf)>,
     data: OpenData,
     source: DataSource,
-    latency: bool,
-    /// See [`quiet_latency`].
-    quiet: RwLock<()>,
+    gauge: Gauge,
 }
 
 impl Models {
@@ -59,8 +57,7 @@ impl Models {
             files: section.files.clone(),
             data: OpenData::open(&section.data, None)?.0,
             source: section.data.clone(),
-            latency: file.goal.metrics().contains(&"latency_ms"),
-            quiet: RwLock::new(()),
+            gauge: Gauge::new(&file.goal),
         })
     }
 
@@ -89,17 +86,11 @@ impl Models {
     }
 
     fn measure(&self, candidate: &Candidate) -> Result<Metrics, String> {
-        let busy = self.quiet.read();
+        let busy = self.gauge.busy();
         let path = self.path(candidate).map_err(|e| e.to_string())?;
         let model = open(path).map_err(|e| e.to_string())?;
         let samples = self.samples(path).map_err(|e| e.to_string())?;
-        let mut metrics = measure_candidate(&model, &samples).map_err(|e| e.to_string())?;
-        drop(busy);
-        if self.latency {
-            let ms = quiet_latency(&self.quiet, &model, &samples)?;
-            metrics.insert("latency_ms".into(), ms);
-        }
-        Ok(metrics)
+        self.gauge.measure(busy, &model, &samples)
     }
 }
 
@@ -122,7 +113,7 @@ impl Evaluator for Models {
     }
 
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
-        Some(cost_metrics(&self.data.task))
+        Some(Gauge::metrics(&self.data.task))
     }
 }
 

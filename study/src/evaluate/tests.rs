@@ -43,7 +43,7 @@ activation = "relu"
 "#;
 
 fn registry() -> Registry {
-    let mut entries = vec![&lapidary_random::ENTRY];
+    let mut entries = vec![&lapidary_random::ENTRY, &lapidary_prune::ENTRY];
     entries.extend(lapidary_zoo::ENTRIES);
     Registry::new(&entries).unwrap()
 }
@@ -131,7 +131,8 @@ fn training_learns_and_the_best_model_can_be_made_again() {
         .unwrap()
         .unwrap();
     let valid = &evaluator.data().unwrap().split.valid;
-    let again = measure_candidate(model.as_ref(), valid).unwrap();
+    let gauge = gauge::Gauge::new(&file.goal);
+    let again = gauge.measure(gauge.busy(), model.as_ref(), valid).unwrap();
     for (name, value) in again {
         assert_eq!(metrics[&name].to_bits(), value.to_bits(), "{name}");
     }
@@ -369,5 +370,74 @@ fn every_example_runs() {
         let finished = run(&file, 2);
         assert_eq!(finished.failed(), 0, "{name}: {:?}", finished.trials);
         assert_eq!(finished.trials.len(), 2 + file.start.len(), "{name}");
+    }
+}
+
+#[test]
+fn recipes_are_searched_on_a_model() {
+    let registry = registry();
+    let folder = tempfile::tempdir().unwrap();
+    let digits = lapidary_data::open("digits", &Default::default()).unwrap();
+    let task = digits.task_shape().unwrap();
+    let model = registry
+        .family("mlp", &Default::default(), &task, 1)
+        .unwrap();
+    let onnx = model.as_any().downcast_ref::<OnnxModel>().unwrap();
+    onnx.save(folder.path().join("model.onnx")).unwrap();
+    let text = r#"
+[study]
+strategy = "random"
+[budget]
+trials = 9
+[goal]
+minimize = ["sparsity"]
+[evaluate]
+kind = "compress"
+model = "model.onnx"
+data = "digits"
+limit = 50
+recipe = ["prune:sparsity={share},finetune_epochs=0"]
+[space]
+share = { choice = [0.25, 0.5] }
+"#;
+    let path = folder.path().join("study.toml");
+    let parse = |text: &str| StudyFile::parse(&path, text, &Overrides::default()).unwrap();
+    let finished = run(&parse(text), 2);
+    assert_eq!(finished.trials.len(), 2, "{:?}", finished.trials);
+    for trial in &finished.trials {
+        let share = trial.candidate.point.to_json()["share"].as_f64().unwrap();
+        let metrics = trial.outcome.metrics().unwrap();
+        assert!((metrics["sparsity"] - share).abs() < 0.01, "{metrics:?}");
+    }
+    let evaluator_of = |text: &str| {
+        evaluator(&parse(text), &registry)
+            .err()
+            .map(|e| e.to_string())
+    };
+    for (from, to, wanted) in [
+        (
+            "{share}",
+            "{sharp}",
+            "study.toml:13:11: `{sharp}` is no axis of the space (did you mean `share`?); there are share",
+        ),
+        (
+            "{share}",
+            "0.5",
+            "study.toml:15:1: no setting of the recipe reads `{share}`, so the axis `share` changes nothing",
+        ),
+        (
+            "prune:",
+            "shrink:",
+            "study.toml:13:11: step 1: no optimizer `shrink`; there are prune",
+        ),
+        (
+            "sparsity={share}",
+            "sparsit={share}",
+            "13:11: step 1: settings of prune: unknown field `sparsit`",
+        ),
+        ("model.onnx", "none.onnx", "none.onnx"),
+    ] {
+        let message = evaluator_of(&text.replacen(from, to, 1)).unwrap();
+        assert!(message.contains(wanted), "{to}: {message}");
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! An axis or fixed value whose name is a setting of the family goes to the family; the training settings go to the plan.
 
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -23,12 +22,11 @@ use rand_core::RngCore;
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::{StudyEvaluator, cost_metrics, data::OpenData, measure_candidate};
+use super::data::OpenData;
+use super::gauge::Gauge;
+use super::{StudyEvaluator, probe_points};
 use crate::error::StudyFileError;
 use crate::file::{StudyFile, TrainSection};
-
-/// Points tried before a study whose settings fit no model is refused.
-const PROBES: u64 = 8;
 
 /// The training settings by name.
 const TRAINING: [&str; 10] = [
@@ -185,10 +183,9 @@ pub struct Train<'a> {
     fixed: Map<String, Json>,
     data: OpenData,
     shape: TaskShape,
-    /// Metrics the goal reads.
-    wanted: Vec<String>,
-    /// Held for reading by what keeps the machine busy, for writing while a latency is taken.
-    quiet: RwLock<()>,
+    gauge: Gauge,
+    /// Whether the goal reads the time of training.
+    seconds: bool,
 }
 
 /// What a point and the fixed values say.
@@ -223,13 +220,8 @@ impl<'a> Train<'a> {
             fixed: section.fixed.iter().cloned().collect(),
             data,
             shape: dataset.task_shape()?,
-            wanted: file
-                .goal
-                .metrics()
-                .iter()
-                .map(|m| (*m).to_owned())
-                .collect(),
-            quiet: RwLock::new(()),
+            gauge: Gauge::new(&file.goal),
+            seconds: file.goal.metrics().contains(&"seconds"),
         };
         let known = train.known();
         for (key, _) in &section.fixed {
@@ -267,9 +259,15 @@ impl<'a> Train<'a> {
                 ));
             }
         }
-        train
-            .probe(file)
-            .map_err(|reason| StudyFileError::at(&section.table.place, reason))?;
+        let fits = |point: &Point| {
+            let settings = train.settings(point)?;
+            let built = train.build(&settings.family, 0);
+            built.map(|_| ()).map_err(|e| e.to_string())
+        };
+        probe_points(file, fits).map_err(|reason| {
+            let reason = format!("no model can be built: {reason}");
+            StudyFileError::at(&section.table.place, reason)
+        })?;
         Ok(train)
     }
 
@@ -283,27 +281,6 @@ impl<'a> Train<'a> {
 
     fn is_setting(&self, name: &str) -> bool {
         self.known().contains(&canonical(name))
-    }
-
-    /// Builds a few models, so that settings that fit none are refused before anything runs.
-    fn probe(&self, file: &StudyFile) -> Result<(), String> {
-        let mut rng = Rng::keyed(file.seed, 0, "probe");
-        let mut points = vec![file.space.middle()];
-        points.extend((1..PROBES).map(|_| file.space.sample(&mut rng)));
-        let mut first = None;
-        for point in &points {
-            let tried = self
-                .settings(point)
-                .and_then(|settings| self.build(&settings.family, 0).map_err(|e| e.to_string()));
-            match tried {
-                Ok(_) => return Ok(()),
-                Err(reason) => first = first.or(Some(reason)),
-            }
-        }
-        Err(format!(
-            "no model can be built: {}",
-            first.expect("there is a point")
-        ))
     }
 
     fn settings(&self, point: &Point) -> Result<Settings, String> {
@@ -366,10 +343,6 @@ impl<'a> Train<'a> {
         Ok((fitted.model, fitted.history))
     }
 
-    fn is_wanted(&self, metric: &str) -> bool {
-        self.wanted.iter().any(|m| m == metric)
-    }
-
     /// What an epoch is reported as.
     fn report(&self, epoch: &Epoch) -> Metrics {
         let mut metrics = Metrics::from([("loss".to_owned(), epoch.loss)]);
@@ -397,7 +370,7 @@ fn canonical(name: &str) -> &str {
 impl Evaluator for Train<'_> {
     fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
         let began = Instant::now();
-        let busy = self.quiet.read();
+        let busy = self.gauge.busy();
         let stopped = AtomicUsize::new(0);
         let trained = self.train(candidate, cx.seed, cx.cancel, &|epoch| {
             let verdict = (cx.report)(epoch.epoch as u64, &self.report(epoch));
@@ -406,28 +379,22 @@ impl Evaluator for Train<'_> {
             }
             verdict
         });
+        let seconds = began.elapsed().as_secs_f64();
         let measured = trained.and_then(|(model, history)| {
-            let mut metrics = measure_candidate(model.as_ref(), &self.data.split.valid)
-                .map_err(|e| e.to_string())?;
+            let valid = &self.data.split.valid;
+            let mut metrics = self.gauge.measure(busy, model.as_ref(), valid)?;
             if let Some(last) = history.last() {
                 metrics.insert("loss".into(), last.loss);
             }
-            Ok((model, metrics))
+            if self.seconds {
+                metrics.insert("seconds".into(), seconds);
+            }
+            Ok(metrics)
         });
-        let (model, mut metrics) = match measured {
-            Ok(measured) => measured,
+        let metrics = match measured {
+            Ok(metrics) => metrics,
             Err(reason) => return Outcome::Failed { reason },
         };
-        if self.is_wanted("seconds") {
-            metrics.insert("seconds".into(), began.elapsed().as_secs_f64());
-        }
-        drop(busy);
-        if self.is_wanted("latency_ms") {
-            match super::quiet_latency(&self.quiet, model.as_ref(), &self.data.split.valid) {
-                Ok(ms) => metrics.insert("latency_ms".into(), ms),
-                Err(reason) => return Outcome::Failed { reason },
-            };
-        }
         match stopped.into_inner() {
             0 => Outcome::Measured { metrics },
             epoch => Outcome::Stopped {
@@ -438,7 +405,7 @@ impl Evaluator for Train<'_> {
     }
 
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
-        let mut metrics = cost_metrics(&self.data.task);
+        let mut metrics = Gauge::metrics(&self.data.task);
         for (name, volatile) in [("loss", false), ("seconds", true)] {
             metrics.push(MetricInfo {
                 name: name.into(),

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
+use lapidary_core::optimizer::{Recipe, Step};
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_data::Options;
 
-use super::tree::{FromItem, Item, Place, Table};
+use super::tree::{FromItem, Item, Place, Table, Value};
 use crate::error::StudyFileError;
+use crate::recipe::{parse_step, step_of};
 
 /// Name of the axis whose options are model files.
 pub(crate) const MODEL_AXIS: &str = "model";
@@ -37,6 +39,8 @@ pub enum Evaluate {
     Models(ModelsSection),
     /// A test function.
     Function(FunctionSection),
+    /// Running a recipe on a model.
+    Compress(CompressSection),
 }
 
 /// Which data, and how it is read.
@@ -83,8 +87,21 @@ pub struct FunctionSection {
     pub(crate) place: Place,
 }
 
+/// `kind = "compress"`.
+#[derive(Debug, Clone)]
+pub struct CompressSection {
+    /// The ONNX file.
+    pub model: PathBuf,
+    /// What to fit, decide and measure on.
+    pub data: DataSource,
+    /// The recipe; in the texts of its settings `{axis}` stands for the axis's value.
+    pub recipe: Recipe,
+    /// Where each step is written.
+    pub(crate) places: Vec<Place>,
+}
+
 pub(crate) fn read_evaluate(table: &Table, folder: &Path) -> Result<Evaluate, StudyFileError> {
-    const KINDS: [&str; 3] = ["train", "models", "function"];
+    const KINDS: [&str; 4] = ["train", "compress", "models", "function"];
     let kind: String = table.required("kind", "kind = \"train\"")?;
     match kind.as_str() {
         "train" => {
@@ -105,11 +122,7 @@ pub(crate) fn read_evaluate(table: &Table, folder: &Path) -> Result<Evaluate, St
             let keys: Vec<&str> = ["kind", "models"].into_iter().chain(DATA_KEYS).collect();
             table.check_keys(&keys)?;
             let data = read_data(table, folder)?;
-            let Some(item) = table.get("models") else {
-                return table
-                    .required::<String>("models", "models = \"models/*.onnx\"")
-                    .map(|_| unreachable!("the key is missing"));
-            };
+            let item = table.required_item("models", "models = \"models/*.onnx\"")?;
             Ok(Evaluate::Models(ModelsSection {
                 files: find_files(item, folder)?,
                 data,
@@ -126,8 +139,27 @@ pub(crate) fn read_evaluate(table: &Table, folder: &Path) -> Result<Evaluate, St
                 place,
             }))
         }
+        "compress" => {
+            let keys: Vec<&str> = ["kind", "model", "recipe"]
+                .into_iter()
+                .chain(DATA_KEYS)
+                .collect();
+            table.check_keys(&keys)?;
+            let example = "model = \"model.onnx\"";
+            let model = resolve(table.required_item("model", example)?, folder)?;
+            let example = "recipe = [\"prune:sparsity={sparsity}\", \"quantize\"]";
+            let steps = table.required_item("recipe", example)?.elements();
+            Ok(Evaluate::Compress(CompressSection {
+                model,
+                data: read_data(table, folder)?,
+                recipe: Recipe {
+                    steps: steps.iter().map(read_step).collect::<Result<_, _>>()?,
+                },
+                places: steps.iter().map(|item| item.place.clone()).collect(),
+            }))
+        }
         other => {
-            let reason = if ["compress", "command"].contains(&other) {
+            let reason = if other == "command" {
                 format!("the kind \"{other}\" is planned, but not there yet; there are ")
             } else {
                 format!(
@@ -175,6 +207,14 @@ impl ModelsSection {
         Space::new(vec![Axis::new(MODEL_AXIS, Domain::Choice { options })])
             .map(Arc::new)
             .expect("there is a file, and no two have the same name")
+    }
+}
+
+/// Reads a step of a recipe: a text as behind `--with`, or a table with a `name`.
+fn read_step(item: &Item) -> Result<Step, StudyFileError> {
+    match &item.value {
+        Value::Text(text) => parse_step(text).map_err(|error| item.mistake(error)),
+        _ => step_of(item.as_table()?),
     }
 }
 

@@ -237,7 +237,7 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "kind = \"train\"",
             "kind = \"tran\"",
-            "22:8: `evaluate.kind`: no kind \"tran\" (did you mean `train`?); there are train, models, function",
+            "22:8: `evaluate.kind`: no kind \"tran\" (did you mean `train`?); there are train, compress, models, function",
         ),
         (
             "kind = \"train\"",

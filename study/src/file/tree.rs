@@ -205,7 +205,12 @@ impl Table {
 
     /// The value of `key` as `T`; `example` shows what to write where the key is missing.
     pub fn required<T: FromItem>(&self, key: &str, example: &str) -> Result<T, StudyFileError> {
-        self.read(key)?.ok_or_else(|| {
+        self.required_item(key, example).and_then(T::from_item)
+    }
+
+    /// The value of `key`; `example` shows what to write where the key is missing.
+    pub fn required_item(&self, key: &str, example: &str) -> Result<&Item, StudyFileError> {
+        self.get(key).ok_or_else(|| {
             StudyFileError::at(
                 &self.place,
                 format!(

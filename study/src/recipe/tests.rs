@@ -258,7 +258,7 @@ fn mistakes_in_a_recipe_are_found_before_anything_runs() {
     };
     assert_eq!(
         run(&["scale", "shrink"], &cx),
-        "step 2: no optimizer `shrink`; there are scale"
+        "step 2: no optimizer `shrink`; there are prune, scale"
     );
     let message = run(&["scale:facto=2"], &cx);
     assert!(

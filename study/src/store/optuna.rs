@@ -1,43 +1,326 @@
 //! Rows of Optuna's tables: how its program sees our trials, and how we see its.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lapidary_core::goal::{Direction, Goal, Relation};
 use lapidary_core::json::Json;
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
-use lapidary_core::trial::{Metrics, Outcome, Report};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
 use rusqlite::{Connection, params};
 use serde_json::json;
-use std::sync::Arc;
 
-use super::{StoreError, record};
+use super::{Noted, StoreError, record};
 
-/// The studies' directions and metric names.
-pub fn describe_study(connection: &Connection, study: i64, goal: &Goal) -> Result<(), StoreError> {
-    for (i, objective) in goal.objectives.iter().enumerate() {
-        let direction = match objective.direction {
-            Direction::Minimize => "MINIMIZE",
-            Direction::Maximize => "MAXIMIZE",
-        };
-        connection.execute(
-            "INSERT INTO study_directions (direction, study_id, objective) VALUES (?1, ?2, ?3)",
-            params![direction, study, i as i64],
-        )?;
+/// System attribute of a study: names of its objectives.
+pub const METRIC_NAMES: &str = "study:metric_names";
+/// System attribute of a trial: its constraints, each kept where it is at most 0.
+pub const CONSTRAINTS: &str = "constraints";
+/// User attribute of a trial: why it failed or was stopped.
+pub const REASON: &str = "reason";
+/// User attribute of a trial: its fidelity, where that is not 1.
+const FIDELITY: &str = "fidelity";
+
+/// States of trials.
+pub const RUNNING: &str = "RUNNING";
+
+/// The state of a trial that came out so.
+pub fn state(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Measured { .. } => "COMPLETE",
+        Outcome::Failed { .. } => "FAIL",
+        Outcome::Stopped { .. } => "PRUNED",
     }
-    let names: Vec<&str> = goal.objectives.iter().map(|o| o.metric.as_str()).collect();
-    connection.execute(
-        "INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (?1, 'study:metric_names', ?2)",
-        params![study, json!(names).to_string()],
-    )?;
+}
+
+/// A time as Optuna writes it: local, without zone.
+pub fn local_time(at: i64) -> String {
+    Timestamp::from_microsecond(at)
+        .unwrap_or_default()
+        .to_zoned_datetime(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S%.6f")
+        .to_string()
+}
+
+/// The rows of one study.
+pub struct Rows<'a> {
+    /// The store.
+    pub connection: &'a Connection,
+    /// The study.
+    pub study: i64,
+    /// Its goal.
+    pub goal: &'a Goal,
+    /// Its axes, as [`distribution`] describes them.
+    pub distributions: &'a [String],
+}
+
+impl Rows<'_> {
+    /// Directions and metric names.
+    pub fn describe(&self) -> Result<(), StoreError> {
+        for (i, objective) in self.goal.objectives.iter().enumerate() {
+            let direction = match objective.direction {
+                Direction::Minimize => "MINIMIZE",
+                Direction::Maximize => "MAXIMIZE",
+            };
+            self.connection.execute(
+                "INSERT OR REPLACE INTO study_directions (direction, study_id, objective) VALUES (?1, ?2, ?3)",
+                params![direction, self.study, i as i64],
+            )?;
+        }
+        self.connection.execute(
+            "INSERT OR REPLACE INTO study_system_attributes (study_id, key, value_json) VALUES (?1, ?2, ?3)",
+            params![self.study, METRIC_NAMES, metric_names(self.goal).to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// The number the next trial gets: trials are counted from 0 in the order of their rows.
+    pub fn next_number(&self) -> Result<i64, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT coalesce(max(number) + 1, 0) FROM trials WHERE study_id = ?1")?
+            .query_row([self.study], |row| row.get(0))?)
+    }
+
+    /// A running trial with its parameters, at the row `trial` or a new one; returns its row.
+    pub fn insert(
+        &self,
+        trial: Option<i64>,
+        number: i64,
+        candidate: &Candidate,
+        now: &str,
+    ) -> Result<i64, StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO trials (trial_id, number, study_id, state, datetime_start) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![trial, number, self.study, RUNNING, now])?;
+        let trial = trial.unwrap_or_else(|| self.connection.last_insert_rowid());
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for (axis, value, distribution) in parameters(&candidate.point, self.distributions) {
+            insert.execute(params![trial, axis.name, value, distribution])?;
+        }
+        if candidate.fidelity != 1.0 {
+            self.user_attribute(trial, FIDELITY, &candidate.fidelity.into())?;
+        }
+        Ok(trial)
+    }
+
+    /// The end of a trial.
+    pub fn finish(
+        &self,
+        trial: i64,
+        outcome: &Outcome,
+        curve: &[Report],
+        now: &str,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE trials SET state = ?2, datetime_complete = ?3 WHERE trial_id = ?1",
+            )?
+            .execute(params![trial, state(outcome), now])?;
+        if let Some(values) = values(self.goal, outcome) {
+            let mut insert = self.connection.prepare_cached(
+                "INSERT OR REPLACE INTO trial_values (trial_id, objective, value, value_type) \
+                 VALUES (?1, ?2, ?3, 'FINITE')",
+            )?;
+            for (i, value) in values.into_iter().enumerate() {
+                insert.execute(params![trial, i as i64, value])?;
+            }
+        }
+        for (name, value) in user_attributes(self.goal, outcome) {
+            self.user_attribute(trial, &name, &value)?;
+        }
+        if let Some(constraints) = constraints(self.goal, outcome) {
+            self.connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO trial_system_attributes (trial_id, key, value_json) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![trial, CONSTRAINTS, constraints.to_string()])?;
+        }
+        for (step, value) in intermediate(self.goal, curve) {
+            let (value, kind) = stored(value);
+            self.connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO trial_intermediate_values \
+                     (trial_id, step, intermediate_value, intermediate_value_type) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![trial, step, value, kind])?;
+        }
+        Ok(())
+    }
+
+    fn user_attribute(&self, trial: i64, key: &str, value: &Json) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO trial_user_attributes (trial_id, key, value_json) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![trial, key, value.to_string()])?;
+        Ok(())
+    }
+
+    /// Whether every trial of `history` has its row, in the state its log says.
+    pub fn agree(&self, history: &[Noted]) -> Result<bool, StoreError> {
+        let mut state_of = self
+            .connection
+            .prepare("SELECT state FROM trials WHERE trial_id = ?1 AND study_id = ?2")?;
+        for noted in history {
+            let mut rows = state_of.query([noted.row, self.study])?;
+            let wanted = noted.outcome.as_ref().map_or(RUNNING, state);
+            match rows.next()? {
+                Some(row) if row.get_ref(0)?.as_str().ok() == Some(wanted) => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes the rows of all trials of `history` again. The caller has a transaction open.
+    pub fn rebuild(&self, history: &[Noted]) -> Result<(), StoreError> {
+        self.describe()?;
+        for noted in history {
+            forget_trials(self.connection, "trial_id = ?1", noted.row)?;
+        }
+        for noted in history {
+            let (asked, told) = (local_time(noted.asked), noted.told.map(local_time));
+            self.insert(Some(noted.row), -1, &noted.candidate, &asked)?;
+            if let (Some(outcome), Some(told)) = (&noted.outcome, told) {
+                self.finish(noted.row, outcome, &noted.curve, &told)?;
+            }
+        }
+        self.connection.execute(
+            "UPDATE trials SET number = (SELECT count(*) FROM trials AS earlier WHERE earlier.study_id = ?1 \
+             AND earlier.trial_id < trials.trial_id) WHERE study_id = ?1",
+            [self.study],
+        )?;
+        Ok(())
+    }
+
+    /// The complete trials that another program added, as far as they fit the space and the goal, and how many do not.
+    pub fn foreign(
+        &self,
+        space: &Arc<Space>,
+        ours: &HashSet<i64>,
+    ) -> Result<(Vec<(i64, Point, Outcome)>, usize), StoreError> {
+        let mut trials = self.connection.prepare(
+            "SELECT trial_id FROM trials WHERE study_id = ?1 AND state = 'COMPLETE' ORDER BY trial_id",
+        )?;
+        let rows = trials
+            .query_map([self.study], |row| row.get(0))?
+            .collect::<Result<Vec<i64>, _>>()?;
+        let (mut found, mut unfit) = (Vec::new(), 0);
+        for trial in rows.into_iter().filter(|trial| !ours.contains(trial)) {
+            let outcome = Outcome::Measured {
+                metrics: self.read_metrics(trial)?,
+            };
+            match self.read_point(trial, space)? {
+                Some(point) if self.goal.score(&outcome).is_ok() => {
+                    found.push((trial, point, outcome));
+                }
+                _ => unfit += 1,
+            }
+        }
+        Ok((found, unfit))
+    }
+
+    fn read_point(&self, trial: i64, space: &Arc<Space>) -> Result<Option<Point>, StoreError> {
+        let mut rows = self.connection.prepare_cached(
+            "SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = ?1",
+        )?;
+        let mut point = serde_json::Map::new();
+        let mut rows = rows.query([trial])?;
+        while let Some(row) = rows.next()? {
+            let (name, value, distribution): (String, f64, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let distribution: Json = serde_json::from_str(&distribution).unwrap_or_default();
+            // A choice is stored as an index into the options its own program gave.
+            let value = match distribution["attributes"]["choices"].as_array() {
+                Some(options) => options.get(value as usize).cloned().unwrap_or_default(),
+                None => value.into(),
+            };
+            point.insert(name, value);
+        }
+        Ok(space.point_from_json(&point.into()).ok())
+    }
+
+    /// Numbers among the user attributes by their names, and the objectives' values.
+    fn read_metrics(&self, trial: i64) -> Result<Metrics, StoreError> {
+        let mut metrics = Metrics::new();
+        let mut rows = self.connection.prepare_cached(
+            "SELECT key, value_json FROM trial_user_attributes WHERE trial_id = ?1",
+        )?;
+        let mut rows = rows.query([trial])?;
+        while let Some(row) = rows.next()? {
+            let (name, value): (String, String) = (row.get(0)?, row.get(1)?);
+            let value = serde_json::from_str(&value).unwrap_or_default();
+            if let Some(value) = record::read_number(&value) {
+                metrics.insert(name, value);
+            }
+        }
+        let mut rows = self.connection.prepare_cached(
+            "SELECT objective, value FROM trial_values WHERE trial_id = ?1 AND value_type = 'FINITE'",
+        )?;
+        let mut rows = rows.query([trial])?;
+        while let Some(row) = rows.next()? {
+            let (i, value): (u16, f64) = (row.get(0)?, row.get(1)?);
+            if let Some(objective) = self.goal.objectives.get(usize::from(i)) {
+                metrics.insert(objective.metric.clone(), value);
+            }
+        }
+        Ok(metrics)
+    }
+}
+
+/// Removes the trials for which `condition` holds of `id`, with all that hangs on them.
+pub fn forget_trials(connection: &Connection, condition: &str, id: i64) -> Result<(), StoreError> {
+    for table in [
+        "trial_user_attributes",
+        "trial_system_attributes",
+        "trial_params",
+        "trial_values",
+        "trial_intermediate_values",
+        "trial_heartbeats",
+    ] {
+        connection
+            .prepare_cached(&format!(
+                "DELETE FROM {table} WHERE trial_id IN (SELECT trial_id FROM trials WHERE {condition})"
+            ))?
+            .execute([id])?;
+    }
+    connection
+        .prepare_cached(&format!("DELETE FROM trials WHERE {condition}"))?
+        .execute([id])?;
     Ok(())
+}
+
+/// The names of the objectives.
+pub fn metric_names(goal: &Goal) -> Json {
+    let names = goal.objectives.iter().map(|o| o.metric.as_str());
+    names.map(Json::from).collect()
 }
 
 /// An axis as Optuna describes a distribution.
 pub fn distribution(axis: &Axis) -> String {
     match &axis.domain {
-        Domain::Float { low, high, log, step } => json!({
+        Domain::Float {
+            low,
+            high,
+            log,
+            step,
+        } => json!({
             "name": "FloatDistribution",
             "attributes": {"step": step, "low": low, "high": high, "log": log}
         }),
-        Domain::Int { low, high, log, step } => json!({
+        Domain::Int {
+            low,
+            high,
+            log,
+            step,
+        } => json!({
             "name": "IntDistribution",
             "attributes": {"log": log, "step": step, "low": low, "high": high}
         }),
@@ -49,124 +332,84 @@ pub fn distribution(axis: &Axis) -> String {
     .to_string()
 }
 
-/// A running trial with its parameters; returns its row.
-pub fn insert_trial(
-    connection: &Connection,
-    study: i64,
-    point: &Point,
-    distributions: &[String],
-    now: &str,
-) -> Result<i64, StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO trials (number, study_id, state, datetime_start) VALUES \
-             ((SELECT coalesce(max(number) + 1, 0) FROM trials WHERE study_id = ?1 AND trial_id = \
-             (SELECT max(trial_id) FROM trials WHERE study_id = ?1)), ?1, 'RUNNING', ?2)",
-        )?
-        .execute(params![study, now])?;
-    let trial = connection.last_insert_rowid();
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?1, ?2, ?3, ?4)",
-    )?;
-    let axes = point.space().axes();
-    for ((axis, value), distribution) in axes.iter().zip(point.values()).zip(distributions) {
-        let value = match value {
-            None => continue,
-            Some(AxisValue::Float(v)) => *v,
-            Some(AxisValue::Int(v)) => *v as f64,
-            Some(AxisValue::Choice(v)) => *v as f64,
-        };
-        insert.execute(params![trial, axis.name, value, distribution])?;
-    }
-    Ok(trial)
+/// The active axes of a point with their values as Optuna keeps them (a choice by its index) and their distributions.
+pub fn parameters<'a>(
+    point: &'a Point,
+    distributions: &'a [String],
+) -> impl Iterator<Item = (&'a Axis, f64, &'a String)> {
+    let axes = point.space().axes().iter().zip(point.values());
+    axes.zip(distributions)
+        .filter_map(|((axis, value), distribution)| {
+            let value = match (*value)? {
+                AxisValue::Float(v) => v,
+                AxisValue::Int(v) => v as f64,
+                AxisValue::Choice(v) => v as f64,
+            };
+            Some((axis, value, distribution))
+        })
 }
 
-/// The end of a trial.
-pub fn finish_trial(
-    connection: &Connection,
-    trial: i64,
-    goal: &Goal,
-    outcome: &Outcome,
-    curve: &[Report],
-    now: &str,
-) -> Result<(), StoreError> {
-    let state = match outcome {
-        Outcome::Measured { .. } => "COMPLETE",
-        Outcome::Failed { .. } => "FAIL",
-        Outcome::Stopped { .. } => "PRUNED",
-    };
-    connection
-        .prepare_cached("UPDATE trials SET state = ?2, datetime_complete = ?3 WHERE trial_id = ?1")?
-        .execute(params![trial, state, now])?;
+/// The objectives' values, where all were measured; a trial that counts has them finite.
+pub fn values(goal: &Goal, outcome: &Outcome) -> Option<Vec<f64>> {
+    let metrics = outcome.metrics()?;
+    let value = |metric: &String| metrics.get(metric).copied().filter(|v| v.is_finite());
+    goal.objectives.iter().map(|o| value(&o.metric)).collect()
+}
+
+/// All that Optuna has no place for: metrics that are no objectives, and reasons.
+pub fn user_attributes(goal: &Goal, outcome: &Outcome) -> Vec<(String, Json)> {
+    let mut attributes = Vec::new();
     if let Outcome::Failed { reason } | Outcome::Stopped { reason, .. } = outcome {
-        attribute(connection, trial, "reason", &json!(reason))?;
+        attributes.push((REASON.to_owned(), reason.clone().into()));
     }
-    if let Some(metrics) = outcome.metrics() {
-        values(connection, trial, goal, metrics)?;
-    }
-    if let [objective] = goal.objectives.as_slice() {
-        let mut insert = connection.prepare_cached(
-            "INSERT OR REPLACE INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type) \
-             VALUES (?1, ?2, ?3, ?4)",
-        )?;
-        for report in curve {
-            if let Some(&value) = report.metrics.get(&objective.metric) {
-                let (value, kind) = stored(value, "NAN");
-                insert.execute(params![trial, report.step as i64, value, kind])?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn values(connection: &Connection, trial: i64, goal: &Goal, metrics: &Metrics) -> Result<(), StoreError> {
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO trial_values (trial_id, objective, value, value_type) VALUES (?1, ?2, ?3, ?4)",
-    )?;
-    for (i, objective) in goal.objectives.iter().enumerate() {
-        if let Some(&value) = metrics.get(&objective.metric) {
-            let (value, kind) = stored(value, "FINITE");
-            insert.execute(params![trial, i as i64, value, kind])?;
-        }
-    }
-    for (name, value) in metrics {
+    for (name, value) in outcome.metrics().into_iter().flatten() {
         if goal.objectives.iter().all(|o| o.metric != *name) {
-            attribute(connection, trial, name, &record::number(*value))?;
+            attributes.push((name.clone(), record::number(*value)));
         }
     }
-    if !goal.constraints.is_empty() {
-        // Optuna's constraints are kept where they are at most 0.
-        let kept: Vec<Json> = (goal.constraints.iter())
-            .map(|c| {
-                let value = metrics.get(&c.metric).copied().unwrap_or(f64::NAN);
-                let beyond = match c.relation {
-                    Relation::Less | Relation::LessEqual => value - c.bound,
-                    Relation::Greater | Relation::GreaterEqual => c.bound - value,
-                };
-                let beyond = if c.holds(value) { beyond.min(0.0) } else { beyond.max(1e-12) };
-                if beyond.is_finite() { beyond.into() } else { f64::MAX.into() }
-            })
-            .collect();
-        connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO trial_system_attributes (trial_id, key, value_json) VALUES (?1, 'constraints', ?2)",
-            )?
-            .execute(params![trial, Json::from(kept).to_string()])?;
-    }
-    Ok(())
+    attributes
 }
 
-fn attribute(connection: &Connection, trial: i64, key: &str, value: &Json) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO trial_user_attributes (trial_id, key, value_json) VALUES (?1, ?2, ?3)")?
-        .execute(params![trial, key, value.to_string()])?;
-    Ok(())
+/// How far each constraint is beyond its bound: at most 0 exactly where it is kept.
+pub fn constraints(goal: &Goal, outcome: &Outcome) -> Option<Json> {
+    let metrics = outcome.metrics().filter(|_| !goal.constraints.is_empty())?;
+    let beyond = goal.constraints.iter().map(|c| {
+        let value = metrics.get(&c.metric).copied().unwrap_or(f64::NAN);
+        let beyond = match c.relation {
+            Relation::Less | Relation::LessEqual => value - c.bound,
+            Relation::Greater | Relation::GreaterEqual => c.bound - value,
+        };
+        let beyond = if c.holds(value) {
+            beyond.min(0.0)
+        } else if beyond.is_nan() {
+            f64::MAX
+        } else {
+            beyond.max(1e-12)
+        };
+        Json::from(beyond.clamp(-f64::MAX, f64::MAX))
+    });
+    Some(beyond.collect())
 }
 
-/// A number as Optuna stores it: infinities, and for intermediate values NaN, by their type.
-fn stored(value: f64, nan: &'static str) -> (Option<f64>, &'static str) {
+/// The one objective's values while the trial ran.
+pub fn intermediate<'a>(
+    goal: &'a Goal,
+    curve: &'a [Report],
+) -> impl Iterator<Item = (i64, f64)> + 'a {
+    let objective = match goal.objectives.as_slice() {
+        [objective] => Some(&objective.metric),
+        _ => None,
+    };
+    curve.iter().filter_map(move |report| {
+        let value = report.metrics.get(objective?)?;
+        Some((i64::try_from(report.step).ok()?, *value))
+    })
+}
+
+/// An intermediate value as Optuna stores it: what is not finite by its type.
+fn stored(value: f64) -> (Option<f64>, &'static str) {
     if value.is_nan() {
-        (None, nan)
+        (None, "NAN")
     } else if value == f64::INFINITY {
         (None, "INF_POS")
     } else if value == f64::NEG_INFINITY {
@@ -174,74 +417,4 @@ fn stored(value: f64, nan: &'static str) -> (Option<f64>, &'static str) {
     } else {
         (Some(value), "FINITE")
     }
-}
-
-/// The complete trials of a study whose rows are not in `known`, with those that do not fit the space counted.
-pub fn foreign_trials(
-    connection: &Connection,
-    study: i64,
-    space: &Arc<Space>,
-    goal: &Goal,
-) -> Result<(Vec<(i64, Point, Outcome)>, usize), StoreError> {
-    let mut trials = connection.prepare(
-        "SELECT trial_id FROM trials WHERE study_id = ?1 AND state = 'COMPLETE' AND trial_id NOT IN \
-         (SELECT trial_id FROM lapidary_log WHERE study_id = ?1 AND trial_id IS NOT NULL) ORDER BY trial_id",
-    )?;
-    let ids = trials
-        .query_map([study], |row| row.get(0))?
-        .collect::<Result<Vec<i64>, _>>()?;
-    let (mut found, mut unfit) = (Vec::new(), 0);
-    for trial in ids {
-        match (
-            read_point(connection, trial, space)?,
-            read_values(connection, trial, goal)?,
-        ) {
-            (Some(point), Some(metrics)) => found.push((trial, point, Outcome::Measured { metrics })),
-            _ => unfit += 1,
-        }
-    }
-    Ok((found, unfit))
-}
-
-fn read_point(connection: &Connection, trial: i64, space: &Arc<Space>) -> Result<Option<Point>, StoreError> {
-    let mut rows = connection
-        .prepare_cached("SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = ?1")?;
-    let mut point = serde_json::Map::new();
-    let mut rows = rows.query([trial])?;
-    while let Some(row) = rows.next()? {
-        let (name, value, distribution): (String, f64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let distribution: Json = serde_json::from_str(&distribution).unwrap_or_default();
-        // A choice is stored as an index into the options its own program gave.
-        let value = match distribution["attributes"]["choices"].as_array() {
-            Some(options) => options.get(value as usize).cloned().unwrap_or_default(),
-            None => value.into(),
-        };
-        point.insert(name, value);
-    }
-    Ok(space.point_from_json(&point.into()).ok())
-}
-
-fn read_values(connection: &Connection, trial: i64, goal: &Goal) -> Result<Option<Metrics>, StoreError> {
-    let mut metrics = Metrics::new();
-    let mut rows = connection
-        .prepare_cached("SELECT key, value_json FROM trial_user_attributes WHERE trial_id = ?1")?;
-    let mut rows = rows.query([trial])?;
-    while let Some(row) = rows.next()? {
-        let (name, value): (String, String) = (row.get(0)?, row.get(1)?);
-        if let Some(value) = serde_json::from_str(&value).ok().and_then(|v| record::read_number(&v)) {
-            metrics.insert(name, value);
-        }
-    }
-    let mut rows = connection
-        .prepare_cached("SELECT value FROM trial_values WHERE trial_id = ?1 AND value_type = 'FINITE' ORDER BY objective")?;
-    let values = rows
-        .query_map([trial], |row| row.get(0))?
-        .collect::<Result<Vec<f64>, _>>()?;
-    if values.len() != goal.objectives.len() {
-        return Ok(None);
-    }
-    for (objective, value) in goal.objectives.iter().zip(values) {
-        metrics.insert(objective.metric.clone(), value);
-    }
-    Ok(Some(metrics))
 }

@@ -7,6 +7,26 @@ use lapidary_core::space::{Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
 use serde_json::{Map, json};
 
+/// What a record of the log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A candidate was asked.
+    Ask = 0,
+    /// A trial was told.
+    Tell = 1,
+    /// A trial of another program was asked and told at once.
+    Foreign = 2,
+}
+
+impl Kind {
+    /// The kind that is written as `number`.
+    pub fn read(number: i64) -> Option<Self> {
+        [Self::Ask, Self::Tell, Self::Foreign]
+            .into_iter()
+            .find(|kind| *kind as i64 == number)
+    }
+}
+
 /// A number, whatever it is.
 pub fn number(value: f64) -> Json {
     if value.is_finite() {
@@ -33,7 +53,10 @@ pub fn read_number(json: &Json) -> Option<f64> {
 
 /// Metrics as an object.
 pub fn metrics(metrics: &Metrics) -> Json {
-    let object: Map<String, Json> = metrics.iter().map(|(name, v)| (name.clone(), number(*v))).collect();
+    let object: Map<String, Json> = metrics
+        .iter()
+        .map(|(name, v)| (name.clone(), number(*v)))
+        .collect();
     object.into()
 }
 
@@ -79,7 +102,10 @@ pub fn read_ask(space: &Arc<Space>, id: u64, body: &str) -> Option<Candidate> {
 pub fn tell(outcome: &Outcome, curve: &[Report], repeats: Option<u64>) -> String {
     let mut body = self::outcome(outcome);
     if !curve.is_empty() {
-        let curve: Vec<Json> = curve.iter().map(|r| json!([r.step, metrics(&r.metrics)])).collect();
+        let curve: Vec<Json> = curve
+            .iter()
+            .map(|r| json!([r.step, metrics(&r.metrics)]))
+            .collect();
         body.insert("curve".into(), curve.into());
     }
     if let Some(id) = repeats {
@@ -117,7 +143,10 @@ pub fn foreign(point: &Point, outcome: &Outcome) -> String {
 /// What [`foreign`] wrote.
 pub fn read_foreign(space: &Arc<Space>, body: &str) -> Option<(Point, Outcome)> {
     let body: Json = serde_json::from_str(body).ok()?;
-    Some((space.point_from_row(&body["at"]).ok()?, read_outcome(&body)?))
+    Some((
+        space.point_from_row(&body["at"]).ok()?,
+        read_outcome(&body)?,
+    ))
 }
 
 fn outcome(outcome: &Outcome) -> Map<String, Json> {

@@ -1,6 +1,6 @@
 //! The tables of a store: Optuna's schema 12, so that its tools read a study, and our own log beside it.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
 
@@ -9,7 +9,7 @@ const SCHEMA: i64 = 12;
 /// Head of Optuna's migrations for that schema.
 const HEAD: &str = "v3.2.0.a";
 /// Version of our own tables.
-const LOG_VERSION: i64 = 1;
+pub const LOG_VERSION: i64 = 1;
 
 /// Optuna's thirteen tables with their indices, as its schema 12 has them, and our two.
 const TABLES: &str = r#"
@@ -51,51 +51,72 @@ CREATE TABLE trial_heartbeats (trial_heartbeat_id INTEGER NOT NULL, trial_id INT
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));
 "#;
 
+/// What each of our studies is, and its log. Who removes a study, whatever program it is, removes its log with it.
 const OWN_TABLES: &str = r#"
-CREATE TABLE lapidary_studies (study_id INTEGER NOT NULL PRIMARY KEY, version INTEGER NOT NULL, identity TEXT NOT NULL);
+CREATE TABLE lapidary_studies (study_id INTEGER NOT NULL PRIMARY KEY, version INTEGER NOT NULL, trials INTEGER,
+  identity TEXT NOT NULL);
 CREATE TABLE lapidary_log (study_id INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, id INTEGER NOT NULL,
-  trial_id INTEGER, body TEXT NOT NULL, PRIMARY KEY (study_id, seq)) WITHOUT ROWID;
+  trial_id INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (study_id, seq)) WITHOUT ROWID;
+CREATE TRIGGER lapidary_forget AFTER DELETE ON studies BEGIN
+  DELETE FROM lapidary_log WHERE study_id = OLD.study_id;
+  DELETE FROM lapidary_studies WHERE study_id = OLD.study_id;
+END;
 "#;
 
 /// Makes the tables in an empty file, or checks those of an existing one.
-pub fn prepare(connection: &Connection) -> Result<(), StoreError> {
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
     if tables == 0 {
-        connection.execute_batch(&format!("BEGIN IMMEDIATE;{TABLES}{OWN_TABLES}COMMIT;"))?;
-        connection.execute(
+        transaction.execute_batch(TABLES)?;
+        transaction.execute(
             "INSERT INTO version_info VALUES (1, ?1, ?2)",
             (SCHEMA, concat!("lapidary ", env!("CARGO_PKG_VERSION"))),
         )?;
-        connection.execute("INSERT INTO alembic_version VALUES (?1)", [HEAD])?;
-        return Ok(());
+        transaction.execute("INSERT INTO alembic_version VALUES (?1)", [HEAD])?;
+    } else {
+        check(&transaction)?;
     }
-    check(connection)?;
-    if !has_table(connection, "lapidary_log")? {
-        // A file that Optuna made: our tables come beside its own.
-        connection.execute_batch(&format!("BEGIN IMMEDIATE;{OWN_TABLES}COMMIT;"))?;
+    // A file that Optuna made gets our tables beside its own.
+    if !has_own_tables(&transaction)? {
+        transaction.execute_batch(OWN_TABLES)?;
     }
-    Ok(())
+    Ok(transaction.commit()?)
 }
 
 /// Refuses a file that is no store, or one of another version.
 pub fn check(connection: &Connection) -> Result<(), StoreError> {
-    if !has_table(connection, "version_info")? {
+    if !has_table(connection, "version_info")? || !has_table(connection, "alembic_version")? {
         return Err(StoreError::NoStore);
     }
-    let schema: i64 = connection.query_row("SELECT schema_version FROM version_info", [], |row| row.get(0))?;
-    let head: String = connection.query_row("SELECT version_num FROM alembic_version", [], |row| row.get(0))?;
-    if schema != SCHEMA || head != HEAD {
-        return Err(StoreError::Schema {
-            found: format!("schema {schema} ({head})"),
-            wanted: format!("schema {SCHEMA} ({HEAD})"),
-        });
+    let version = "SELECT (SELECT schema_version FROM version_info), (SELECT version_num FROM alembic_version)";
+    let (schema, head): (Option<i64>, Option<String>) =
+        connection.query_row(version, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if schema == Some(SCHEMA) && head.as_deref() == Some(HEAD) {
+        return Ok(());
     }
-    Ok(())
+    let found = schema.map_or("none".to_owned(), |n| n.to_string());
+    Err(StoreError::Schema {
+        found: format!("schema {found} ({})", head.unwrap_or_default()),
+        wanted: format!("schema {SCHEMA} ({HEAD})"),
+    })
 }
 
-/// The version of our tables, for a new study.
-pub const fn log_version() -> i64 {
-    LOG_VERSION
+/// Refuses a study whose log is of another version.
+pub fn check_log(version: i64) -> Result<(), StoreError> {
+    if version == LOG_VERSION {
+        return Ok(());
+    }
+    Err(StoreError::Schema {
+        found: format!("a log of version {version}"),
+        wanted: format!("version {LOG_VERSION}"),
+    })
+}
+
+/// Whether our tables are there.
+pub fn has_own_tables(connection: &Connection) -> Result<bool, StoreError> {
+    has_table(connection, "lapidary_log")
 }
 
 fn has_table(connection: &Connection, name: &str) -> Result<bool, StoreError> {

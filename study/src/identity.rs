@@ -1,0 +1,331 @@
+//! What makes a study the study it is: whatever decides its trials, but for the budget. A store keeps it beside the trials,
+//! so that they can be read without the study file.
+
+use std::sync::Arc;
+
+use lapidary_core::condition::Condition;
+use lapidary_core::goal::Goal;
+use lapidary_core::json::Json;
+use lapidary_core::space::{Axis, Domain, Point, Space};
+use serde_json::{Map, json};
+
+/// What makes a study the study it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// Where to search.
+    pub space: Arc<Space>,
+    /// What is good.
+    pub goal: Goal,
+    /// Name of the search strategy.
+    pub strategy: String,
+    /// The strategy's settings, as they were given.
+    pub settings: Json,
+    /// Seed of the searcher and all evaluations.
+    pub seed: u64,
+    /// Trials that may be open at once.
+    pub window: usize,
+    /// Whether repeated points are evaluated again.
+    pub repeats: bool,
+    /// Points evaluated first.
+    pub start: Vec<Point>,
+    /// What a trial is, as the study file says it; `null` where it does not.
+    pub evaluate: Json,
+}
+
+/// Two identities differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which part, as `window` or `space lr float`.
+    pub what: String,
+    /// What it was.
+    pub was: String,
+    /// What it is.
+    pub is: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} then, {} now", self.what, self.was, self.is)
+    }
+}
+
+impl Identity {
+    /// The identity as a JSON object; every axis as a study file writes it.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "space": self.space.axes().iter().map(axis_to_json).collect::<Json>(),
+            "goal": self.goal,
+            "strategy": self.strategy,
+            "settings": self.settings,
+            "seed": self.seed,
+            "window": self.window,
+            "repeats": self.repeats,
+            "start": self.start.iter().map(Point::to_json).collect::<Json>(),
+            "evaluate": self.evaluate,
+        })
+    }
+
+    /// Reads what [`Identity::to_json`] wrote.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub fn from_json(json: &Json) -> Result<Self, String> {
+        let wrong = |key: &str| format!("`{key}` is missing or wrong");
+        let list = |key: &str| json[key].as_array().ok_or_else(|| wrong(key));
+        let axes = list("space")?.iter().map(axis_from_json);
+        let space = Space::new(axes.collect::<Result<_, _>>()?).map_err(|e| e.to_string())?;
+        let space = Arc::new(space);
+        let start = list("start")?
+            .iter()
+            .map(|point| space.point_from_json(point).map_err(|e| e.to_string()))
+            .collect::<Result<_, _>>()?;
+        let goal: Goal = serde_json::from_value(json["goal"].clone()).map_err(|e| e.to_string())?;
+        Ok(Self {
+            goal: Goal::new(goal.objectives, goal.constraints, goal.stop_at)
+                .map_err(|e| e.to_string())?,
+            strategy: json["strategy"]
+                .as_str()
+                .ok_or_else(|| wrong("strategy"))?
+                .to_owned(),
+            settings: json["settings"].clone(),
+            seed: json["seed"].as_u64().ok_or_else(|| wrong("seed"))?,
+            window: json["window"]
+                .as_u64()
+                .and_then(|w| usize::try_from(w).ok())
+                .ok_or_else(|| wrong("window"))?,
+            repeats: json["repeats"].as_bool().ok_or_else(|| wrong("repeats"))?,
+            evaluate: json["evaluate"].clone(),
+            space,
+            start,
+        })
+    }
+}
+
+/// The first difference between two JSON texts of identities, as deep as it can be named.
+pub fn difference(was: &Json, is: &Json) -> Option<Difference> {
+    fn search(was: &Json, is: &Json, path: &mut Vec<String>) -> Option<(Json, Json)> {
+        if was == is {
+            return None;
+        }
+        let inside = match (was, is) {
+            (Json::Object(a), Json::Object(b)) => {
+                let keys = a.keys().chain(b.keys().filter(|k| !a.contains_key(*k)));
+                keys.into_iter().find_map(|key| {
+                    path.push(key.clone());
+                    let found = search(&was[key], &is[key], path);
+                    path.pop_if(|_| found.is_none());
+                    found
+                })
+            }
+            (Json::Array(a), Json::Array(b)) if a.len() == b.len() => {
+                a.iter().zip(b).find_map(|(a, b)| {
+                    // Axes and objectives go by their names.
+                    let name = ["name", "metric"].iter().find_map(|key| {
+                        a[*key]
+                            .as_str()
+                            .filter(|name| b[*key].as_str() == Some(name))
+                    });
+                    path.push(name?.to_owned());
+                    let found = search(a, b, path);
+                    path.pop_if(|_| found.is_none());
+                    found
+                })
+            }
+            _ => None,
+        };
+        inside.or_else(|| Some((was.clone(), is.clone())))
+    }
+    let mut path = Vec::new();
+    let (was, is) = search(was, is, &mut path)?;
+    let text = |json: Json| match json {
+        Json::Null => "nothing".to_owned(),
+        Json::String(text) => text,
+        other => other.to_string(),
+    };
+    Some(Difference {
+        what: path.join(" "),
+        was: text(was),
+        is: text(is),
+    })
+}
+
+fn axis_to_json(axis: &Axis) -> Json {
+    let mut object = Map::new();
+    object.insert("name".into(), axis.name.clone().into());
+    match &axis.domain {
+        Domain::Float {
+            low,
+            high,
+            log,
+            step,
+        } => {
+            object.insert("float".into(), json!([low, high]));
+            if *log {
+                object.insert("log".into(), true.into());
+            }
+            if let Some(step) = step {
+                object.insert("step".into(), (*step).into());
+            }
+        }
+        Domain::Int {
+            low,
+            high,
+            log,
+            step,
+        } => {
+            object.insert("int".into(), json!([low, high]));
+            if *log {
+                object.insert("log".into(), true.into());
+            }
+            if *step != 1 {
+                object.insert("step".into(), (*step).into());
+            }
+        }
+        Domain::Choice { options } => {
+            object.insert("choice".into(), options.clone().into());
+        }
+    }
+    if let Some(when) = &axis.when {
+        object.insert("when".into(), when.to_string().into());
+    }
+    object.into()
+}
+
+fn axis_from_json(json: &Json) -> Result<Axis, String> {
+    let name = json["name"].as_str().ok_or("an axis has no name")?;
+    let wrong = || format!("the axis `{name}` is wrong");
+    let log = json["log"].as_bool().unwrap_or(false);
+    let domain = if let Json::Array(ends) = &json["float"] {
+        let end = |i: usize| ends.get(i).and_then(Json::as_f64).ok_or_else(wrong);
+        Domain::Float {
+            low: end(0)?,
+            high: end(1)?,
+            log,
+            step: json["step"].as_f64(),
+        }
+    } else if let Json::Array(ends) = &json["int"] {
+        let end = |i: usize| ends.get(i).and_then(Json::as_i64).ok_or_else(wrong);
+        Domain::Int {
+            low: end(0)?,
+            high: end(1)?,
+            log,
+            step: json["step"].as_i64().unwrap_or(1),
+        }
+    } else {
+        Domain::Choice {
+            options: json["choice"].as_array().ok_or_else(wrong)?.clone(),
+        }
+    };
+    Ok(Axis {
+        name: name.to_owned(),
+        domain,
+        when: json["when"].as_str().map(Condition::parse).transpose()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapidary_core::goal::{Constraint, Direction, Objective};
+
+    fn identity() -> Identity {
+        let float = |log, step| Domain::Float {
+            low: 0.1,
+            high: 0.7,
+            log,
+            step,
+        };
+        let int = |step| Domain::Int {
+            low: 1,
+            high: i64::MAX,
+            log: false,
+            step,
+        };
+        let options = vec!["a".into(), 1.into(), 0.5.into(), true.into()];
+        let mut axes = vec![
+            Axis::new("plain", float(false, None)),
+            Axis::new("log", float(true, None)),
+            Axis::new("stepped", float(false, Some(0.1))),
+            Axis::new("whole", int(1)),
+            Axis::new("coarse", int(3)),
+            Axis::new("choice", Domain::Choice { options }),
+        ];
+        axes[3].when = Some(Condition::parse("choice == a and plain < 0.5").unwrap());
+        let space = Arc::new(Space::new(axes).unwrap());
+        let objective = |metric: &str, direction| Objective {
+            metric: metric.into(),
+            direction,
+        };
+        Identity {
+            goal: Goal::new(
+                vec![
+                    objective("accuracy", Direction::Maximize),
+                    objective("bytes", Direction::Minimize),
+                ],
+                vec![Constraint::parse("bytes <= 0.3").unwrap()],
+                vec![Constraint::parse("accuracy > 97%").unwrap()],
+            )
+            .unwrap(),
+            strategy: "genetic".into(),
+            settings: json!({"population": 4}),
+            seed: u64::MAX,
+            window: 4,
+            repeats: true,
+            start: vec![space.middle()],
+            evaluate: json!({"kind": "function"}),
+            space,
+        }
+    }
+
+    #[test]
+    fn an_identity_is_read_again_from_its_text() {
+        let text = identity().to_json().to_string();
+        let read = Identity::from_json(&serde_json::from_str(&text).unwrap()).unwrap();
+        assert_eq!(read, identity());
+    }
+
+    #[test]
+    fn what_is_no_identity_is_refused() {
+        let whole = identity().to_json();
+        for key in [
+            "space", "goal", "strategy", "seed", "window", "repeats", "start",
+        ] {
+            let mut part = whole.clone();
+            part[key] = json!({"x": 1});
+            assert!(Identity::from_json(&part).is_err(), "{key}");
+        }
+        let mut none = whole.clone();
+        none["goal"]["objectives"] = json!([]);
+        assert!(Identity::from_json(&none).is_err());
+        assert!(Identity::from_json(&Json::Null).is_err());
+    }
+
+    #[test]
+    fn a_difference_is_named_as_deep_as_it_lies() {
+        let was = identity().to_json();
+        assert_eq!(difference(&was, &was), None);
+        let changed = |change: fn(&mut Json)| {
+            let mut is = was.clone();
+            change(&mut is);
+            let found = difference(&was, &is).unwrap();
+            format!("{}: {} -> {}", found.what, found.was, found.is)
+        };
+        assert_eq!(changed(|j| j["window"] = 5.into()), "window: 4 -> 5");
+        assert_eq!(
+            changed(|j| j["space"][1]["float"][0] = 0.2.into()),
+            "space log float: [0.1,0.7] -> [0.2,0.7]"
+        );
+        assert_eq!(
+            changed(|j| j["space"][1]["log"] = Json::Null),
+            "space log log: true -> nothing"
+        );
+        assert_eq!(
+            changed(|j| j["goal"]["objectives"][1]["direction"] = "maximize".into()),
+            "goal objectives bytes direction: minimize -> maximize"
+        );
+        assert_eq!(
+            changed(|j| j["strategy"] = "greedy".into()),
+            "strategy: genetic -> greedy"
+        );
+    }
+}

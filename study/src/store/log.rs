@@ -1,0 +1,252 @@
+//! The log of one study while it runs.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lapidary_core::goal::Goal;
+use lapidary_core::space::{Point, Space};
+use lapidary_core::study::{Log, LogError};
+use lapidary_core::trial::{Candidate, Outcome, Report, Trial};
+use rusqlite::params;
+
+use super::optuna::{self, Rows};
+use super::record::{self, Kind};
+use super::{Noted, Store, StoreError};
+
+/// The log of one study, in its store.
+pub struct StudyLog {
+    store: Store,
+    name: String,
+    study: i64,
+    /// Trials of the budget when the study was begun.
+    planned: Option<u64>,
+    goal: Goal,
+    distributions: Vec<String>,
+    /// What earlier runs noted, by id.
+    history: Vec<Noted>,
+    /// Optuna's rows, by id.
+    rows: Vec<i64>,
+    /// The next record.
+    seq: i64,
+    /// The number that Optuna gives the next trial.
+    number: i64,
+    /// SQLite's count of what other programs wrote.
+    data_version: i64,
+    /// When the open transaction began: as the log and as Optuna writes it.
+    now: (i64, String),
+    /// Trials that another program added since.
+    foreign: VecDeque<(i64, Point, Outcome)>,
+    unfit: usize,
+    /// A trial of another program that could not be noted.
+    failed: Option<StoreError>,
+}
+
+impl StudyLog {
+    pub(super) fn new(
+        store: Store,
+        name: &str,
+        study: i64,
+        planned: Option<u64>,
+        space: &Arc<Space>,
+        goal: &Goal,
+    ) -> Result<Self, StoreError> {
+        let history = store.history(study, name, space)?;
+        let seq = store.connection.query_row(
+            "SELECT coalesce(max(seq) + 1, 0) FROM lapidary_log WHERE study_id = ?1",
+            [study],
+            |row| row.get(0),
+        )?;
+        let mut log = Self {
+            name: name.to_owned(),
+            study,
+            planned,
+            goal: goal.clone(),
+            distributions: space.axes().iter().map(optuna::distribution).collect(),
+            rows: history.iter().map(|noted| noted.row).collect(),
+            history,
+            seq,
+            number: 0,
+            data_version: -1,
+            now: (0, String::new()),
+            foreign: VecDeque::new(),
+            unfit: 0,
+            failed: None,
+            store,
+        };
+        if !log.optuna().agree(&log.history)? {
+            log.begin()?;
+            log.optuna().rebuild(&log.history)?;
+            log.store.connection.execute_batch("COMMIT")?;
+        }
+        let ours: HashSet<i64> = log.rows.iter().copied().collect();
+        let (foreign, unfit) = log.optuna().foreign(space, &ours)?;
+        log.foreign = foreign.into();
+        log.unfit = unfit;
+        Ok(log)
+    }
+
+    /// Trials that earlier runs finished.
+    pub fn recalled(&self) -> usize {
+        self.history.iter().filter(|n| n.outcome.is_some()).count()
+    }
+
+    /// Trials of other programs that wait to be told, and how many more do not fit the space or the goal.
+    pub fn foreign(&self) -> (usize, usize) {
+        (self.foreign.len(), self.unfit)
+    }
+
+    /// Trials of the budget when the study was begun: what a searcher that plans by the budget is to be told on resume too, so
+    /// that it goes on as it began.
+    pub fn planned(&self) -> Option<u64> {
+        self.planned
+    }
+
+    fn optuna(&self) -> Rows<'_> {
+        Rows {
+            connection: &self.store.connection,
+            study: self.study,
+            goal: &self.goal,
+            distributions: &self.distributions,
+        }
+    }
+
+    /// Opens a transaction.
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let connection = &self.store.connection;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let version = connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        if version != self.data_version {
+            // Another program may have added trials.
+            self.data_version = version;
+            self.number = self.optuna().next_number()?;
+        }
+        let at = Timestamp::now().as_microsecond();
+        self.now = (at, optuna::local_time(at));
+        Ok(())
+    }
+
+    /// Does `work` within the open transaction, or a new one.
+    fn write(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if self.store.connection.is_autocommit() {
+            self.begin()?;
+        }
+        work(self)
+    }
+
+    fn note(&mut self, kind: Kind, id: u64, row: i64, body: &str) -> Result<(), StoreError> {
+        self.store
+            .connection
+            .prepare_cached("INSERT INTO lapidary_log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .execute(params![
+                self.study,
+                self.seq,
+                kind as i64,
+                id as i64,
+                row,
+                self.now.0,
+                body
+            ])?;
+        self.seq += 1;
+        Ok(())
+    }
+
+    fn refuse(&self, error: StoreError) -> LogError {
+        LogError(error.at(&self.store.path).to_string())
+    }
+}
+
+impl Log for StudyLog {
+    fn asked(&mut self, candidate: &Candidate) -> Result<(), LogError> {
+        if let Some(noted) = self.history.get(candidate.id as usize) {
+            if noted.candidate == *candidate {
+                return Ok(());
+            }
+            return Err(self.refuse(StoreError::Differs {
+                name: self.name.clone(),
+                id: candidate.id,
+            }));
+        }
+        self.write(|log| {
+            let now = &log.now.1;
+            let row = log.optuna().insert(None, log.number, candidate, now)?;
+            log.number += 1;
+            log.rows.push(row);
+            log.note(Kind::Ask, candidate.id, row, &record::ask(candidate))
+        })
+        .map_err(|e| self.refuse(e))
+    }
+
+    fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
+        let id = trial.candidate.id;
+        if (self.history.get(id as usize)).is_some_and(|noted| noted.outcome.is_some()) {
+            return Ok(());
+        }
+        self.write(|log| {
+            let row = log.rows[id as usize];
+            let now = &log.now.1;
+            log.optuna()
+                .finish(row, &trial.outcome, &trial.curve, now)?;
+            let body = record::tell(&trial.outcome, &trial.curve, trial.repeats);
+            log.note(Kind::Tell, id, row, &body)
+        })
+        .map_err(|e| self.refuse(e))
+    }
+
+    fn commit(&mut self) -> Result<(), LogError> {
+        if let Some(error) = self.failed.take() {
+            return Err(self.refuse(error));
+        }
+        if self.store.connection.is_autocommit() {
+            return Ok(());
+        }
+        let commit = || {
+            let mut commit = self.store.connection.prepare_cached("COMMIT")?;
+            commit.execute([]).map(drop)
+        };
+        commit().map_err(|e: rusqlite::Error| self.refuse(e.into()))
+    }
+
+    fn recall(&mut self, id: u64) -> Option<(Outcome, Vec<Report>)> {
+        let noted = self.history.get(id as usize)?;
+        Some((noted.outcome.clone()?, noted.curve.clone()))
+    }
+
+    fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
+        if let Some(noted) = self.history.get(id as usize) {
+            let outcome = noted.outcome.clone().filter(|_| noted.foreign)?;
+            return Some((noted.candidate.point.clone(), outcome));
+        }
+        let (row, point, outcome) = self.foreign.pop_front()?;
+        let noted = self.write(|log| {
+            log.rows.push(row);
+            log.note(Kind::Foreign, id, row, &record::foreign(&point, &outcome))
+        });
+        if let Err(error) = noted {
+            self.failed = Some(error);
+            return None;
+        }
+        let at = self.now.0;
+        self.history.push(Noted {
+            row,
+            candidate: Candidate {
+                id,
+                point: point.clone(),
+                fidelity: 1.0,
+                parent: None,
+            },
+            foreign: true,
+            outcome: Some(outcome.clone()),
+            curve: Vec::new(),
+            repeats: None,
+            asked: at,
+            told: Some(at),
+        });
+        Some((point, outcome))
+    }
+}
