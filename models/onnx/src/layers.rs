@@ -11,9 +11,10 @@ use crate::slots::{Slots, slots};
 
 /// All nodes of a graph, and those with weights as layers, their sizes for one sample.
 ///
-/// Every float weight counts once, for the first layer that reads it. A node that is no layer by its operator but
-/// reads weights of more than one element all the same (a learnt factor, a table of positions) stands among the
-/// layers without a main weight; a bias added behind a product counts for the product.
+/// Every float weight counts once, for the first layer that reads it; so do the integer codes of quantized operators.
+/// A node that is no layer by its operator but reads weights of more than one element all the same (a learnt factor,
+/// a table of positions) stands among the layers without a main weight; a bias added behind a product counts for the
+/// product.
 pub(crate) fn topology(graph: &Graph) -> Topology {
     let shapes = Shapes::infer(graph, 1);
     let biases = added_biases(graph);
@@ -37,7 +38,6 @@ pub(crate) fn topology(graph: &Graph) -> Topology {
         };
         for name in weights {
             if let Some(weight) = graph.weight(&name)
-                && is_float(weight)
                 && counted.insert(name)
             {
                 layer.params += weight.len();
@@ -68,6 +68,29 @@ pub(crate) fn is_float(weight: &Tensor) -> bool {
     match weight {
         Tensor::Dense(dense) => dense.dtype().is_float(),
         Tensor::Quantized(_) => true,
+    }
+}
+
+/// The initialiser that holds a weight: of this name, or the codes that a `DequantizeLinear` node makes it of.
+fn stored(graph: &Graph, name: &str) -> Option<String> {
+    if let Some(weight) = graph.weight(name) {
+        return is_float(weight).then(|| name.to_owned());
+    }
+    let made = graph.nodes.iter().find(|n| n.outputs[0] == name)?;
+    let codes = made
+        .input(0)
+        .filter(|codes| graph.weights.contains_key(*codes))?;
+    made.is("DequantizeLinear").then(|| codes.to_owned())
+}
+
+/// Where an operator on integer codes has its weights, the main one first.
+fn integer_slots(node: &Node) -> &'static [usize] {
+    match node.op.as_str() {
+        _ if !node.is_standard() => &[],
+        "MatMulInteger" | "ConvInteger" => &[1],
+        "QLinearMatMul" => &[3],
+        "QLinearConv" => &[3, 8],
+        _ => &[],
     }
 }
 
@@ -145,7 +168,11 @@ fn layer(
 ) -> (Layer, Vec<String>) {
     let given = |i: usize| node.input(i).unwrap_or_default().to_owned();
     let name = given(slots.weight);
-    let mut weights: Vec<String> = slots.all.iter().map(|&i| given(i)).collect();
+    let mut weights: Vec<String> = slots
+        .all
+        .iter()
+        .filter_map(|&i| stored(graph, node.input(i)?))
+        .collect();
     let own = slots
         .bias
         .and_then(|i| node.input(i))
@@ -176,18 +203,27 @@ fn layer(
 
 /// A node that reads weights in another way.
 fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<String>)> {
+    let codes = integer_slots(node);
+    let reads = node.reads();
     let is_weight = |name: &&str| {
         graph
             .weight(name)
             .is_some_and(|w| is_float(w) && w.len() > 1)
     };
-    let reads = node.reads();
-    let weights: Vec<String> = reads
-        .iter()
-        .copied()
-        .filter(is_weight)
-        .map(str::to_owned)
-        .collect();
+    let weights: Vec<String> = match codes {
+        // The numbers that a pair rounds with are no weights.
+        [] if matches!(node.op.as_str(), "QuantizeLinear" | "DequantizeLinear") => Vec::new(),
+        [] => reads
+            .iter()
+            .copied()
+            .filter(is_weight)
+            .map(str::to_owned)
+            .collect(),
+        codes => (codes.iter().filter_map(|&i| node.input(i)))
+            .filter(|name| graph.weights.contains_key(*name))
+            .map(str::to_owned)
+            .collect(),
+    };
     let inner = node.subgraphs().any(|g| !inner_weights(g).is_empty());
     if weights.is_empty() && !inner {
         return None;
@@ -207,7 +243,14 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
         output: node.outputs[0].clone(),
         params: 0,
         bytes: 0,
-        macs: (!inner).then_some(0),
+        macs: match codes {
+            [] => (!inner).then_some(0),
+            [main, ..] => {
+                let name = node.input(*main).unwrap_or_default();
+                let shape = graph.weight(name).map_or(&[][..], Tensor::shape);
+                macs(node, shape, name, shapes)
+            }
+        },
         bits,
         sparsity: 0.0,
     };
@@ -230,7 +273,7 @@ fn macs(node: &Node, weight: &[usize], name: &str, shapes: &Shapes) -> Option<u6
     let volume = |shape: &[usize]| shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
     let out = || volume(&shapes.known(&node.outputs[0])?);
     match node.op.as_str() {
-        "Conv" => out()?.checked_mul(volume(weight.get(1..)?)?),
+        "Conv" | "ConvInteger" | "QLinearConv" => out()?.checked_mul(volume(weight.get(1..)?)?),
         // Every input element meets the kernel once for each output channel of its group.
         "ConvTranspose" => {
             volume(&shapes.known(node.input(0)?)?)?.checked_mul(volume(weight.get(1..)?)?)
@@ -239,7 +282,7 @@ fn macs(node: &Node, weight: &[usize], name: &str, shapes: &Shapes) -> Option<u6
             let k = weight.get(usize::from(node.int("transB", 0) != 0))?;
             out()?.checked_mul(*k as u64)
         }
-        "MatMul" => {
+        "MatMul" | "MatMulInteger" | "QLinearMatMul" => {
             let left = node.input(0) == Some(name);
             let k = match (left, weight.len()) {
                 (true, n) => weight.get(n.checked_sub(1)?)?,
@@ -305,6 +348,24 @@ mod tests {
         );
         assert_eq!(layers[1].bias.as_deref(), Some("fc.b"));
         assert_eq!(layers[0].shape, Some(vec![1, 4, 8, 8]));
+    }
+
+    #[test]
+    fn integer_codes_are_weights() {
+        let mut b = GraphBuilder::new("net");
+        let x = b.input("x", DType::U8, &[4]);
+        let codes = Dense::I8(crate::tensor::array(&[4, 3], vec![1; 12]).unwrap());
+        let w = b.weight("w", codes);
+        let y = b.node("MatMulInteger", "product", &[&x, &w], []);
+        b.output(&y, DType::I32, &[3]);
+        let layers = topology(b.finish(17).unwrap().graph()).layers;
+        let sizes = (
+            layers[0].params,
+            layers[0].bytes,
+            layers[0].macs,
+            layers[0].bits,
+        );
+        assert_eq!(sizes, (12, 12, Some(12), 8));
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl Call<'_> {
                     (0..self.inputs.len()).map(|i| self.shape(i)).collect();
                 Some(broadcast(&shapes?))
             }
-            "Conv" | "ConvInteger" => self.convolution(),
+            "Conv" | "ConvInteger" => self.convolution(1),
+            "QLinearConv" => self.convolution(3),
             "ConvTranspose" => self.convolution_transposed(),
             "MaxPool" | "AveragePool" | "LpPool" => self.pool(),
             "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
@@ -143,6 +144,7 @@ impl Call<'_> {
             }
             "Gemm" => self.gemm(),
             "MatMul" | "MatMulInteger" => matmul(self.shape(0)?, self.shape(1)?),
+            "QLinearMatMul" => matmul(self.shape(0)?, self.shape(3)?),
             "Reshape" => self.reshape(),
             "Flatten" => {
                 let x = self.shape(0)?;
@@ -285,8 +287,9 @@ impl Call<'_> {
         Some((0..n).map(one).collect())
     }
 
-    fn convolution(&self) -> Option<Extents> {
-        let (x, w) = (self.shape(0)?, self.shape(1)?);
+    /// A convolution whose kernel is input `weight`.
+    fn convolution(&self, weight: usize) -> Option<Extents> {
+        let (x, w) = (self.shape(0)?, self.shape(weight)?);
         let kernel: Vec<usize> = w.get(2..)?.iter().copied().collect::<Option<_>>()?;
         let spatial = x.get(2..).filter(|s| s.len() == kernel.len())?;
         let mut shape = vec![x[0], w[0]];
