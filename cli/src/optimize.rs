@@ -34,7 +34,7 @@ struct Parts {
     calibration: Option<Samples>,
 }
 
-/// Runs the command. A model that misses the limit is written all the same: the exit code tells.
+/// Runs the command. A model that misses the goal is written all the same: the exit code tells.
 pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     let recipe = read_recipe(args)?;
@@ -78,9 +78,12 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
     drop(progress);
 
     save(done.model(), encoder.as_ref(), &args.output)?;
+    // An optimizer that finds nothing within the limit gives the model back as it was: the limit is kept, the goal is not met.
+    let unchanged = limit.is_some() && is_same(&model, done.model());
+    let goal_met = done.goal_met && !unchanged;
     let document = Document {
         stages: stages_json(&done.stages),
-        goal_met: done.goal_met,
+        goal_met,
         output: &args.output,
         seconds: began.elapsed().as_secs_f64(),
     };
@@ -92,12 +95,22 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
             args.output.display()
         )
     })?;
-    if done.goal_met {
-        Ok(End::Done)
-    } else {
-        eprintln!("the model worsened by more than --max-drop allows");
-        Ok(End::GoalMissed)
+    if goal_met {
+        return Ok(End::Done);
     }
+    eprintln!(
+        "{}",
+        if unchanged {
+            "nothing within --max-drop was found; the model is as it was"
+        } else {
+            "the model worsened by more than --max-drop allows"
+        }
+    );
+    Ok(End::GoalMissed)
+}
+
+fn is_same(a: &dyn Model, b: &dyn Model) -> bool {
+    a.topology().nodes == b.topology().nodes && a.weights() == b.weights()
 }
 
 /// Writes a model with the encoder it needs beside it.

@@ -44,25 +44,38 @@ def hits(outputs, labels):
     return int(np.sum(np.argmax(outputs.reshape(len(labels), -1), axis=1) == labels))
 
 
-def contents(model):
-    """All that a model holds, without the order in which it is written."""
+def node_text(node, named):
+    """A node without the order of its attributes, and without a name where its original has none: those are given one."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    del copy.attribute[:]
+    copy.attribute.extend(sorted(node.attribute, key=lambda a: a.name))
+    if not named:
+        copy.ClearField("name")
+    return copy.SerializeToString(deterministic=True)
+
+
+def contents(model, named):
+    """All that a model holds, without the order in which it is written; `named` says which nodes have names to keep."""
     graph = model.graph
     parts = {
-        "nodes": [node.SerializeToString(deterministic=True) for node in graph.node],
+        "nodes": [node_text(node, name) for node, name in zip(graph.node, named, strict=True)],
         "inputs": [value.SerializeToString(deterministic=True) for value in graph.input],
         "outputs": [value.SerializeToString(deterministic=True) for value in graph.output],
         "weights": sorted((t.name, onnx.numpy_helper.to_array(t).tobytes()) for t in graph.initializer),
         "metadata": sorted((p.key, p.value) for p in model.metadata_props),
         "functions": [f.SerializeToString(deterministic=True) for f in model.functions],
         "opsets": sorted((o.domain, o.version) for o in model.opset_import),
-        "notes": (model.doc_string, graph.doc_string, graph.name, model.ir_version),
+        "notes": (model.doc_string, graph.doc_string, graph.name),
     }
     return parts
 
 
 def carried(path, original):
     """What a file does not carry of its original, or None."""
-    ours, theirs = contents(onnx.load(path)), contents(onnx.load(original))
+    original = onnx.load(original)
+    named = [bool(node.name) for node in original.graph.node]
+    ours, theirs = contents(onnx.load(path), named), contents(original, named)
     lost = [part for part in theirs if ours[part] != theirs[part]]
     return f"other {', '.join(lost)} than the original" if lost else None
 

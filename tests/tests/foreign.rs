@@ -192,7 +192,7 @@ fn what_optimize_makes_of_images() {
     with(&["prune:sparsity=0.6,finetune_epochs=1"], Kind::Float);
     with(&["prune:structure=channels,sparsity=0.5"], Kind::Float);
     with(
-        &["distill:student=convnet,settings.width=8,settings.separable=true,epochs=4"],
+        &["distill:student=convnet,settings.width=6,settings.separable=true,epochs=4"],
         Kind::Float,
     );
     for quantize in [
@@ -205,7 +205,7 @@ fn what_optimize_makes_of_images() {
         with(&[quantize], Kind::Quantized);
         with(
             &[
-                "distill:student=convnet,settings.skip=true,epochs=4",
+                "distill:student=convnet,settings.width=4,settings.skip=true,epochs=4",
                 quantize,
             ],
             Kind::Quantized,
