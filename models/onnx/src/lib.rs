@@ -1,7 +1,7 @@
 //! ONNX models: reading and writing files, graphs and their surgery, shapes and sizes, inference through rten, and
 //! training.
 //!
-//! [`OnnxModel`](model::OnnxModel) is the one model type: what a file holds, what [`build::GraphBuilder`] makes and
+//! [`OnnxModel`] is the one model type: what a file holds, what [`build::GraphBuilder`] makes and
 //! what an edit returns.
 
 pub mod build;

@@ -121,7 +121,7 @@ impl OnnxModel {
         &self.inner.graph
     }
 
-    /// The same model, each node with float weights of its own (see [`untie`](crate::untie::untie)).
+    /// The same model, each node with float weights of its own (see [`untie`]).
     ///
     /// # Errors
     /// When the graph is wrong in itself.
