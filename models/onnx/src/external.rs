@@ -91,6 +91,11 @@ impl<'a> ExternalData<'a> {
         Ok(Some(bytes))
     }
 
+    /// Bytes of all files read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.values().map(|(_, size)| size).sum()
+    }
+
     /// The path of a data file, once it is certain that it lies within the model's folder.
     fn resolve(&self, location: &str) -> Result<PathBuf, String> {
         let folder = self

@@ -59,8 +59,11 @@ impl OnnxModel {
     /// # Errors
     /// When the bytes are no ONNX model, or the model is wrong in itself.
     pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Self, OnnxError> {
-        let (header, graph) = read::model(bytes, folder)?;
-        Ok(Self::assemble(header, graph))
+        let (header, graph, stored) = read::model(bytes, folder)?;
+        let model = Self::assemble(header, graph);
+        // Until it is changed, a model takes what its file takes.
+        let _ = model.inner.file_bytes.set(stored);
+        Ok(model)
     }
 
     /// A new model of a graph. The graph's operator sets have to be given.

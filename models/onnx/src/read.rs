@@ -20,11 +20,15 @@ use crate::{quantized, tensor};
 /// The oldest version of the standard operator set that is read.
 pub const OLDEST_OPSET: i64 = 9;
 
-/// The graph in the bytes of a file, and the rest of the file: the message without its graph.
+/// The graph in the bytes of a file, the rest of the file (the message without its graph), and the bytes that both and
+/// their data files take.
 ///
 /// # Errors
 /// When the bytes are no ONNX model, or the model is wrong in itself.
-pub(crate) fn model(bytes: &[u8], folder: Option<&Path>) -> Result<(ModelProto, Graph), OnnxError> {
+pub(crate) fn model(
+    bytes: &[u8],
+    folder: Option<&Path>,
+) -> Result<(ModelProto, Graph, u64), OnnxError> {
     let mut header = ModelProto::decode(bytes)?;
     let proto = header.graph.take().ok_or(OnnxError::NoGraph)?;
     let mut opsets = BTreeMap::new();
@@ -35,12 +39,13 @@ pub(crate) fn model(bytes: &[u8], folder: Option<&Path>) -> Result<(ModelProto, 
         };
         opsets.insert(domain.to_owned(), entry.version.unwrap_or(1));
     }
-    let mut graph = graph(proto, &mut ExternalData::new(folder))?;
+    let mut data = ExternalData::new(folder);
+    let mut graph = graph(proto, &mut data)?;
     graph.opsets = opsets;
     check_opset(&graph)?;
     graph.validate()?;
     quantized::fold(&mut graph)?;
-    Ok((header, graph))
+    Ok((header, graph, bytes.len() as u64 + data.bytes()))
 }
 
 /// Refuses a graph in an operator set that is too old; one without nodes of the standard set needs none.

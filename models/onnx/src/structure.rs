@@ -28,7 +28,10 @@ use crate::model::OnnxModel;
 /// The groups of channels of `graph` that can be cut, in the graph's order.
 pub fn groups(graph: &Graph) -> Vec<ChannelGroup> {
     let mut flow = flow::Flow::of(graph);
-    groups::found(&mut flow).into_iter().map(|found| found.group).collect()
+    groups::found(&mut flow)
+        .into_iter()
+        .map(|found| found.group)
+        .collect()
 }
 
 impl Structural for OnnxModel {
