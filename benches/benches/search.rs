@@ -53,6 +53,7 @@ fn study(
         seed: 1,
         objectives: 1,
         trials: None,
+        installed: None,
     };
     let searcher = registry
         .searcher(name, &Json::Null, &init)

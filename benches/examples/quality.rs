@@ -230,6 +230,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 seed,
                 objectives: problem.objectives,
                 trials: None,
+                installed: None,
             };
             let searcher = registry.searcher(&strategy, &settings.clone().into(), &init)?;
             let mut study = Loop::new(searcher, window, |c| (problem.evaluate)(&numbers(c)));

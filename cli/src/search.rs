@@ -177,6 +177,7 @@ pub fn search(
         seed: file.seed,
         objectives: file.goal.objectives.len(),
         trials: file.budget.trials,
+        installed: None,
     };
     let mut searcher = registry
         .searcher(&file.strategy, &file.settings, &init)

@@ -47,6 +47,8 @@ pub enum Promise {
     LearnsFromForeign,
     /// Searcher: on a finite space no point is proposed twice, and the searcher ends as exhausted.
     NeverRepeats,
+    /// Searcher: it ends as exhausted on every space, on a continuum too.
+    Ends,
     /// Optimizer: applying it to its own result changes nothing.
     Idempotent,
     /// Optimizer: weights are rounded to the nearest code: error ≤ scale / 2 where nothing is clipped.
@@ -73,7 +75,7 @@ pub struct Info {
 }
 
 /// Makes a searcher from its settings.
-pub type MakeSearcher = fn(&Json, &SearchInit) -> Result<Box<dyn Searcher>, BuildError>;
+pub type MakeSearcher = fn(&Json, &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError>;
 
 /// Makes an optimizer from its settings.
 pub type MakeOptimizer = fn(&Json) -> Result<Box<dyn Optimizer>, BuildError>;
@@ -211,11 +213,18 @@ impl Promise {
             Self::NeverRepeats => {
                 "never proposes a point twice on a finite space, then ends as exhausted"
             }
+            Self::Ends => "ends as exhausted on every space, on a continuum too",
             Self::Idempotent => "changes nothing when applied to its own result",
             Self::RoundToNearest => "rounds to the nearest code: error at most half a step",
             Self::KeepsWeights => "keeps the bits of all weights it does not remove",
             Self::Magnitude => "keeps no weight smaller than one it removes in the same scope",
         }
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
     }
 }
 
@@ -291,10 +300,14 @@ impl Registry {
         &self,
         name: &str,
         settings: &Json,
-        init: &SearchInit,
+        init: &SearchInit<'_>,
     ) -> Result<Box<dyn Searcher>, BuildError> {
+        let init = SearchInit {
+            installed: Some(self),
+            ..init.clone()
+        };
         match self.entry(Kind::Searcher, name)?.factory {
-            Factory::Searcher(make) => make(settings, init),
+            Factory::Searcher(make) => make(settings, &init),
             _ => unreachable!("entries are kept by their kind"),
         }
     }

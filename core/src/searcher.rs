@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::json::Json;
+use crate::registry::Registry;
 use crate::space::Space;
 use crate::trial::{Candidate, Trial};
 
 /// What a searcher is built for.
 #[derive(Debug, Clone)]
-pub struct SearchInit {
+pub struct SearchInit<'a> {
     /// Where to search.
     pub space: Arc<Space>,
     /// Seed of all its random numbers.
@@ -20,6 +21,8 @@ pub struct SearchInit {
     pub objectives: usize,
     /// Trials the study may spend, where that is known beforehand.
     pub trials: Option<u64>,
+    /// What is installed, for a searcher that works around another one; [`Registry::searcher`] fills it in.
+    pub installed: Option<&'a Registry>,
 }
 
 /// The state of a searcher as JSON.

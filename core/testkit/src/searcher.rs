@@ -4,6 +4,7 @@ mod learning;
 mod proposals;
 mod settings;
 mod snapshots;
+mod uniform;
 mod world;
 
 pub use learning::{
@@ -22,7 +23,7 @@ pub use settings::{
 pub use snapshots::{
     damaged_snapshots_do_not_panic, foreign_snapshots_are_refused, snapshots_restore_the_sequence,
 };
-pub use world::{Manner, World, run, worlds};
+pub use world::{Manner, World, make, run, worlds};
 
 use lapidary_core::registry::Entry;
 

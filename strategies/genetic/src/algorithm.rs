@@ -550,6 +550,7 @@ mod tests {
             seed: 1,
             objectives: 2,
             trials: None,
+            installed: None,
         };
         let config = Config {
             population: Some(4),

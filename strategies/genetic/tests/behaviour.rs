@@ -13,12 +13,13 @@ use lapidary_testkit::searcher::run;
 
 const ENTRY: Entry = lapidary_genetic::ENTRY;
 
-fn init(axes: Vec<Axis>, seed: u64, objectives: usize) -> SearchInit {
+fn init(axes: Vec<Axis>, seed: u64, objectives: usize) -> SearchInit<'static> {
     SearchInit {
         space: Arc::new(Space::new(axes).unwrap()),
         seed,
         objectives,
         trials: None,
+        installed: None,
     }
 }
 

@@ -12,7 +12,7 @@ use lapidary_testkit::searcher::{Manner, World, run};
 
 const ENTRY: Entry = lapidary_greedy::ENTRY;
 
-fn init(domains: Vec<Domain>, seed: u64, objectives: usize) -> SearchInit {
+fn init(domains: Vec<Domain>, seed: u64, objectives: usize) -> SearchInit<'static> {
     let axes = domains
         .into_iter()
         .enumerate()
@@ -23,6 +23,7 @@ fn init(domains: Vec<Domain>, seed: u64, objectives: usize) -> SearchInit {
         seed,
         objectives,
         trials: None,
+        installed: None,
     }
 }
 

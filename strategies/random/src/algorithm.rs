@@ -141,6 +141,7 @@ mod tests {
                 seed: 7,
                 objectives: 1,
                 trials: None,
+                installed: None,
             },
         )
     }

@@ -71,6 +71,7 @@ fn run(file: &StudyFile, jobs: usize) -> Finished {
         seed: file.seed,
         objectives: file.goal.objectives.len(),
         trials: file.budget.trials,
+        installed: None,
     };
     let mut searcher = registry
         .searcher(&file.strategy, &file.settings, &init)

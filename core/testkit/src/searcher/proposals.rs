@@ -10,6 +10,9 @@ use super::world::{
     Session, World, check, continuum, count, essence, extremes, finite_worlds, played, worlds,
 };
 
+/// A searcher that has asked so often on one real axis will not end.
+const ENDLESS: usize = 20_000;
+
 /// Every candidate has a value of the domain for exactly the active axes, and a fidelity in (0, 1].
 pub fn values_are_in_the_space(entry: &Entry) {
     check(48, &worlds(), |world| {
@@ -172,7 +175,8 @@ pub fn seeds_decide(entry: &Entry) {
     assert_ne!(with(1), with(2));
 }
 
-/// Spaces of no axis, one point, one axis, huge spans, whole `i64` and chained conditions are searched like any other.
+/// Spaces of no axis, one point, one axis, huge spans, whole `i64` and chained conditions are searched like any other. One
+/// real axis is never exhausted, or is in the end where [`Promise::Ends`] is declared.
 pub fn extreme_spaces_work(entry: &Entry) {
     for (what, space) in extremes() {
         for objectives in [1, 2] {
@@ -185,11 +189,15 @@ pub fn extreme_spaces_work(entry: &Entry) {
             for candidate in &asked {
                 assert_inside(&world, candidate);
             }
-            if !space.is_finite() {
+            if !space.is_finite() && !entry.promises(Promise::Ends) {
                 assert!(
                     what == "neighbouring floats" || asked.len() == 80,
                     "{what}: it ended"
                 );
+            }
+            if what == "one real axis" && entry.promises(Promise::Ends) {
+                let asked = Session::new(entry, &world).play(ENDLESS).len();
+                assert!(asked < ENDLESS, "{what}: it does not end");
             }
         }
     }

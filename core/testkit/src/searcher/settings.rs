@@ -10,7 +10,10 @@ pub fn info_is_complete(entry: &Entry) {
     crate::info::is_complete(&entry.info);
     for promise in entry.info.promises {
         assert!(
-            matches!(promise, Promise::LearnsFromForeign | Promise::NeverRepeats),
+            matches!(
+                promise,
+                Promise::LearnsFromForeign | Promise::NeverRepeats | Promise::Ends
+            ),
             "{promise:?} is not a searcher's promise"
         );
     }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory};
+use lapidary_core::registry::{BuildError, Entry, Factory, Registry};
 use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_core::space::{Axis, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Score, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::uniform;
 
 /// Trials that may be open at once in [`play`], as in a study by default.
 const WINDOW: usize = 4;
@@ -69,16 +71,14 @@ impl World {
     /// # Panics
     /// When the entry is no searcher.
     pub fn build(&self, entry: &Entry, settings: &Json) -> Result<Box<dyn Searcher>, BuildError> {
-        let Factory::Searcher(make) = entry.factory else {
-            panic!("`{}` is not a searcher", entry.info.name);
-        };
         let init = SearchInit {
             space: self.space.clone(),
             seed: self.seed,
             objectives: self.objectives,
             trials: None,
+            installed: None,
         };
-        make(settings, &init)
+        make(entry, settings, &init)
     }
 
     /// The trial that comes of a candidate.
@@ -129,6 +129,32 @@ impl World {
     }
 }
 
+/// The searcher of an entry. Where nothing is installed for it to work around, there are the entries linked into this program
+/// and a uniform one called `random`.
+///
+/// # Errors
+/// What the entry's factory gives.
+///
+/// # Panics
+/// When the entry is no searcher.
+pub fn make(
+    entry: &Entry,
+    settings: &Json,
+    init: &SearchInit<'_>,
+) -> Result<Box<dyn Searcher>, BuildError> {
+    let Factory::Searcher(make) = entry.factory else {
+        panic!("`{}` is not a searcher", entry.info.name);
+    };
+    let mut registry = Registry::new(&[]).expect("names are unique");
+    // Refused where the real one is linked.
+    let _ = registry.add(uniform::ENTRY, lapidary_core::registry::Origin::Linked);
+    let init = SearchInit {
+        installed: init.installed.or(Some(&registry)),
+        ..init.clone()
+    };
+    make(settings, &init)
+}
+
 /// Runs a new searcher under a window of open trials, told in order, and gives all trials: for an author's own tests. A
 /// point without a score fails.
 ///
@@ -137,15 +163,12 @@ impl World {
 pub fn run(
     entry: &Entry,
     settings: &Json,
-    init: &SearchInit,
+    init: &SearchInit<'_>,
     window: usize,
     trials: usize,
     score: impl Fn(&Point) -> Option<Score>,
 ) -> Vec<Trial> {
-    let Factory::Searcher(make) = entry.factory else {
-        panic!("`{}` is not a searcher", entry.info.name);
-    };
-    let mut searcher = make(settings, init).expect("the settings work");
+    let mut searcher = make(entry, settings, init).expect("the settings work");
     let (mut all, mut told) = (Vec::<Trial>::new(), 0);
     while all.len() < trials {
         if all.len() - told >= window {
