@@ -3,8 +3,7 @@
 //! Candidate k is asked exactly when all outcomes up to k − W are told, W being the window, and outcomes are told in the
 //! order of ids. So what a searcher sees, and with it every trial, is the same at any number of jobs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -12,17 +11,14 @@ use thiserror::Error;
 
 use crate::budget::{Budget, Clock};
 use crate::cancel::Cancel;
-use crate::evaluator::{EvalContext, Evaluator};
+use crate::evaluator::{EvalContext, Evaluator, attempt};
 use crate::fit::Verdict;
 use crate::goal::{Goal, GoalError};
 use crate::rank;
-use crate::scorer::{Scored, Scorer};
 use crate::searcher::{SearchError, Searcher};
+use crate::session::Session;
 use crate::space::{Point, PointKey, Space};
-use crate::trial::{Candidate, Metrics, Origin, Outcome, Report, Score, Trial};
-
-/// A searcher that answers this many repeated points in a row has nothing new to offer.
-const REPEATS_IN_A_ROW: u32 = 1000;
+use crate::trial::{Candidate, Metrics, Outcome, Report, Score, Trial};
 
 /// A study's fixed settings.
 #[derive(Debug, Clone)]
@@ -68,9 +64,20 @@ pub trait Log {
     fn recall(&mut self, _id: u64) -> Option<(Outcome, Vec<Report>)> {
         None
     }
-    /// The trial of another program that stands under this id, where there is one.
+    /// The trial of another program that stands under this id, where there is one. All lower ids are noted then.
     fn foreign(&mut self, _id: u64) -> Option<(Point, Outcome)> {
         None
+    }
+    /// Whether an earlier run noted a candidate under this id.
+    fn has(&self, _id: u64) -> bool {
+        false
+    }
+    /// An outcome came in that cannot be told yet, since one with a lower id is awaited; [`Log::told`] follows.
+    ///
+    /// # Errors
+    /// When it could not be noted; the study ends.
+    fn waits(&mut self, _id: u64, _outcome: &Outcome, _curve: &[Report]) -> Result<(), LogError> {
+        Ok(())
     }
 }
 
@@ -104,6 +111,13 @@ impl<A: Log, B: Log> Log for (A, B) {
     fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
         self.0.foreign(id).or_else(|| self.1.foreign(id))
     }
+    fn has(&self, id: u64) -> bool {
+        self.0.has(id) || self.1.has(id)
+    }
+    fn waits(&mut self, id: u64, outcome: &Outcome, curve: &[Report]) -> Result<(), LogError> {
+        self.0.waits(id, outcome, curve)?;
+        self.1.waits(id, outcome, curve)
+    }
 }
 
 /// A log that is lent.
@@ -122,6 +136,12 @@ impl<L: Log + ?Sized> Log for &mut L {
     }
     fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
         (**self).foreign(id)
+    }
+    fn has(&self, id: u64) -> bool {
+        (**self).has(id)
+    }
+    fn waits(&mut self, id: u64, outcome: &Outcome, curve: &[Report]) -> Result<(), LogError> {
+        (**self).waits(id, outcome, curve)
     }
 }
 
@@ -256,9 +276,18 @@ impl Study {
         }
         // Work that the study drops is cancelled without touching the caller's flag.
         let stop = Cancel::new();
-        let mut round = Round::new(self, searcher, log, clock.now());
+        let mut session = Session::new(self, searcher, log, clock.now());
         let evaluate =
             |candidate: &Candidate| evaluate(self.seed, evaluator, candidate, cancel, &stop);
+        // What an earlier run has handed out already comes with the first candidates.
+        let mut first = true;
+        let mut next = |session: &mut Session<'_>| -> Result<(Vec<Candidate>, Option<End>), StudyError> {
+            let mut fresh = session.ask(usize::MAX, clock.now())?;
+            if std::mem::take(&mut first) {
+                fresh = session.pending().cloned().collect();
+            }
+            Ok((fresh, session.end()))
+        };
 
         let outcome = if jobs <= 1 {
             let mut queue = VecDeque::new();
@@ -266,14 +295,16 @@ impl Study {
                 if cancel.is_cancelled() {
                     break Ok(End::Cancelled);
                 }
-                match round.advance(clock.now(), &mut |c| queue.push_back(c)) {
-                    Ok(None) => {}
-                    Ok(Some(end)) => break Ok(end),
+                match next(&mut session) {
+                    Ok((fresh, None)) => queue.extend(fresh),
+                    Ok((_, Some(end))) => break Ok(end),
                     Err(error) => break Err(error),
                 }
-                if let Some(candidate) = queue.pop_front() {
-                    let (outcome, curve) = evaluate(&candidate);
-                    round.finish(candidate.id, outcome, curve);
+                if let Some(candidate) = queue.pop_front()
+                    && let (Some(outcome), curve) = evaluate(&candidate)
+                    && let Err(error) = session.finish(candidate.id, outcome, curve)
+                {
+                    break Err(error);
                 }
             }
         } else {
@@ -299,18 +330,20 @@ impl Study {
                     if cancel.is_cancelled() {
                         break Ok(End::Cancelled);
                     }
-                    let mut dispatch = |candidate| {
+                    match next(&mut session) {
                         // The workers outlive this loop: the queue is open.
-                        let _ = send_work.send(candidate);
-                    };
-                    match round.advance(clock.now(), &mut dispatch) {
-                        Ok(None) => {}
-                        Ok(Some(end)) => break Ok(end),
+                        Ok((fresh, None)) => fresh.into_iter().for_each(|candidate| {
+                            let _ = send_work.send(candidate);
+                        }),
+                        Ok((_, Some(end))) => break Ok(end),
                         Err(error) => break Err(error),
                     }
                     // Woken now and then to see a cancellation that no outcome announces.
-                    if let Ok((id, outcome, curve)) = done.recv_timeout(Duration::from_millis(50)) {
-                        round.finish(id, outcome, curve);
+                    if let Ok((id, Some(outcome), curve)) =
+                        done.recv_timeout(Duration::from_millis(50))
+                        && let Err(error) = session.finish(id, outcome, curve)
+                    {
+                        break Err(error);
                     }
                 };
                 stop.cancel();
@@ -320,12 +353,12 @@ impl Study {
         };
         Ok(Finished {
             end: outcome?,
-            trials: round.trials,
+            trials: session.into_trials(),
         })
     }
 }
 
-/// Runs one evaluation; a panic in it is a failed trial.
+/// Runs one evaluation; `None` where it was cut short.
 fn evaluate(
     seed: u64,
     evaluator: &dyn Evaluator,
@@ -355,283 +388,10 @@ fn evaluate(
         cancel,
         report: &report,
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(candidate, &cx)))
-        .unwrap_or_else(|panic| Outcome::Failed {
-            reason: format!("the evaluator panicked: {}", panic_text(&*panic)),
-        });
+    let outcome = attempt(evaluator, candidate, &cx);
     // An outcome that a cancellation cut short says nothing about the point.
     let outcome = (!cancel.is_cancelled() && !stop.is_cancelled()).then_some(outcome);
     (outcome, curve.into_inner().unwrap_or_default())
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
-/// An asked candidate that is not told yet.
-struct Open {
-    candidate: Candidate,
-    origin: Origin,
-    /// The searcher's id of it, where it is its own.
-    own: Option<u64>,
-    /// The earlier trial of the same point that answers it.
-    repeats: Option<u64>,
-    finished: Option<(Outcome, Vec<Report>)>,
-}
-
-/// The state of a running study: what is asked, what is told.
-struct Round<'a> {
-    study: &'a Study,
-    searcher: &'a mut dyn Searcher,
-    log: &'a mut dyn Log,
-    began: Duration,
-    open: VecDeque<Open>,
-    trials: Vec<Trial>,
-    /// Starting points asked so far.
-    started: usize,
-    /// Own candidates asked so far.
-    asked: u64,
-    /// Study ids of the searcher's ids.
-    ids: BTreeMap<u64, u64>,
-    /// First trial of every point and fidelity.
-    first: HashMap<(PointKey, u64), u64>,
-    scorer: Scorer<'a>,
-    repeats_in_a_row: u32,
-}
-
-impl<'a> Round<'a> {
-    fn new(
-        study: &'a Study,
-        searcher: &'a mut dyn Searcher,
-        log: &'a mut dyn Log,
-        began: Duration,
-    ) -> Self {
-        Self {
-            study,
-            searcher,
-            log,
-            began,
-            open: VecDeque::new(),
-            trials: Vec::new(),
-            started: 0,
-            asked: 0,
-            ids: BTreeMap::new(),
-            first: HashMap::new(),
-            scorer: Scorer::new(&study.goal, study.repeats),
-            repeats_in_a_row: 0,
-        }
-    }
-
-    /// Tells what can be told, asks what may be asked, and hands new candidates to `dispatch`. Returns why the study is over,
-    /// or nothing while outcomes are awaited.
-    fn advance(
-        &mut self,
-        now: Duration,
-        dispatch: &mut dyn FnMut(Candidate),
-    ) -> Result<Option<End>, StudyError> {
-        let mut fresh = Vec::new();
-        let end = loop {
-            let ended = self.fill(now, &mut fresh)?;
-            let Some(first) = self.open.front() else {
-                break Some(ended.unwrap_or(End::Exhausted));
-            };
-            if first.repeats.is_none() && first.finished.is_none() {
-                break None;
-            }
-            if self.tell_first()? {
-                break Some(End::Reached);
-            }
-            if self.repeats_in_a_row >= REPEATS_IN_A_ROW {
-                break Some(End::Exhausted);
-            }
-        };
-        self.log.commit()?;
-        if end.is_none() {
-            fresh.into_iter().for_each(dispatch);
-        }
-        Ok(end)
-    }
-
-    /// Asks until the window is full; says why no more is asked where the budget forbids it.
-    fn fill(
-        &mut self,
-        now: Duration,
-        fresh: &mut Vec<Candidate>,
-    ) -> Result<Option<End>, StudyError> {
-        while self.open.len() < self.study.window.max(1) {
-            if let Some((point, outcome)) = self.log.foreign(self.next_id()) {
-                let candidate = self.outside(point);
-                self.open.push_back(Open {
-                    candidate,
-                    origin: Origin::Foreign,
-                    own: None,
-                    repeats: None,
-                    finished: Some((outcome, Vec::new())),
-                });
-                continue;
-            }
-            if self
-                .study
-                .budget
-                .time
-                .is_some_and(|t| now.saturating_sub(self.began) >= t)
-            {
-                return Ok(Some(End::Time));
-            }
-            if let Some(point) = self.study.start.get(self.started) {
-                let candidate = self.outside(point.clone());
-                self.started += 1;
-                self.open(candidate, None, fresh)?;
-                continue;
-            }
-            let mut wanted = (self.study.window.max(1) - self.open.len()) as u64;
-            if let Some(trials) = self.study.budget.trials {
-                wanted = wanted.min(trials - self.asked.min(trials));
-                if wanted == 0 {
-                    return Ok(Some(End::Trials));
-                }
-            }
-            let candidates = self.searcher.ask(wanted as usize)?;
-            if candidates.is_empty() {
-                return Ok(None);
-            }
-            for candidate in candidates {
-                self.check(&candidate)?;
-                let own = candidate.id;
-                let id = self.next_id();
-                self.ids.insert(own, id);
-                self.asked += 1;
-                let candidate = Candidate {
-                    id,
-                    parent: candidate.parent.and_then(|p| self.ids.get(&p).copied()),
-                    ..candidate
-                };
-                self.open(candidate, Some(own), fresh)?;
-            }
-        }
-        Ok(None)
-    }
-
-    /// A candidate that no searcher asked for.
-    fn outside(&self, point: Point) -> Candidate {
-        Candidate {
-            id: self.next_id(),
-            point,
-            fidelity: 1.0,
-            parent: None,
-        }
-    }
-
-    fn next_id(&self) -> u64 {
-        self.trials.len() as u64 + self.open.len() as u64
-    }
-
-    /// Refuses a candidate that breaks the searcher's contract.
-    fn check(&self, candidate: &Candidate) -> Result<(), StudyError> {
-        let id = candidate.id;
-        if let Some((&previous, _)) = self.ids.last_key_value()
-            && id <= previous
-        {
-            return Err(StudyError::Ids { id, previous });
-        }
-        if !(candidate.fidelity > 0.0 && candidate.fidelity <= 1.0) {
-            return Err(StudyError::Fidelity {
-                id,
-                fidelity: candidate.fidelity,
-            });
-        }
-        if !Arc::ptr_eq(candidate.point.space(), &self.study.space)
-            && candidate.point.space() != &self.study.space
-        {
-            return Err(StudyError::Space { id });
-        }
-        Ok(())
-    }
-
-    fn open(
-        &mut self,
-        candidate: Candidate,
-        own: Option<u64>,
-        fresh: &mut Vec<Candidate>,
-    ) -> Result<(), StudyError> {
-        self.log.asked(&candidate)?;
-        let key = (candidate.point.key(), candidate.fidelity.to_bits());
-        let first = *self.first.entry(key).or_insert(candidate.id);
-        let repeats = (first != candidate.id && !self.study.repeats).then_some(first);
-        let finished = match repeats {
-            None => self.log.recall(candidate.id),
-            Some(_) => None,
-        };
-        if repeats.is_none() && finished.is_none() {
-            fresh.push(candidate.clone());
-        }
-        self.open.push_back(Open {
-            candidate,
-            origin: if own.is_some() {
-                Origin::Own
-            } else {
-                Origin::Foreign
-            },
-            own,
-            repeats,
-            finished,
-        });
-        Ok(())
-    }
-
-    /// Takes the outcome of an open candidate; `None` where it was dropped.
-    fn finish(&mut self, id: u64, outcome: Option<Outcome>, curve: Vec<Report>) {
-        if let (Some(outcome), Some(open)) = (
-            outcome,
-            self.open.iter_mut().find(|open| open.candidate.id == id),
-        ) {
-            open.finished = Some((outcome, curve));
-        }
-    }
-
-    /// Tells the first open candidate; whether it ends the study as good enough.
-    fn tell_first(&mut self) -> Result<bool, StudyError> {
-        let open = self.open.pop_front().expect("the caller saw it");
-        let (outcome, curve) = match open.repeats {
-            Some(id) => {
-                self.repeats_in_a_row += 1;
-                (self.trials[id as usize].outcome.clone(), Vec::new())
-            }
-            None => {
-                self.repeats_in_a_row = 0;
-                open.finished.expect("the caller saw it")
-            }
-        };
-        let Scored {
-            outcome,
-            score,
-            reached,
-        } = self.scorer.score(&open.candidate.point, outcome);
-        let mut trial = Trial {
-            candidate: open.candidate,
-            origin: open.origin,
-            outcome,
-            score,
-            curve,
-            repeats: open.repeats,
-        };
-        let id = trial.candidate.id;
-        if let Some(own) = open.own {
-            trial.candidate.id = own;
-            self.searcher.tell(&trial)?;
-            trial.candidate.id = id;
-        } else {
-            self.searcher.tell(&trial)?;
-        }
-        self.log.told(&trial)?;
-        let reached = reached && trial.candidate.fidelity == 1.0;
-        self.trials.push(trial);
-        Ok(reached)
-    }
 }
 
 #[cfg(test)]
@@ -644,6 +404,7 @@ mod tests {
     use crate::rng::Rng;
     use crate::searcher::Snapshot;
     use crate::space::{Axis, AxisValue, Domain};
+    use crate::trial::Origin;
 
     /// Moves next to the best told so far, so that what it proposes depends on what it was told when.
     struct Follower {

@@ -23,6 +23,7 @@ pub use self::evaluate::{
 pub use self::tree::Place;
 use self::tree::{FromItem, Item, Table};
 use crate::error::StudyFileError;
+use crate::identity::Identity;
 
 /// Name of the strategy where neither file nor command line names one.
 const DEFAULT_STRATEGY: &str = "genetic";
@@ -176,6 +177,24 @@ impl StudyFile {
             window: self.window,
             repeats: self.repeats,
             start: self.start.clone(),
+        }
+    }
+
+    /// What makes the study the study it is; the budget may change.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            space: self.space.clone(),
+            goal: self.goal.clone(),
+            strategy: self.strategy.clone(),
+            settings: self.settings.clone(),
+            seed: self.seed,
+            window: self.window,
+            repeats: self.repeats,
+            start: self.start.clone(),
+            evaluate: self
+                .document
+                .get("evaluate")
+                .map_or(Json::Null, Item::to_json),
         }
     }
 

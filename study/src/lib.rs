@@ -3,5 +3,7 @@
 pub mod error;
 pub mod evaluate;
 pub mod file;
+pub mod identity;
 pub mod measure;
 pub mod recipe;
+pub mod store;

@@ -6,11 +6,14 @@
 //! (write-ahead log). A kill loses nothing that was committed; a power cut may lose the last transactions, never the file
 //! (`synchronous = NORMAL`).
 
+pub mod export;
 mod lock;
 mod log;
 mod optuna;
 pub mod record;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::Read;
@@ -32,10 +35,6 @@ use crate::identity::{Difference, Identity, difference};
 
 /// How long to wait for another program that is writing.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pages of a new file: small ones, since every transaction writes each page it touches as a whole.
-const PAGE_BYTES: i64 = 1024;
-/// Pages that gather in the write-ahead log before they are moved to the file: about 4 MB.
-const CHECKPOINT_PAGES: i64 = 4000;
 
 /// A file of studies.
 #[derive(Debug)]
@@ -174,10 +173,10 @@ impl Store {
             let lock = lock::take(path)?;
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;
-            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            // What the rows hang on is there by how they are written.
+            connection.pragma_update(None, "foreign_keys", "OFF")?;
             connection.set_prepared_statement_cache_capacity(64);
             schema::prepare(&mut connection)?;
             Ok(Self {
@@ -293,7 +292,8 @@ impl Store {
     fn remove_study(&mut self, name: &str) -> Result<(), StoreError> {
         let study = self.require(name)?;
         let transaction = self.connection.transaction()?;
-        optuna::forget_trials(&transaction, "study_id = ?1", study)?;
+        let which = "IN (SELECT trial_id FROM trials WHERE study_id = ?1)";
+        optuna::forget_trials(&transaction, which, study)?;
         // The log goes with the last of them, by its trigger.
         for table in [
             "study_directions",

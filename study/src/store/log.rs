@@ -156,6 +156,11 @@ impl StudyLog {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &rusqlite::Connection {
+        &self.store.connection
+    }
+
     fn refuse(&self, error: StoreError) -> LogError {
         LogError(error.at(&self.store.path).to_string())
     }
@@ -191,7 +196,7 @@ impl Log for StudyLog {
             let row = log.rows[id as usize];
             let now = &log.now.1;
             log.optuna()
-                .finish(row, &trial.outcome, &trial.curve, now)?;
+                .finish(row, &trial.candidate, &trial.outcome, &trial.curve, now)?;
             let body = record::tell(&trial.outcome, &trial.curve, trial.repeats);
             log.note(Kind::Tell, id, row, &body)
         })

@@ -23,7 +23,7 @@ pub const REASON: &str = "reason";
 /// User attribute of a trial: its fidelity, where that is not 1.
 const FIDELITY: &str = "fidelity";
 
-/// States of trials.
+/// State of a trial that has no outcome yet.
 pub const RUNNING: &str = "RUNNING";
 
 /// The state of a trial that came out so.
@@ -104,9 +104,6 @@ impl Rows<'_> {
         for (axis, value, distribution) in parameters(&candidate.point, self.distributions) {
             insert.execute(params![trial, axis.name, value, distribution])?;
         }
-        if candidate.fidelity != 1.0 {
-            self.user_attribute(trial, FIDELITY, &candidate.fidelity.into())?;
-        }
         Ok(trial)
     }
 
@@ -114,6 +111,7 @@ impl Rows<'_> {
     pub fn finish(
         &self,
         trial: i64,
+        candidate: &Candidate,
         outcome: &Outcome,
         curve: &[Report],
         now: &str,
@@ -132,7 +130,7 @@ impl Rows<'_> {
                 insert.execute(params![trial, i as i64, value])?;
             }
         }
-        for (name, value) in user_attributes(self.goal, outcome) {
+        for (name, value) in user_attributes(candidate, self.goal, outcome) {
             self.user_attribute(trial, &name, &value)?;
         }
         if let Some(constraints) = constraints(self.goal, outcome) {
@@ -183,13 +181,13 @@ impl Rows<'_> {
     pub fn rebuild(&self, history: &[Noted]) -> Result<(), StoreError> {
         self.describe()?;
         for noted in history {
-            forget_trials(self.connection, "trial_id = ?1", noted.row)?;
+            forget_trials(self.connection, "= ?1", noted.row)?;
         }
         for noted in history {
             let (asked, told) = (local_time(noted.asked), noted.told.map(local_time));
             self.insert(Some(noted.row), -1, &noted.candidate, &asked)?;
             if let (Some(outcome), Some(told)) = (&noted.outcome, told) {
-                self.finish(noted.row, outcome, &noted.curve, &told)?;
+                self.finish(noted.row, &noted.candidate, outcome, &noted.curve, &told)?;
             }
         }
         self.connection.execute(
@@ -275,8 +273,8 @@ impl Rows<'_> {
     }
 }
 
-/// Removes the trials for which `condition` holds of `id`, with all that hangs on them.
-pub fn forget_trials(connection: &Connection, condition: &str, id: i64) -> Result<(), StoreError> {
+/// Removes the trials whose row is `which` of `id`, with all that hangs on them.
+pub fn forget_trials(connection: &Connection, which: &str, id: i64) -> Result<(), StoreError> {
     for table in [
         "trial_user_attributes",
         "trial_system_attributes",
@@ -284,16 +282,12 @@ pub fn forget_trials(connection: &Connection, condition: &str, id: i64) -> Resul
         "trial_values",
         "trial_intermediate_values",
         "trial_heartbeats",
+        "trials",
     ] {
         connection
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE trial_id IN (SELECT trial_id FROM trials WHERE {condition})"
-            ))?
+            .prepare_cached(&format!("DELETE FROM {table} WHERE trial_id {which}"))?
             .execute([id])?;
     }
-    connection
-        .prepare_cached(&format!("DELETE FROM trials WHERE {condition}"))?
-        .execute([id])?;
     Ok(())
 }
 
@@ -356,9 +350,16 @@ pub fn values(goal: &Goal, outcome: &Outcome) -> Option<Vec<f64>> {
     goal.objectives.iter().map(|o| value(&o.metric)).collect()
 }
 
-/// All that Optuna has no place for: metrics that are no objectives, and reasons.
-pub fn user_attributes(goal: &Goal, outcome: &Outcome) -> Vec<(String, Json)> {
+/// All that Optuna has no place for: a fidelity below 1, metrics that are no objectives, and reasons.
+pub fn user_attributes(
+    candidate: &Candidate,
+    goal: &Goal,
+    outcome: &Outcome,
+) -> Vec<(String, Json)> {
     let mut attributes = Vec::new();
+    if candidate.fidelity != 1.0 {
+        attributes.push((FIDELITY.to_owned(), candidate.fidelity.into()));
+    }
     if let Outcome::Failed { reason } | Outcome::Stopped { reason, .. } = outcome {
         attributes.push((REASON.to_owned(), reason.clone().into()));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::space::{Point, Space};
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Report, Trial};
 use serde_json::{Map, json};
 
 /// What a record of the log is about.
@@ -179,5 +179,35 @@ fn read_outcome(body: &Json) -> Option<Outcome> {
             reason: reason.to_owned(),
         },
         None => Outcome::Measured { metrics },
+    })
+}
+
+/// A trial as a line of an export or of `--log`.
+pub fn trial(trial: &Trial) -> Json {
+    let curve: Vec<Json> = (trial.curve.iter())
+        .map(|report| json!({"step": report.step, "metrics": metrics(&report.metrics)}))
+        .collect();
+    let (state, reason) = match &trial.outcome {
+        Outcome::Measured { .. } => ("measured", None),
+        Outcome::Failed { reason } => ("failed", Some(reason)),
+        Outcome::Stopped { reason, .. } => ("stopped", Some(reason)),
+    };
+    let mut outcome = Map::new();
+    outcome.insert("state".into(), state.into());
+    if let Some(measured) = trial.outcome.metrics() {
+        outcome.insert("metrics".into(), metrics(measured));
+    }
+    if let Some(reason) = reason {
+        outcome.insert("reason".into(), reason.clone().into());
+    }
+    json!({
+        "id": trial.candidate.id,
+        "point": trial.candidate.point.to_json(),
+        "fidelity": trial.candidate.fidelity,
+        "origin": trial.origin,
+        "repeats": trial.repeats,
+        "outcome": outcome,
+        "violation": trial.score.as_ref().map(|s| s.violation),
+        "curve": curve,
     })
 }
