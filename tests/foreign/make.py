@@ -119,7 +119,7 @@ def recurrent(folder):
 def branches(folder):
     """A condition whose branches read values from around them."""
     def branch(name, op):
-        return helper.make_graph([helper.make_node(op, ["x", "w"], [f"{name}_out"])], name, [],
+        return helper.make_graph([helper.make_node(op, ["x", "w"], [f"{name}_out"], op)], name, [],
                                  [port(f"{name}_out", "n", 4)])
     nodes = [
         helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0),
@@ -170,12 +170,12 @@ def new_convnet(folder):
 
 def carried_custom(folder):
     """An operator nobody knows, with attributes of every kind, metadata and a function."""
-    inner = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "inner",
+    inner = helper.make_graph([helper.make_node("Identity", ["a"], ["b"], "same")], "inner",
                               [port("a", 1)], [port("b", 1)])
     custom = helper.make_node(
         "Mystery", ["x", "", "w"], ["m", ""], "mystery", domain="com.example", doc_string="a note",
         f=0.1, i=-3, s=b"\x00bytes", fs=[1.5, 2.5], **{"is": [1, -1]}, ss=["a", "b"],
-        t=weight("t", 2, 2), ts=[weight("t1", 1), vector("t2", [7], np.int64)], g=inner,
+        t=weight("", 2, 2), ts=[weight("", 1), vector("", [7], np.int64)], g=inner,
     )
     call = helper.make_node("Twice", ["m"], ["y"], domain="local")
     twice = helper.make_function("local", "Twice", ["v"], ["d"],

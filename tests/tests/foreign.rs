@@ -205,7 +205,7 @@ fn what_optimize_makes_of_images() {
         with(&[quantize], Kind::Quantized);
         with(
             &[
-                "distill:student=convnet,settings.width=4,settings.skip=true,epochs=4",
+                "distill:student=convnet,settings.width=4,settings.skip=true,epochs=10,learning_rate=0.02",
                 quantize,
             ],
             Kind::Quantized,
