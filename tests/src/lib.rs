@@ -24,7 +24,16 @@ pub fn lapidary() -> Command {
 fn build() -> PathBuf {
     let mut cargo = Process::new(env!("CARGO"));
     cargo
-        .args(["build", "--package", "lapidary", "--bin", "lapidary"])
+        // With the whole workspace and a test among the targets, all dependencies have the features they have under
+        // `cargo test --workspace`, and none is built twice.
+        .args([
+            "build",
+            "--workspace",
+            "--bin",
+            "lapidary",
+            "--test",
+            "registration",
+        ])
         .args(["--message-format", "json-render-diagnostics", "--quiet"])
         .current_dir(root())
         .stderr(Stdio::inherit());
