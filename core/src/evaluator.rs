@@ -1,5 +1,8 @@
 //! The evaluator: turns a candidate into an outcome.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::cancel::Cancel;
 use crate::fit::Verdict;
 use crate::trial::{Candidate, Metrics, Outcome};
@@ -30,4 +33,21 @@ pub trait Evaluator: Sync {
 
     /// The metrics a measured outcome has; `None` where only a run will tell.
     fn metrics(&self) -> Option<Vec<MetricInfo>>;
+}
+
+/// Measures one candidate; where the evaluator panics, the outcome is failed.
+pub fn attempt(evaluator: &dyn Evaluator, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
+    catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(candidate, cx))).unwrap_or_else(|panic| {
+        Outcome::Failed {
+            reason: format!("the evaluator panicked: {}", panic_text(&*panic)),
+        }
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

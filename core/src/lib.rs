@@ -19,6 +19,7 @@ pub mod samples;
 pub mod scorer;
 pub mod searcher;
 pub mod select;
+pub mod session;
 pub mod space;
 pub mod study;
 pub mod tensor;

@@ -165,6 +165,19 @@ pub enum End {
     Cancelled,
 }
 
+impl End {
+    /// The reason in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trials => "trials",
+            Self::Time => "time",
+            Self::Exhausted => "exhausted",
+            Self::Reached => "reached",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A study that has ended.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -281,13 +294,14 @@ impl Study {
             |candidate: &Candidate| evaluate(self.seed, evaluator, candidate, cancel, &stop);
         // What an earlier run has handed out already comes with the first candidates.
         let mut first = true;
-        let mut next = |session: &mut Session<'_>| -> Result<(Vec<Candidate>, Option<End>), StudyError> {
-            let mut fresh = session.ask(usize::MAX, clock.now())?;
-            if std::mem::take(&mut first) {
-                fresh = session.pending().cloned().collect();
-            }
-            Ok((fresh, session.end()))
-        };
+        let mut next =
+            |session: &mut Session<'_>| -> Result<(Vec<Candidate>, Option<End>), StudyError> {
+                let mut fresh = session.ask(usize::MAX, clock.now())?;
+                if std::mem::take(&mut first) {
+                    fresh = session.pending().cloned().collect();
+                }
+                Ok((fresh, session.end()))
+            };
 
         let outcome = if jobs <= 1 {
             let mut queue = VecDeque::new();
@@ -395,7 +409,7 @@ fn evaluate(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::budget::WallClock;
     use crate::evaluator::MetricInfo;
@@ -407,11 +421,22 @@ mod tests {
     use crate::trial::Origin;
 
     /// Moves next to the best told so far, so that what it proposes depends on what it was told when.
-    struct Follower {
+    pub(crate) struct Follower {
         space: Arc<Space>,
         ledger: Ledger,
         best: Option<(f64, Point)>,
         foreign: usize,
+    }
+
+    impl Follower {
+        pub(crate) fn new(space: &Arc<Space>) -> Self {
+            Self {
+                space: space.clone(),
+                ledger: Ledger::default(),
+                best: None,
+                foreign: 0,
+            }
+        }
     }
 
     impl Searcher for Follower {
@@ -483,7 +508,7 @@ mod tests {
         }
     }
 
-    fn study(domain: Domain, trials: u64) -> Study {
+    pub(crate) fn study(domain: Domain, trials: u64) -> Study {
         let space = Arc::new(Space::new(vec![Axis::new("x", domain)]).unwrap());
         Study {
             goal: Goal::new(
@@ -508,12 +533,7 @@ mod tests {
     }
 
     fn run(study: &Study, jobs: usize) -> Result<Finished, StudyError> {
-        let mut searcher = Follower {
-            space: study.space.clone(),
-            ledger: Ledger::default(),
-            best: None,
-            foreign: 0,
-        };
+        let mut searcher = Follower::new(&study.space);
         let clock = WallClock::start();
         let finished = study.run(
             &mut searcher,
@@ -527,7 +547,7 @@ mod tests {
         finished
     }
 
-    const REAL: Domain = Domain::Float {
+    pub(crate) const REAL: Domain = Domain::Float {
         low: -10.0,
         high: 10.0,
         log: false,
@@ -580,12 +600,7 @@ mod tests {
     fn an_objective_nobody_reports_is_refused_at_once() {
         let mut study = study(REAL, 5);
         study.goal.objectives[0].metric = "loss".into();
-        let mut searcher = Follower {
-            space: study.space.clone(),
-            ledger: Ledger::default(),
-            best: None,
-            foreign: 0,
-        };
+        let mut searcher = Follower::new(&study.space);
         let error = study
             .run(
                 &mut searcher,
@@ -619,12 +634,7 @@ mod tests {
             }
         }
         for jobs in [1, 3] {
-            let mut searcher = Follower {
-                space: study.space.clone(),
-                ledger: Ledger::default(),
-                best: None,
-                foreign: 0,
-            };
+            let mut searcher = Follower::new(&study.space);
             let cancel = if jobs == 1 {
                 cancel.clone()
             } else {
@@ -647,9 +657,10 @@ mod tests {
 
     /// A log in memory, with what an earlier run noted.
     #[derive(Default)]
-    struct Tape {
+    pub(crate) struct Tape {
         asked: Vec<Candidate>,
         told: Vec<Trial>,
+        waiting: HashMap<u64, (Outcome, Vec<Report>)>,
         from_outside: Option<(u64, Point, Outcome)>,
         noted: usize,
     }
@@ -673,8 +684,17 @@ mod tests {
             Ok(())
         }
         fn recall(&mut self, id: u64) -> Option<(Outcome, Vec<Report>)> {
-            let trial = self.told.get(id as usize)?;
-            Some((trial.outcome.clone(), trial.curve.clone()))
+            match self.told.get(id as usize) {
+                Some(trial) => Some((trial.outcome.clone(), trial.curve.clone())),
+                None => self.waiting.get(&id).cloned(),
+            }
+        }
+        fn has(&self, id: u64) -> bool {
+            (id as usize) < self.asked.len()
+        }
+        fn waits(&mut self, id: u64, outcome: &Outcome, curve: &[Report]) -> Result<(), LogError> {
+            self.waiting.insert(id, (outcome.clone(), curve.to_vec()));
+            Ok(())
         }
         fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
             let (at, point, outcome) = self.from_outside.as_ref()?;
@@ -695,12 +715,7 @@ mod tests {
     }
 
     fn run_logged(study: &Study, jobs: usize, tape: &mut Tape) -> Finished {
-        let mut searcher = Follower {
-            space: study.space.clone(),
-            ledger: Ledger::default(),
-            best: None,
-            foreign: 0,
-        };
+        let mut searcher = Follower::new(&study.space);
         let clock = WallClock::start();
         study
             .run(&mut searcher, &Square, jobs, tape, &clock, &Cancel::new())
@@ -730,6 +745,7 @@ mod tests {
                 // Up to the window is asked beyond what is told.
                 asked: whole.asked[..(told + 3).min(32)].to_vec(),
                 told: whole.told[..told].to_vec(),
+                waiting: HashMap::new(),
                 from_outside: from_outside.clone(),
                 noted: 0,
             };
