@@ -7,5 +7,6 @@ pub static ENTRIES: &[&Entry] = &[
     &lapidary_adaptive::ENTRY,
     &lapidary_genetic::ENTRY,
     &lapidary_greedy::ENTRY,
+    &lapidary_grid::ENTRY,
     &lapidary_random::ENTRY,
 ];

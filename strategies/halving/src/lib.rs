@@ -1,0 +1,1 @@
+//! Halving, being built.
