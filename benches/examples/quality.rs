@@ -14,12 +14,15 @@ use lapidary_core::registry::Registry;
 use lapidary_core::searcher::SearchInit;
 use lapidary_core::space::Space;
 
+/// Objectives of a point's values, options by index.
+type Evaluate = Box<dyn Fn(&[f64]) -> Vec<f64>>;
+
 /// A function to minimise over a space.
 struct Problem {
     name: &'static str,
     space: Arc<Space>,
     objectives: usize,
-    evaluate: Box<dyn Fn(&[f64]) -> Vec<f64>>,
+    evaluate: Evaluate,
     marks: Vec<usize>,
     seeds: u64,
 }

@@ -1,6 +1,5 @@
 //! Climbing, shaking and starting again.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,19 +9,19 @@ use lapidary_core::rank;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
-use lapidary_core::space::{AxisValue, Domain, Point, Space};
+use lapidary_core::space::{AxisValue, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::error::GreedyError;
+use crate::judge::Judge;
+use crate::moves::{Move, Pace, Values, WIDEST, along, options, overlay, shake};
 
 const NAME: &str = crate::ENTRY.info.name;
 /// Version of the snapshot's form.
 const VERSION: u32 = 1;
-/// Largest step, as a share of an axis.
-const WIDEST: f64 = 0.5;
 /// Finest precision a search comes down to.
 const FINEST: f64 = 1e-12;
 /// Draws of tried points before a neighbourhood counts as used up.
@@ -31,8 +30,6 @@ const DRAWS: usize = 32;
 const CONTENDERS: usize = 4;
 /// Non-dominated points kept, the least crowded.
 const ARCHIVE: usize = 200;
-
-type Values = Vec<Option<AxisValue>>;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
@@ -106,12 +103,6 @@ struct Open {
     left: Option<Score>,
 }
 
-/// Compares scores by Deb's rules, several objectives joined by an augmented Chebyshev distance from the ideal of the archive.
-struct Judge {
-    /// Ideal and weight of each objective; none where there is but one.
-    scales: Vec<(f64, f64)>,
-}
-
 /// The point a climb stands at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,34 +124,6 @@ struct Known {
     score: Score,
 }
 
-/// How an axis with an order is walked.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pace {
-    /// Share of the axis.
-    step: f64,
-    /// The direction to try first.
-    up: bool,
-    /// Whether a step down, up failed since the last success or halving.
-    failed: [bool; 2],
-}
-
-/// A change of one axis.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Move {
-    /// Along an order, by a share of the axis.
-    Step { axis: usize, up: bool, size: f64 },
-    /// To another option.
-    Switch {
-        axis: usize,
-        option: usize,
-        from: usize,
-    },
-    /// On by as much as the last round went.
-    Pattern,
-}
-
 /// What is done when the agenda is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -169,15 +132,6 @@ enum Phase {
     Climb,
     /// Changes of `width` axes at once, `left` times.
     Shake { width: u32, left: u32 },
-}
-
-impl Move {
-    fn axis(self) -> Option<usize> {
-        match self {
-            Self::Step { axis, .. } | Self::Switch { axis, .. } => Some(axis),
-            Self::Pattern => None,
-        }
-    }
 }
 
 impl Greedy {
@@ -228,7 +182,9 @@ impl Greedy {
                 return Some((middle, None, 0));
             }
             // The middle was a foreign trial that failed.
-            let point = self.untried(rng, |space, rng| space.sample(rng))?;
+            let point = self
+                .untried(rng, |space, rng| space.sample(rng))
+                .or_else(|| self.state.tried.first_left(&self.space))?;
             self.stand_at(
                 point.values().to_vec(),
                 None,
@@ -660,133 +616,6 @@ impl Greedy {
             self.state.hopes.extend(by);
         }
     }
-}
-
-impl Judge {
-    fn compare(&self, a: &Score, b: &Score) -> Ordering {
-        a.violation
-            .total_cmp(&b.violation)
-            .then_with(|| self.joined(a).total_cmp(&self.joined(b)))
-    }
-
-    fn joined(&self, score: &Score) -> f64 {
-        if self.scales.is_empty() {
-            return score.objectives[0];
-        }
-        let pairs = score.objectives.iter().zip(&self.scales);
-        let (most, sum) = pairs.fold(
-            (f64::NEG_INFINITY, 0.0),
-            |(most, sum), (v, (low, weight))| {
-                let distance = weight * (v - low);
-                (distance.max(most), sum + distance)
-            },
-        );
-        most + 0.05 * sum
-    }
-
-    /// Whether `a` is better than `b`; none at all is worse than any.
-    fn better(&self, a: Option<&Score>, b: Option<&Score>) -> bool {
-        match (a, b) {
-            (Some(a), Some(b)) => self.compare(a, b).is_lt(),
-            (a, b) => a.is_some() && b.is_none(),
-        }
-    }
-
-    /// By how much `a` is worse than `b`, where both keep the constraints.
-    fn loss(&self, a: Option<&Score>, b: Option<&Score>) -> Option<f64> {
-        let (a, b) = a.zip(b)?;
-        let loss = self.joined(a) - self.joined(b);
-        (a.violation == 0.0 && b.violation == 0.0 && loss.is_finite()).then_some(loss)
-    }
-}
-
-impl Pace {
-    fn of(step: f64) -> Self {
-        Self {
-            step,
-            up: true,
-            failed: [false; 2],
-        }
-    }
-
-    /// Notes that a step failed; the steps are halved when both directions have.
-    fn fail(&mut self, up: bool, size: f64) {
-        self.failed[usize::from(up)] = true;
-        if self.failed == [true; 2] {
-            self.step = self.step.min(size) / 2.0;
-            self.failed = [false; 2];
-        }
-    }
-}
-
-/// The values with gaps filled from memory.
-fn overlay(memory: &Values, values: &Values) -> Values {
-    let pairs = memory.iter().zip(values);
-    pairs.map(|(kept, new)| new.or(*kept)).collect()
-}
-
-/// The value `size` up or down an ordered axis, one neighbour at least; `None` at the end of the axis.
-fn along(domain: &Domain, old: AxisValue, up: bool, size: f64) -> Option<AxisValue> {
-    let u = domain.to_unit(old) + if up { size } else { -size };
-    let new = domain.at_unit(u);
-    if new != old {
-        return Some(new);
-    }
-    let (rank, n) = (domain.rank(old)?, domain.cardinality()?);
-    let next = if up {
-        rank.checked_add(1).filter(|r| *r < n)
-    } else {
-        rank.checked_sub(1)
-    };
-    next.map(|rank| domain.nth(rank))
-}
-
-/// Number of options of a choice; 0 for numbers.
-fn options(domain: &Domain) -> usize {
-    match domain {
-        Domain::Choice { options } => options.len(),
-        _ => 0,
-    }
-}
-
-/// A copy with `width` of the active axes changed, and whatever becomes active drawn anew: options to any other, numbers by
-/// jumps of every magnitude, or, where it is to be `far`, to anywhere.
-fn shake(
-    space: &Arc<Space>,
-    memory: &Values,
-    active: &[usize],
-    width: u32,
-    far: bool,
-    rng: &mut Rng,
-) -> Point {
-    let mut values: Values = memory.clone();
-    for (i, axis) in space.axes().iter().enumerate() {
-        if !active.contains(&i) {
-            values[i] = Some(axis.domain.sample(rng));
-        }
-    }
-    let mut axes = active.to_vec();
-    rng.shuffle(&mut axes);
-    for axis in axes.into_iter().take(width as usize) {
-        let domain = &space.axes()[axis].domain;
-        let Some(old) = memory[axis] else { continue };
-        values[axis] = Some(match domain.cardinality() {
-            // Small axes have no magnitudes to speak of.
-            Some(n) if n <= 8 || domain.is_choice() => {
-                let other = rng.below(n.max(2) - 1);
-                let rank = domain.rank(old).unwrap_or(0);
-                domain.nth((other + u64::from(other >= rank)).min(n - 1))
-            }
-            _ if far => domain.sample(rng),
-            _ => {
-                // Log-uniform between 1/128 and 1/2 of the axis.
-                let size = libm::exp2(-1.0 - 6.0 * rng.unit());
-                let sign = if rng.chance(0.5) { 1.0 } else { -1.0 };
-                domain.at_unit(domain.to_unit(old) + sign * size)
-            }
-        });
-    }
-    space.point(values)
 }
 
 impl Searcher for Greedy {

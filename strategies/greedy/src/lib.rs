@@ -15,6 +15,8 @@
 mod algorithm;
 mod config;
 mod error;
+mod judge;
+mod moves;
 
 use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
 
