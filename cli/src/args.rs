@@ -42,6 +42,9 @@ pub enum Command {
     Search(Search),
     /// Make a smaller or faster model out of a model.
     Optimize(Optimize),
+    /// Look at studies in a store, export or remove them.
+    #[command(subcommand)]
+    Study(Study),
 }
 
 /// How data is read.
@@ -147,6 +150,66 @@ pub struct Search {
     /// Write all trials here, a JSON document a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub log: Option<PathBuf>,
+    /// Keep the study in this SQLite file, which may hold several; it outlives a kill of the program.
+    #[arg(long, value_name = "FILE.db")]
+    pub store: Option<PathBuf>,
+    /// Go on with the study of that name in the store, where there is one.
+    #[arg(long, requires = "store")]
+    pub resume: bool,
+}
+
+/// `study`.
+#[derive(Debug, Subcommand)]
+pub enum Study {
+    /// List the studies of a store.
+    List(StoreArg),
+    /// Show what a study has found.
+    Show(StudyArg),
+    /// Write all trials of a study to a file.
+    Export(Export),
+    /// Remove a study with all its trials.
+    Rm(StudyArg),
+}
+
+/// Which store.
+#[derive(Debug, clap::Args)]
+pub struct StoreArg {
+    /// The store.
+    #[arg(long, value_name = "FILE.db")]
+    pub store: PathBuf,
+}
+
+/// Which study.
+#[derive(Debug, clap::Args)]
+pub struct StudyArg {
+    /// Name of the study.
+    pub name: String,
+    #[command(flatten)]
+    pub store: StoreArg,
+}
+
+/// `study export`.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub study: StudyArg,
+    /// Form of the file.
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// Where to write it.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Form of an exported study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// A table, a trial a row.
+    Csv,
+    /// JSON, a trial a line, as `search --log` writes it.
+    Jsonl,
+    /// The file that Optuna's JournalStorage reads.
+    OptunaJournal,
 }
 
 /// `optimize`.

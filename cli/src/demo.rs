@@ -52,6 +52,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
         &file,
         &registry,
         evaluator.as_ref(),
+        file.budget.trials,
         jobs,
         &mut watch,
         &cancel,

@@ -16,6 +16,7 @@ mod output;
 mod progress;
 mod search;
 mod stages;
+mod study;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args, json),
         Command::Search(args) => search::run(&args, json),
         Command::Optimize(args) => optimize::run(&args, json),
+        Command::Study(args) => study::run(&args, json),
     };
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! `lapidary search`: runs a study.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,8 +16,9 @@ use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_study::evaluate::{StudyEvaluator, evaluator};
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::measure;
+use lapidary_study::store::{Store, StudyLog, record};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::failure::{End, Failure};
 use crate::optimize::save;
@@ -48,10 +50,11 @@ pub struct Document {
 
 /// A trial that stands out.
 #[derive(Serialize)]
-struct Found {
+pub struct Found {
     id: u64,
     point: Value,
-    metrics: Metrics,
+    /// Measured numbers by name.
+    pub metrics: Metrics,
     feasible: bool,
 }
 
@@ -78,14 +81,19 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let jobs = jobs(args.jobs, file.window);
     let cancel = interrupt::watch()?;
     let mut watch = Watch::new(&file.goal, file.budget.trials, args.log.is_some());
-    let finished = search(
-        &file,
-        &registry,
-        evaluator.as_ref(),
-        jobs,
-        &mut watch,
-        &cancel,
-    )?;
+    let mut stored = begin(args, &file)?;
+    let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
+    let mut both;
+    let log: &mut dyn Log = match &mut stored {
+        Some(stored) => {
+            both = (stored, &mut watch);
+            &mut both
+        }
+        None => &mut watch,
+    };
+    let evaluate = evaluator.as_ref();
+    let finished = search(&file, &registry, evaluate, planned, jobs, log, &cancel)?;
+    drop(stored);
     let lines = watch.finish();
     if let Some(path) = &args.log {
         files::write(path, &lines).map_err(Failure::work)?;
@@ -108,6 +116,14 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     }
     output::print(json, &document, || document.text(&file.goal))?;
     if finished.end == StudyEnd::Cancelled {
+        if let Some(path) = &args.store {
+            eprintln!(
+                "{} trials are in {}; go on with: {}",
+                finished.trials.len(),
+                path.display(),
+                resuming(std::env::args_os())
+            );
+        }
         return Err(Failure::Interrupted);
     }
     if let Some(reason) = only_failures(&finished) {
@@ -151,6 +167,45 @@ fn read_study(args: &args::Search) -> Result<StudyFile, Failure> {
     Ok(file)
 }
 
+/// Begins the study in its store, where there is one, or goes on with it.
+fn begin(args: &args::Search, file: &StudyFile) -> Result<Option<StudyLog>, Failure> {
+    let Some(path) = &args.store else {
+        return Ok(None);
+    };
+    let store = Store::create(path).map_err(Failure::input)?;
+    let (name, trials) = (&file.name, file.budget.trials);
+    // A start that was killed before it began the study is no reason to refuse the next.
+    let resume = args.resume && store.has(name).map_err(Failure::input)?;
+    if args.resume && !resume {
+        eprintln!("{} has no study `{name}` yet: it begins", path.display());
+    }
+    let log = store
+        .begin(name, &file.identity(), trials, resume)
+        .map_err(Failure::input)?;
+    if resume {
+        eprintln!("going on after {} trials", log.recalled());
+    }
+    let (foreign, unfit) = log.foreign();
+    if foreign > 0 {
+        eprintln!("{foreign} trials of another program are learnt from");
+    }
+    if unfit > 0 {
+        eprintln!(
+            "{unfit} trials of another program do not fit the space or the goal, and are left out"
+        );
+    }
+    Ok(Some(log))
+}
+
+/// The command line that goes on with what this one began.
+fn resuming(args: impl Iterator<Item = OsString>) -> String {
+    let mut words: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if words.iter().all(|word| word != "--resume") {
+        words.push("--resume".to_owned());
+    }
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
 /// Evaluations at a time: as asked for, else as many as the machine has cores; never more than the window.
 pub fn jobs(asked: Option<usize>, window: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -163,11 +218,12 @@ pub fn jobs(asked: Option<usize>, window: usize) -> usize {
     jobs.min(window)
 }
 
-/// Runs the study of `file`.
+/// Runs the study of `file`, whose searcher plans for `planned` trials.
 pub fn search(
     file: &StudyFile,
     registry: &Registry,
     evaluator: &dyn Evaluator,
+    planned: Option<u64>,
     jobs: usize,
     log: &mut dyn Log,
     cancel: &Cancel,
@@ -176,7 +232,7 @@ pub fn search(
         space: file.space.clone(),
         seed: file.seed,
         objectives: file.goal.objectives.len(),
-        trials: file.budget.trials,
+        trials: planned,
         installed: None,
     };
     let mut searcher = registry
@@ -274,41 +330,7 @@ impl Document {
 
     /// The document for people.
     fn text(&self, goal: &Goal) -> String {
-        let mut text = String::new();
-        if let Some(best) = &self.best {
-            let shown: Vec<&Found> = if goal.objectives.len() > 1 {
-                self.front.iter().collect()
-            } else {
-                vec![best]
-            };
-            let mut metrics = goal.metrics();
-            // Objectives first, in the study's order.
-            metrics.sort_by_key(|m| {
-                goal.objectives
-                    .iter()
-                    .position(|o| o.metric == *m)
-                    .unwrap_or(usize::MAX)
-            });
-            let mut header = vec!["trial", "point"];
-            header.extend(&metrics);
-            let rows = shown
-                .iter()
-                .map(|found| {
-                    let mut row = vec![found.id.to_string(), point_text(&found.point)];
-                    row.extend(metrics.iter().map(|m| {
-                        found
-                            .metrics
-                            .get(*m)
-                            .map_or_else(|| "–".to_owned(), |v| number(*v))
-                    }));
-                    row
-                })
-                .collect();
-            let mut right = vec!["trial"];
-            right.extend(&metrics);
-            text.push_str(&output::table(&header, &right, rows));
-            text.push('\n');
-        }
+        let mut text = found_table(goal, self.best.as_ref(), &self.front);
         for (name, value) in self.test.iter().flatten() {
             text.push_str(&format!("test {name}: {}\n", number(*value)));
         }
@@ -324,8 +346,49 @@ impl Document {
     }
 }
 
+/// A table of the best trial, or for several objectives of the front; empty where there is none.
+pub fn found_table(goal: &Goal, best: Option<&Found>, front: &[Found]) -> String {
+    let Some(best) = best else {
+        return String::new();
+    };
+    let shown = if goal.objectives.len() > 1 {
+        front
+    } else {
+        std::slice::from_ref(best)
+    };
+    let mut metrics = goal.metrics();
+    // Objectives first, in the study's order.
+    metrics.sort_by_key(|m| {
+        goal.objectives
+            .iter()
+            .position(|o| o.metric == *m)
+            .unwrap_or(usize::MAX)
+    });
+    let mut header = vec!["trial", "point"];
+    header.extend(&metrics);
+    let rows = shown
+        .iter()
+        .map(|found| {
+            let mut row = vec![found.id.to_string(), point_text(&found.point)];
+            row.extend(metrics.iter().map(|m| {
+                found
+                    .metrics
+                    .get(*m)
+                    .map_or_else(|| "–".to_owned(), |v| number(*v))
+            }));
+            row
+        })
+        .collect();
+    let mut right = vec!["trial"];
+    right.extend(&metrics);
+    let mut text = output::table(&header, &right, rows);
+    text.push('\n');
+    text
+}
+
 impl Found {
-    fn new(trial: &Trial) -> Self {
+    /// What stands out about `trial`.
+    pub fn new(trial: &Trial) -> Self {
         Self {
             id: trial.candidate.id,
             point: trial.candidate.point.to_json(),
@@ -403,23 +466,9 @@ impl Log for Watch {
         );
         self.progress.step(self.told, &best);
         if let Some(lines) = &mut self.lines {
-            lines.push_str(&line(trial).to_string());
+            lines.push_str(&record::trial(trial).to_string());
             lines.push('\n');
         }
         Ok(())
     }
-}
-
-/// A trial as a line of `--log`.
-fn line(trial: &Trial) -> Value {
-    json!({
-        "id": trial.candidate.id,
-        "point": trial.candidate.point.to_json(),
-        "fidelity": trial.candidate.fidelity,
-        "origin": trial.origin,
-        "repeats": trial.repeats,
-        "outcome": trial.outcome,
-        "violation": trial.score.as_ref().map(|s| s.violation),
-        "curve": trial.curve,
-    })
 }

@@ -1,0 +1,181 @@
+//! `lapidary study`: studies in a store.
+
+use lapidary_core::study::{best, front};
+use lapidary_core::trial::Outcome;
+use lapidary_study::store::export::{csv, json_lines, optuna_journal};
+use lapidary_study::store::{Store, Stored};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::{self, ExportFormat};
+use crate::failure::{End, Failure};
+use crate::output::{grouped, number};
+use crate::search::{Found, found_table};
+use crate::{files, output};
+
+/// Runs the command.
+pub fn run(args: &args::Study, json: bool) -> Result<End, Failure> {
+    match args {
+        args::Study::List(args) => list(args, json),
+        args::Study::Show(args) => show(args, json),
+        args::Study::Export(args) => export(args, json),
+        args::Study::Rm(args) => remove(args, json),
+    }
+}
+
+/// A study, as `study list --json` prints it; of one that another program made only the name.
+#[derive(Serialize)]
+struct Line {
+    study: String,
+    #[serde(flatten)]
+    ours: Option<Summary>,
+}
+
+/// What can be said of a study in a line.
+#[derive(Serialize)]
+struct Summary {
+    strategy: String,
+    seed: u64,
+    trials: usize,
+    measured: usize,
+    stopped: usize,
+    failed: usize,
+    /// Asked and not told yet.
+    pending: usize,
+    best: Option<Found>,
+}
+
+/// A study, as `study show --json` prints it.
+#[derive(Serialize)]
+struct Shown {
+    study: String,
+    #[serde(flatten)]
+    summary: Summary,
+    front: Vec<Found>,
+    goal_met: bool,
+}
+
+impl Summary {
+    fn new(stored: &Stored) -> Self {
+        let count =
+            |is: fn(&Outcome) -> bool| stored.trials.iter().filter(|t| is(&t.outcome)).count();
+        Self {
+            strategy: stored.identity.strategy.clone(),
+            seed: stored.identity.seed,
+            trials: stored.trials.len(),
+            measured: count(|o| matches!(o, Outcome::Measured { .. })),
+            stopped: count(|o| matches!(o, Outcome::Stopped { .. })),
+            failed: count(|o| matches!(o, Outcome::Failed { .. })),
+            pending: stored.pending.len(),
+            best: best(&stored.trials).map(Found::new),
+        }
+    }
+}
+
+fn list(args: &args::StoreArg, json: bool) -> Result<End, Failure> {
+    let store = Store::open(&args.store).map_err(Failure::input)?;
+    let mut lines = Vec::new();
+    let mut rows = Vec::new();
+    for name in store.studies().map_err(Failure::input)? {
+        let stored = match store.read(&name) {
+            Ok(stored) => Some(stored),
+            Err(error) if error.is_not_ours() => None,
+            Err(error) => return Err(Failure::input(error)),
+        };
+        let ours = stored.as_ref().map(Summary::new);
+        rows.push(row(&name, stored.as_ref(), ours.as_ref()));
+        lines.push(Line { study: name, ours });
+    }
+    output::print(json, &lines, || {
+        let numbers = ["trials", "measured", "stopped", "failed", "pending"];
+        let header = [&["study", "strategy"], &numbers[..], &["best"]].concat();
+        output::table(&header, &numbers, rows)
+    })?;
+    Ok(End::Done)
+}
+
+/// A study as a row for people.
+fn row(name: &str, stored: Option<&Stored>, ours: Option<&Summary>) -> Vec<String> {
+    let (Some(stored), Some(ours)) = (stored, ours) else {
+        let unknown = std::iter::repeat_n("–".to_owned(), 7);
+        return std::iter::once(name.to_owned()).chain(unknown).collect();
+    };
+    let objectives = &stored.identity.goal.objectives;
+    let best = ours.best.as_ref().map_or("–".to_owned(), |found| {
+        let values = objectives.iter().filter_map(|o| {
+            let value = found.metrics.get(&o.metric)?;
+            Some(format!("{} {}", o.metric, number(*value)))
+        });
+        values.collect::<Vec<_>>().join(", ")
+    });
+    let counts = [
+        ours.trials,
+        ours.measured,
+        ours.stopped,
+        ours.failed,
+        ours.pending,
+    ];
+    let mut row = vec![name.to_owned(), ours.strategy.clone()];
+    row.extend(counts.map(|n| grouped(n as u64)));
+    row.push(best);
+    row
+}
+
+fn show(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
+    let stored = read(args)?;
+    let goal = &stored.identity.goal;
+    let reached = |metrics| goal.stop_at.is_empty() || goal.is_reached(metrics);
+    let shown = Shown {
+        study: stored.name.clone(),
+        summary: Summary::new(&stored),
+        front: front(&stored.trials).into_iter().map(Found::new).collect(),
+        goal_met: (stored.trials.iter())
+            .any(|t| t.is_feasible() && t.outcome.metrics().is_some_and(reached)),
+    };
+    output::print(json, &shown, || {
+        let summary = &shown.summary;
+        format!(
+            "{}{} trials of {} ({} failed, {} pending)",
+            found_table(goal, summary.best.as_ref(), &shown.front),
+            grouped(summary.trials as u64),
+            summary.strategy,
+            summary.failed,
+            summary.pending,
+        )
+    })?;
+    Ok(End::Done)
+}
+
+fn export(args: &args::Export, json: bool) -> Result<End, Failure> {
+    files::check(&args.output).map_err(Failure::input)?;
+    let stored = read(&args.study)?;
+    let text = match args.format {
+        ExportFormat::Csv => csv(&stored).map_err(Failure::work)?,
+        ExportFormat::Jsonl => json_lines(&stored),
+        ExportFormat::OptunaJournal => optuna_journal(&stored),
+    };
+    files::write(&args.output, &text).map_err(Failure::work)?;
+    let (trials, path) = (stored.trials.len(), args.output.display().to_string());
+    let document = json!({"study": stored.name, "trials": trials, "output": path});
+    output::print(json, &document, || {
+        format!("{trials} trials written to {path}")
+    })?;
+    Ok(End::Done)
+}
+
+fn remove(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
+    // Opened to read first: nothing is made where there is no store.
+    Store::open(&args.store.store)
+        .and_then(|_| Store::create(&args.store.store))
+        .and_then(|mut store| store.remove(&args.name))
+        .map_err(Failure::input)?;
+    let document = json!({"study": args.name, "removed": true});
+    output::print(json, &document, || format!("removed {}", args.name))?;
+    Ok(End::Done)
+}
+
+fn read(args: &args::StudyArg) -> Result<Stored, Failure> {
+    Store::open(&args.store.store)
+        .and_then(|store| store.read(&args.name))
+        .map_err(Failure::input)
+}
