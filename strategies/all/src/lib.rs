@@ -8,5 +8,6 @@ pub static ENTRIES: &[&Entry] = &[
     &lapidary_genetic::ENTRY,
     &lapidary_greedy::ENTRY,
     &lapidary_grid::ENTRY,
+    &lapidary_halving::ENTRY,
     &lapidary_random::ENTRY,
 ];

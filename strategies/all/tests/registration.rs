@@ -8,7 +8,7 @@ use lapidary_strategies::ENTRIES;
 
 #[test]
 fn listed_linked_and_literal_names_are_the_same() {
-    let names = ["adaptive", "genetic", "greedy", "grid", "random"];
+    let names = ["adaptive", "genetic", "greedy", "grid", "halving", "random"];
     let listed: Vec<&str> = ENTRIES.iter().map(|e| e.info.name).collect();
     assert_eq!(listed, names);
     let linked: BTreeSet<&str> = inventory::iter::<Linked>

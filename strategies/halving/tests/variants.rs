@@ -1,0 +1,47 @@
+//! The properties hold for the other variants as well.
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::{BuildError, Entry, Factory};
+use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_testkit::searcher::PROPERTIES;
+
+fn build<const HYPERBAND: bool>(
+    settings: &Json,
+    init: &SearchInit<'_>,
+) -> Result<Box<dyn Searcher>, BuildError> {
+    let Factory::Searcher(make) = lapidary_halving::ENTRY.factory else {
+        unreachable!("it is a searcher")
+    };
+    assert!(
+        settings.is_null(),
+        "the properties of settings are tested with the defaults"
+    );
+    let settings = if HYPERBAND {
+        serde_json::json!({"variant": "hyperband"})
+    } else {
+        serde_json::json!({"variant": "successive", "reduction": 2, "min_fidelity": 0.25})
+    };
+    make(&settings, init)
+}
+
+fn check(make: lapidary_core::registry::MakeSearcher) {
+    let entry = Entry {
+        factory: Factory::Searcher(make),
+        ..lapidary_halving::ENTRY
+    };
+    for (name, property) in PROPERTIES {
+        if !name.contains("settings") && !name.contains("defaults") {
+            property(&entry);
+        }
+    }
+}
+
+#[test]
+fn all_properties_of_successive_halving() {
+    check(build::<false>);
+}
+
+#[test]
+fn all_properties_of_hyperband() {
+    check(build::<true>);
+}
