@@ -10,15 +10,17 @@
 //! where it stood when it is begun again over its log: what had been handed out and not answered is [`Session::pending`].
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::fit::Verdict;
+use crate::goal::Goal;
 use crate::scorer::{Scored, Scorer};
 use crate::searcher::Searcher;
 use crate::space::{Point, PointKey};
+use crate::stop::{Courses, Watch};
 use crate::study::{End, Log, Study, StudyError};
 use crate::trial::{Candidate, Origin, Outcome, Report, Trial};
 
@@ -47,6 +49,8 @@ pub struct Session<'a> {
     first: HashMap<(PointKey, u64), u64>,
     scorer: Scorer<'a>,
     repeats_in_a_row: u32,
+    /// What running trials are compared with, where there is a stop rule.
+    courses: Option<Arc<RwLock<Courses>>>,
 }
 
 /// A candidate that is not told yet.
@@ -59,6 +63,8 @@ struct Open {
     repeats: Option<u64>,
     curve: Vec<Report>,
     outcome: Option<Outcome>,
+    /// What the stop rule makes of its reports.
+    watch: Option<Watch>,
 }
 
 impl Open {
@@ -108,6 +114,7 @@ impl<'a> Session<'a> {
             first: HashMap::new(),
             scorer: Scorer::new(&study.goal, study.repeats),
             repeats_in_a_row: 0,
+            courses: (study.stop.clone()).map(|rule| Arc::new(RwLock::new(Courses::new(rule)))),
         }
     }
 
@@ -126,7 +133,8 @@ impl<'a> Session<'a> {
         Ok(handed)
     }
 
-    /// Takes the outcome of a candidate; `curve` is what was not given to [`Session::report`].
+    /// Takes the outcome of a candidate; `curve` is what was not given to [`Session::report`]. What was measured of one that was
+    /// to stop counts as stopped.
     ///
     /// # Errors
     /// When the candidate was never handed out or is answered, or the study has ended, nothing changes; otherwise as
@@ -138,7 +146,15 @@ impl<'a> Session<'a> {
         curve: Vec<Report>,
         now: Duration,
     ) -> Result<(), AnswerError> {
-        self.handed_out(id)?;
+        let open = self.handed_out(id)?;
+        let reason = open.watch.as_ref().and_then(Watch::reason);
+        let outcome = match (outcome, reason) {
+            (Outcome::Measured { metrics }, Some(reason)) => Outcome::Stopped {
+                metrics,
+                reason: reason.to_owned(),
+            },
+            (outcome, _) => outcome,
+        };
         self.finish(id, outcome, curve)?;
         Ok(self.advance(0, now, &mut Vec::new())?)
     }
@@ -151,6 +167,7 @@ impl<'a> Session<'a> {
         if self.end.is_some() {
             return Ok(Verdict::Stop);
         }
+        let courses = self.courses.clone();
         let open = self.handed_out(id)?;
         if let Some(last) = open.curve.last()
             && last.step >= report.step
@@ -161,8 +178,18 @@ impl<'a> Session<'a> {
                 previous: last.step,
             });
         }
+        let mut verdict = Verdict::Continue;
+        if let (Some(watch), Some(courses)) = (&mut open.watch, courses) {
+            let courses = courses.read().unwrap_or_else(PoisonError::into_inner);
+            if watch
+                .report(report.step, &report.metrics, &courses)
+                .is_some()
+            {
+                verdict = Verdict::Stop;
+            }
+        }
         open.curve.push(report);
-        Ok(Verdict::Continue)
+        Ok(verdict)
     }
 
     /// Candidates that were handed out, in this session or an earlier one over the same log, and not answered; none where
@@ -171,6 +198,11 @@ impl<'a> Session<'a> {
         let open = if self.end.is_some() { 0 } else { self.noted };
         let open = self.open.iter().take(open);
         open.filter(|open| open.waits()).map(|o| &o.candidate)
+    }
+
+    /// What the study is after.
+    pub fn goal(&self) -> &'a Goal {
+        &self.study.goal
     }
 
     /// Why the study is over; `None` while it goes on.
@@ -188,6 +220,13 @@ impl<'a> Session<'a> {
         self.trials
     }
 
+    /// What a stop rule needs for a candidate that was handed out: what is made of its reports, and what they are compared
+    /// with.
+    pub(crate) fn watch(&self, id: u64) -> Option<(Watch, Arc<RwLock<Courses>>)> {
+        let watch = self.open[self.index(id)?].watch.clone()?;
+        Some((watch, self.courses.clone()?))
+    }
+
     /// Takes the outcome of a candidate without telling it yet.
     pub(crate) fn finish(
         &mut self,
@@ -201,7 +240,7 @@ impl<'a> Session<'a> {
         let open = &mut self.open[index];
         open.curve.extend(curve);
         if index > 0 {
-            self.log.waits(id, &outcome, &open.curve)?;
+            self.log.waits(&open.candidate, &outcome, &open.curve)?;
         }
         open.outcome = Some(outcome);
         Ok(())
@@ -276,6 +315,7 @@ impl<'a> Session<'a> {
                     repeats: None,
                     curve: Vec::new(),
                     outcome: Some(outcome),
+                    watch: None,
                 });
                 self.noted += 1;
                 continue;
@@ -363,6 +403,11 @@ impl<'a> Session<'a> {
             Some(_) => None,
         };
         let (outcome, curve) = recalled.unzip();
+        // Told so far is all that it will ever be compared with.
+        let watch = self.courses.as_ref().map(|courses| {
+            let courses = courses.read().unwrap_or_else(PoisonError::into_inner);
+            courses.watch(candidate.fidelity)
+        });
         self.open.push_back(Open {
             candidate,
             origin: if own.is_some() {
@@ -374,6 +419,7 @@ impl<'a> Session<'a> {
             repeats,
             curve: curve.unwrap_or_default(),
             outcome,
+            watch,
         });
         if self.log.has(id) {
             self.note_next()?;
@@ -439,6 +485,10 @@ impl<'a> Session<'a> {
             self.searcher.tell(&trial)?;
         }
         self.log.told(&trial)?;
+        if let Some(courses) = &self.courses {
+            let mut courses = courses.write().unwrap_or_else(PoisonError::into_inner);
+            courses.tell(&trial);
+        }
         let reached = reached && trial.candidate.fidelity == 1.0;
         self.trials.push(trial);
         Ok(reached)
@@ -516,7 +566,7 @@ mod tests {
         let asked = session.ask(2, NOW).unwrap();
         let ids = |session: &Session<'_>| -> Vec<u64> { session.pending().map(|c| c.id).collect() };
         assert_eq!(ids(&session), [0, 1]);
-        let mut tell = |session: &mut Session<'_>, id: u64| {
+        let tell = |session: &mut Session<'_>, id: u64| {
             session
                 .tell(id, square(&asked[0]), Vec::new(), NOW)
                 .map_err(|e| e.to_string())

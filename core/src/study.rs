@@ -4,7 +4,7 @@
 //! order of ids. So what a searcher sees, and with it every trial, is the same at any number of jobs.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -18,6 +18,7 @@ use crate::rank;
 use crate::searcher::{SearchError, Searcher};
 use crate::session::Session;
 use crate::space::{Point, PointKey, Space};
+use crate::stop::{Courses, StopRule, Watch};
 use crate::trial::{Candidate, Metrics, Outcome, Report, Score, Trial};
 
 /// A study's fixed settings.
@@ -38,6 +39,8 @@ pub struct Study {
     pub repeats: bool,
     /// Points to evaluate before the searcher's own, told to it as foreign trials.
     pub start: Vec<Point>,
+    /// When to stop running trials.
+    pub stop: Option<StopRule>,
 }
 
 /// Takes note of what happens, in order, and answers what an earlier run of the same study has noted: since a study asks and
@@ -76,7 +79,12 @@ pub trait Log {
     ///
     /// # Errors
     /// When it could not be noted; the study ends.
-    fn waits(&mut self, _id: u64, _outcome: &Outcome, _curve: &[Report]) -> Result<(), LogError> {
+    fn waits(
+        &mut self,
+        _candidate: &Candidate,
+        _outcome: &Outcome,
+        _curve: &[Report],
+    ) -> Result<(), LogError> {
         Ok(())
     }
 }
@@ -114,9 +122,14 @@ impl<A: Log, B: Log> Log for (A, B) {
     fn has(&self, id: u64) -> bool {
         self.0.has(id) || self.1.has(id)
     }
-    fn waits(&mut self, id: u64, outcome: &Outcome, curve: &[Report]) -> Result<(), LogError> {
-        self.0.waits(id, outcome, curve)?;
-        self.1.waits(id, outcome, curve)
+    fn waits(
+        &mut self,
+        candidate: &Candidate,
+        outcome: &Outcome,
+        curve: &[Report],
+    ) -> Result<(), LogError> {
+        self.0.waits(candidate, outcome, curve)?;
+        self.1.waits(candidate, outcome, curve)
     }
 }
 
@@ -140,8 +153,13 @@ impl<L: Log + ?Sized> Log for &mut L {
     fn has(&self, id: u64) -> bool {
         (**self).has(id)
     }
-    fn waits(&mut self, id: u64, outcome: &Outcome, curve: &[Report]) -> Result<(), LogError> {
-        (**self).waits(id, outcome, curve)
+    fn waits(
+        &mut self,
+        candidate: &Candidate,
+        outcome: &Outcome,
+        curve: &[Report],
+    ) -> Result<(), LogError> {
+        (**self).waits(candidate, outcome, curve)
     }
 }
 
@@ -219,8 +237,22 @@ impl Finished {
 
     /// Number of failed trials.
     pub fn failed(&self) -> usize {
-        self.trials.iter().filter(|t| t.score.is_none()).count()
+        let failed = |trial: &&Trial| matches!(trial.outcome, Outcome::Failed { .. });
+        self.trials.iter().filter(failed).count()
     }
+}
+
+/// The trials of a study whose work a candidate goes on from, its parent last.
+pub fn line(trials: &[Trial], candidate: &Candidate) -> Vec<Candidate> {
+    let before = |candidate: &Candidate| {
+        let parent = candidate.parent.filter(|id| *id < candidate.id)?;
+        trials.get(parent as usize).map(|trial| &trial.candidate)
+    };
+    let mut line: Vec<Candidate> = std::iter::successors(before(candidate), |c| before(c))
+        .cloned()
+        .collect();
+    line.reverse();
+    line
 }
 
 /// The best of a study's trials: for one objective the best by Deb's rules, for several the first of the front; `None` where
@@ -290,17 +322,21 @@ impl Study {
         // Work that the study drops is cancelled without touching the caller's flag.
         let stop = Cancel::new();
         let mut session = Session::new(self, searcher, log, clock.now());
-        let evaluate =
-            |candidate: &Candidate| evaluate(self.seed, evaluator, candidate, cancel, &stop);
+        let evaluate = |task: &Task| evaluate(self.seed, evaluator, task, cancel, &stop);
         // What an earlier run has handed out already comes with the first candidates.
         let mut first = true;
         let mut next =
-            |session: &mut Session<'_>| -> Result<(Vec<Candidate>, Option<End>), StudyError> {
+            |session: &mut Session<'_>| -> Result<(Vec<Task>, Option<End>), StudyError> {
                 let mut fresh = session.ask(usize::MAX, clock.now())?;
                 if std::mem::take(&mut first) {
                     fresh = session.pending().cloned().collect();
                 }
-                Ok((fresh, session.end()))
+                let task = |candidate: Candidate| Task {
+                    line: line(session.trials(), &candidate),
+                    watch: session.watch(candidate.id),
+                    candidate,
+                };
+                Ok((fresh.into_iter().map(task).collect(), session.end()))
             };
 
         let outcome = if jobs <= 1 {
@@ -314,16 +350,16 @@ impl Study {
                     Ok((_, Some(end))) => break Ok(end),
                     Err(error) => break Err(error),
                 }
-                if let Some(candidate) = queue.pop_front()
-                    && let (Some(outcome), curve) = evaluate(&candidate)
-                    && let Err(error) = session.finish(candidate.id, outcome, curve)
+                if let Some(task) = queue.pop_front()
+                    && let (Some(outcome), curve) = evaluate(&task)
+                    && let Err(error) = session.finish(task.candidate.id, outcome, curve)
                 {
                     break Err(error);
                 }
             }
         } else {
             std::thread::scope(|scope| {
-                let (send_work, work) = mpsc::channel::<Candidate>();
+                let (send_work, work) = mpsc::channel::<Task>();
                 let work = Arc::new(Mutex::new(work));
                 let (send_done, done) = mpsc::channel();
                 for _ in 0..jobs.min(self.window) {
@@ -331,9 +367,12 @@ impl Study {
                     scope.spawn(move || {
                         loop {
                             let next = work.lock().map(|queue| queue.recv());
-                            let Ok(Ok(candidate)) = next else { return };
-                            let (outcome, curve) = evaluate(&candidate);
-                            if send_done.send((candidate.id, outcome, curve)).is_err() {
+                            let Ok(Ok(task)) = next else { return };
+                            let (outcome, curve) = evaluate(&task);
+                            if send_done
+                                .send((task.candidate.id, outcome, curve))
+                                .is_err()
+                            {
                                 return;
                             }
                         }
@@ -346,8 +385,8 @@ impl Study {
                     }
                     match next(&mut session) {
                         // The workers outlive this loop: the queue is open.
-                        Ok((fresh, None)) => fresh.into_iter().for_each(|candidate| {
-                            let _ = send_work.send(candidate);
+                        Ok((fresh, None)) => fresh.into_iter().for_each(|task| {
+                            let _ = send_work.send(task);
                         }),
                         Ok((_, Some(end))) => break Ok(end),
                         Err(error) => break Err(error),
@@ -372,26 +411,38 @@ impl Study {
     }
 }
 
+/// A candidate to evaluate.
+struct Task {
+    candidate: Candidate,
+    /// The trials it goes on from.
+    line: Vec<Candidate>,
+    /// What the stop rule makes of its reports.
+    watch: Option<(Watch, Arc<RwLock<Courses>>)>,
+}
+
 /// Runs one evaluation; `None` where it was cut short.
 fn evaluate(
     seed: u64,
     evaluator: &dyn Evaluator,
-    candidate: &Candidate,
+    task: &Task,
     cancel: &Cancel,
     stop: &Cancel,
 ) -> (Option<Outcome>, Vec<Report>) {
     if stop.is_cancelled() || cancel.is_cancelled() {
         return (None, Vec::new());
     }
-    let curve = Mutex::new(Vec::new());
+    let running = Mutex::new((Vec::new(), task.watch.clone()));
     let report = |step: u64, metrics: &Metrics| {
-        if let Ok(mut curve) = curve.lock() {
-            curve.push(Report {
-                step,
-                metrics: metrics.clone(),
-            });
-        }
-        if stop.is_cancelled() {
+        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.0.push(Report {
+            step,
+            metrics: metrics.clone(),
+        });
+        let stopped = running.1.as_mut().is_some_and(|(watch, courses)| {
+            let courses = courses.read().unwrap_or_else(PoisonError::into_inner);
+            watch.report(step, metrics, &courses).is_some()
+        });
+        if stopped || stop.is_cancelled() {
             Verdict::Stop
         } else {
             Verdict::Continue
@@ -400,12 +451,19 @@ fn evaluate(
     let cx = EvalContext {
         seed,
         cancel,
+        line: &task.line,
         report: &report,
     };
-    let outcome = attempt(evaluator, candidate, &cx);
+    let mut outcome = attempt(evaluator, &task.candidate, &cx);
+    let (curve, watch) = running.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Outcome::Stopped { reason, .. } = &mut outcome
+        && let Some(rule) = watch.as_ref().and_then(|(watch, _)| watch.reason())
+    {
+        *reason = rule.to_owned();
+    }
     // An outcome that a cancellation cut short says nothing about the point.
     let outcome = (!cancel.is_cancelled() && !stop.is_cancelled()).then_some(outcome);
-    (outcome, curve.into_inner().unwrap_or_default())
+    (outcome, curve)
 }
 
 #[cfg(test)]
@@ -528,6 +586,7 @@ pub(crate) mod tests {
             window: 4,
             repeats: false,
             start: vec![space.middle()],
+            stop: None,
             space,
         }
     }
@@ -692,8 +751,14 @@ pub(crate) mod tests {
         fn has(&self, id: u64) -> bool {
             (id as usize) < self.asked.len()
         }
-        fn waits(&mut self, id: u64, outcome: &Outcome, curve: &[Report]) -> Result<(), LogError> {
-            self.waiting.insert(id, (outcome.clone(), curve.to_vec()));
+        fn waits(
+            &mut self,
+            candidate: &Candidate,
+            outcome: &Outcome,
+            curve: &[Report],
+        ) -> Result<(), LogError> {
+            self.waiting
+                .insert(candidate.id, (outcome.clone(), curve.to_vec()));
             Ok(())
         }
         fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {

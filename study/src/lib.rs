@@ -4,6 +4,8 @@ pub mod error;
 pub mod evaluate;
 pub mod file;
 pub mod identity;
+mod lines;
 pub mod measure;
 pub mod recipe;
+pub mod session;
 pub mod store;

@@ -40,6 +40,8 @@ pub struct StudyLog {
     unfit: usize,
     /// A trial of another program that could not be noted.
     failed: Option<StoreError>,
+    /// Trials whose outcomes are noted and wait to be told.
+    waiting: HashSet<u64>,
 }
 
 impl StudyLog {
@@ -72,6 +74,7 @@ impl StudyLog {
             foreign: VecDeque::new(),
             unfit: 0,
             failed: None,
+            waiting: HashSet::new(),
             store,
         };
         if !log.optuna().agree(&log.history)? {
@@ -161,6 +164,23 @@ impl StudyLog {
         &self.store.connection
     }
 
+    fn finish(
+        &mut self,
+        candidate: &Candidate,
+        outcome: &Outcome,
+        curve: &[Report],
+        repeats: Option<u64>,
+    ) -> Result<(), LogError> {
+        let id = candidate.id;
+        self.write(|log| {
+            let row = log.rows[id as usize];
+            let now = &log.now.1;
+            log.optuna().finish(row, candidate, outcome, curve, now)?;
+            log.note(Kind::Tell, id, row, &record::tell(outcome, curve, repeats))
+        })
+        .map_err(|e| self.refuse(e))
+    }
+
     fn refuse(&self, error: StoreError) -> LogError {
         LogError(error.at(&self.store.path).to_string())
     }
@@ -192,15 +212,32 @@ impl Log for StudyLog {
         if (self.history.get(id as usize)).is_some_and(|noted| noted.outcome.is_some()) {
             return Ok(());
         }
-        self.write(|log| {
-            let row = log.rows[id as usize];
-            let now = &log.now.1;
-            log.optuna()
-                .finish(row, &trial.candidate, &trial.outcome, &trial.curve, now)?;
-            let body = record::tell(&trial.outcome, &trial.curve, trial.repeats);
-            log.note(Kind::Tell, id, row, &body)
-        })
-        .map_err(|e| self.refuse(e))
+        if self.waiting.remove(&id) {
+            return Ok(());
+        }
+        self.finish(
+            &trial.candidate,
+            &trial.outcome,
+            &trial.curve,
+            trial.repeats,
+        )
+    }
+
+    fn waits(
+        &mut self,
+        candidate: &Candidate,
+        outcome: &Outcome,
+        curve: &[Report],
+    ) -> Result<(), LogError> {
+        self.waiting.insert(candidate.id);
+        match self.goal.score(outcome) {
+            Ok(_) => self.finish(candidate, outcome, curve, None),
+            Err(reason) => self.finish(candidate, &Outcome::Failed { reason }, curve, None),
+        }
+    }
+
+    fn has(&self, id: u64) -> bool {
+        id < self.history.len() as u64
     }
 
     fn commit(&mut self) -> Result<(), LogError> {

@@ -117,6 +117,7 @@ fn run(identity: &Identity, trials: u64, log: &mut dyn Log) -> Result<Finished, 
         seed: identity.seed,
         objectives: 2,
         trials: Some(trials),
+        installed: None,
     };
     let lapidary_core::registry::Factory::Searcher(make) = lapidary_random::ENTRY.factory else {
         panic!("random is a searcher")

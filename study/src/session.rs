@@ -1,0 +1,387 @@
+//! Ask and tell as JSON lines, for programs in any language: a line in, a line out.
+//!
+//! | line | answer |
+//! |---|---|
+//! | `{"ask": 4}` | `{"candidates": [{"id": 17, "point": {"lr": 0.01}, "fidelity": 1.0}]}`: at most so many, and `"parent"` where one goes on from an earlier trial; where there are none `"end"` says why the study is over, or `"pending"` how many answers are awaited |
+//! | `{"tell": {"id": 17, "metrics": {"loss": 0.3}}}`, `{"tell": {"id": 17, "failed": "reason"}}` | `{"ok": true}`, once it is stored |
+//! | `{"report": {"id": 17, "step": 3, "metrics": {"loss": 0.5}}}` | `{"stop": false}`; whether to end this trial |
+//! | `{"best": true}` | `{"best": {"id": 17, "point": …, "metrics": …, "feasible": true}}`, and for several objectives `"front"`, a list of the same |
+//! | `{"pending": true}` | `{"pending": […]}`: the candidates that were handed out and not answered, also by a session that was killed |
+//!
+//! Numbers that are not finite are the texts `"nan"`, `"inf"` and `"-inf"`. A line that cannot be used is answered with
+//! `{"error": "…"}` and changes nothing. Answers to lines that come together leave together.
+
+use std::io::{BufReader, Read, Write};
+
+use lapidary_core::budget::Clock;
+use lapidary_core::fit::Verdict;
+use lapidary_core::json::Json;
+use lapidary_core::session::{AnswerError, Session};
+use lapidary_core::study::{StudyError, best, front};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Report, Trial};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::lines::{Line, read_line};
+use crate::store::record;
+
+/// Why a session broke off.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum ServeError {
+    #[error("the lines of the session: {0}")]
+    Lines(#[from] std::io::Error),
+    #[error(transparent)]
+    Study(#[from] StudyError),
+}
+
+/// A line of the caller's.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Request {
+    Ask(usize),
+    Tell(Tell),
+    Report(Intermediate),
+    Best(True),
+    Pending(True),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tell {
+    id: u64,
+    #[serde(default, deserialize_with = "some_numbers")]
+    metrics: Option<Metrics>,
+    failed: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Intermediate {
+    id: u64,
+    step: u64,
+    #[serde(deserialize_with = "numbers")]
+    metrics: Metrics,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "bool")]
+struct True;
+
+impl TryFrom<bool> for True {
+    type Error = &'static str;
+
+    fn try_from(value: bool) -> Result<Self, Self::Error> {
+        value.then_some(Self).ok_or("write true")
+    }
+}
+
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
+    let json = Json::deserialize(deserializer)?;
+    record::read_metrics(&json).ok_or_else(|| {
+        let wanted =
+            r#"`metrics` is an object of numbers, or of the texts "nan", "inf" and "-inf""#;
+        D::Error::custom(wanted)
+    })
+}
+
+fn some_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Metrics>, D::Error> {
+    numbers(deserializer).map(Some)
+}
+
+/// Why a line was not obeyed.
+enum Refusal {
+    /// The session goes on.
+    Line(String),
+    /// It cannot.
+    Study(StudyError),
+}
+
+impl From<AnswerError> for Refusal {
+    fn from(error: AnswerError) -> Self {
+        match error {
+            AnswerError::Study(error) => Self::Study(error),
+            error => Self::Line(error.to_string()),
+        }
+    }
+}
+
+impl From<StudyError> for Refusal {
+    fn from(error: StudyError) -> Self {
+        Self::Study(error)
+    }
+}
+
+/// Answers the lines of `input` on `output` until there are no more.
+///
+/// # Errors
+/// When lines cannot be read or written, or the study cannot go on; that is answered too.
+pub fn serve(
+    session: &mut Session<'_>,
+    clock: &dyn Clock,
+    input: &mut BufReader<impl Read>,
+    output: &mut impl Write,
+) -> Result<(), ServeError> {
+    let goal = session.goal().metrics().into_iter().map(str::to_owned);
+    let goal: Vec<String> = goal.collect();
+    let mut line = Vec::new();
+    loop {
+        let answer = match read_line(input, &mut line)? {
+            Line::End => return Ok(output.flush()?),
+            Line::TooLong => Err(Refusal::Line("the line is too long".to_owned())),
+            Line::Read => serde_json::from_slice(&line)
+                .map_err(|e| Refusal::Line(e.to_string()))
+                .and_then(|request| answer(session, &goal, request, clock)),
+        };
+        let (answer, broken) = match answer {
+            Ok(answer) => (answer, None),
+            Err(Refusal::Line(reason)) => (json!({ "error": reason }), None),
+            Err(Refusal::Study(error)) => (json!({ "error": error.to_string() }), Some(error)),
+        };
+        serde_json::to_writer(&mut *output, &answer).map_err(std::io::Error::from)?;
+        output.write_all(b"\n")?;
+        if broken.is_some() || !input.buffer().contains(&b'\n') {
+            output.flush()?;
+        }
+        if let Some(error) = broken {
+            return Err(error.into());
+        }
+    }
+}
+
+fn answer(
+    session: &mut Session<'_>,
+    goal: &[String],
+    request: Request,
+    clock: &dyn Clock,
+) -> Result<Json, Refusal> {
+    match request {
+        Request::Ask(n) => {
+            let candidates = session.ask(n, clock.now())?;
+            let mut answer =
+                json!({ "candidates": candidates.iter().map(handed).collect::<Json>() });
+            if candidates.is_empty() && n > 0 {
+                match session.end() {
+                    Some(end) => answer["end"] = end.name().into(),
+                    None => answer["pending"] = session.pending().count().into(),
+                }
+            }
+            Ok(answer)
+        }
+        Request::Tell(tell) => {
+            let id = tell.id;
+            let outcome = outcome(tell, goal)?;
+            session.tell(id, outcome, Vec::new(), clock.now())?;
+            Ok(json!({ "ok": true }))
+        }
+        Request::Report(Intermediate { id, step, metrics }) => {
+            let verdict = session.report(id, Report { step, metrics })?;
+            Ok(json!({ "stop": verdict == Verdict::Stop }))
+        }
+        Request::Best(True) => {
+            let mut answer = json!({ "best": best(session.trials()).map(found) });
+            if session.goal().objectives.len() > 1 {
+                let front = front(session.trials()).into_iter().map(found);
+                answer["front"] = front.collect();
+            }
+            Ok(answer)
+        }
+        Request::Pending(True) => {
+            Ok(json!({ "pending": session.pending().map(handed).collect::<Json>() }))
+        }
+    }
+}
+
+/// What came out of a candidate. A metric of the goal that is missing is more likely misspelt than a failure.
+fn outcome(tell: Tell, goal: &[String]) -> Result<Outcome, Refusal> {
+    match (tell.metrics, tell.failed) {
+        (Some(metrics), None) => match goal.iter().find(|name| !metrics.contains_key(*name)) {
+            Some(missing) => Err(Refusal::Line(format!(
+                "the goal reads `{missing}`, which is not among the metrics"
+            ))),
+            None => Ok(Outcome::Measured { metrics }),
+        },
+        (None, Some(reason)) => Ok(Outcome::Failed { reason }),
+        _ => Err(Refusal::Line(
+            "tell either `metrics` or `failed`, the reason".to_owned(),
+        )),
+    }
+}
+
+fn handed(candidate: &Candidate) -> Json {
+    let mut json = json!({
+        "id": candidate.id,
+        "point": candidate.point.to_json(),
+        "fidelity": candidate.fidelity,
+    });
+    if let Some(parent) = candidate.parent {
+        json["parent"] = parent.into();
+    }
+    json
+}
+
+fn found(trial: &Trial) -> Json {
+    json!({
+        "id": trial.candidate.id,
+        "point": trial.candidate.point.to_json(),
+        "metrics": trial.outcome.metrics().map(record::metrics),
+        "feasible": trial.is_feasible(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapidary_core::budget::WallClock;
+    use lapidary_core::registry::Registry;
+    use lapidary_core::searcher::SearchInit;
+    use std::path::Path;
+
+    use crate::file::{Overrides, StudyFile};
+
+    /// What a session of the study `text` answers to `lines`.
+    fn session(goal: &str, lines: &[&str]) -> Vec<Json> {
+        let text = format!(
+            "[study]\nwindow = 3\nstrategy = \"random\"\n[goal]\n{goal}\n\
+             [space]\nx = {{ float = [0, 1] }}\ny = {{ int = [1, 3] }}\n"
+        );
+        let file = StudyFile::parse(Path::new("s.toml"), &text, &Overrides::default()).unwrap();
+        let registry = Registry::new(&[&lapidary_random::ENTRY]).unwrap();
+        let init = SearchInit {
+            space: file.space.clone(),
+            seed: 0,
+            objectives: file.goal.objectives.len(),
+            trials: None,
+            installed: None,
+        };
+        let mut searcher = registry.searcher("random", &Json::Null, &init).unwrap();
+        let (study, clock, mut log) = (file.study(), WallClock::start(), ());
+        let mut session = Session::new(&study, searcher.as_mut(), &mut log, clock.now());
+        let mut output = Vec::new();
+        let text = lines.join("\n");
+        let mut input = BufReader::new(text.as_bytes());
+        serve(&mut session, &clock, &mut input, &mut output).unwrap();
+        let lines = std::str::from_utf8(&output).unwrap().lines();
+        lines.map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_line_has_its_answer() {
+        let answers = session(
+            "minimize = [\"loss\"]",
+            &[
+                r#"{"best": true}"#,
+                r#"{"ask": 2}"#,
+                r#"{"report": {"id": 1, "step": 1, "metrics": {"loss": "inf"}}}"#,
+                r#"{"tell": {"id": 1, "metrics": {"loss": 0.25, "other": "nan"}}}"#,
+                r#"{"tell": {"id": 0, "failed": "no luck"}}"#,
+                r#"{"best": true}"#,
+                r#"{"ask": 9}"#,
+                r#"{"ask": 1}"#,
+                r#"{"pending": true}"#,
+                r#"{"tell": {"id": 2, "metrics": {"loss": "nan"}}}"#,
+                r#"{"ask": 0}"#,
+            ],
+        );
+        assert_eq!(answers[0], json!({ "best": null }));
+        let asked = answers[1]["candidates"].as_array().unwrap();
+        let ids = |list: &Json| -> Vec<u64> {
+            let list = list.as_array().unwrap().iter();
+            list.map(|c| c["id"].as_u64().unwrap()).collect()
+        };
+        assert_eq!(ids(&answers[1]["candidates"]), [0, 1]);
+        assert_eq!(asked[0]["fidelity"], 1.0);
+        assert!(asked[0]["point"]["y"].is_i64() && asked[0].get("parent").is_none());
+        assert_eq!(answers[2], json!({ "stop": false }));
+        assert_eq!(answers[3], json!({ "ok": true }));
+        assert_eq!(answers[4], json!({ "ok": true }));
+        let best = json!({
+            "id": 1, "point": asked[1]["point"], "metrics": {"loss": 0.25, "other": "nan"}, "feasible": true,
+        });
+        assert_eq!(answers[5], json!({ "best": best }));
+        assert_eq!(ids(&answers[6]["candidates"]), [2, 3, 4]);
+        assert_eq!(answers[7], json!({ "candidates": [], "pending": 3 }));
+        assert_eq!(answers[8]["pending"], answers[6]["candidates"]);
+        assert_eq!(answers[9], json!({ "ok": true }));
+        assert_eq!(answers[10], json!({ "candidates": [] }));
+    }
+
+    #[test]
+    fn several_objectives_have_a_front() {
+        let answers = session(
+            "minimize = [\"a\", \"b\"]",
+            &[
+                r#"{"ask": 3}"#,
+                r#"{"tell": {"id": 0, "metrics": {"a": 1, "b": 2}}}"#,
+                r#"{"tell": {"id": 1, "metrics": {"a": 2, "b": 1}}}"#,
+                r#"{"tell": {"id": 2, "metrics": {"a": 3, "b": 3}}}"#,
+                r#"{"best": true}"#,
+            ],
+        );
+        assert_eq!(answers[4]["front"].as_array().unwrap().len(), 2);
+        assert_eq!(answers[4]["best"], answers[4]["front"][0]);
+    }
+
+    #[test]
+    fn a_bad_line_is_answered_and_the_session_goes_on() {
+        let long = format!("{{\"ask\": {}}}", " ".repeat(crate::lines::LONGEST));
+        let bad = [
+            ("", "EOF"),
+            ("nonsense", "expected"),
+            ("[1]", "expected"),
+            (
+                r#"{"aks": 1}"#,
+                "unknown variant `aks`, expected one of `ask`",
+            ),
+            (r#"{"ask": -1}"#, "invalid value"),
+            (r#"{"ask": 1, "best": true}"#, "line 1 column"),
+            (r#"{"best": false}"#, "write true"),
+            (r#"{"tell": {"id": 0}}"#, "either"),
+            (
+                r#"{"tell": {"id": 0, "metrics": {"loss": 1}, "failed": "x"}}"#,
+                "either",
+            ),
+            (
+                r#"{"tell": {"id": 0, "metrics": {"los": 1}}}"#,
+                "the goal reads `loss`",
+            ),
+            (
+                r#"{"tell": {"id": 0, "metrics": {"loss": null}}}"#,
+                "object of numbers",
+            ),
+            (
+                r#"{"tell": {"id": 0, "metrics": {"loss": 1e999}}}"#,
+                "out of range",
+            ),
+            (
+                r#"{"tell": {"id": 0, "metrics": {"loss": 1}, "x": 1}}"#,
+                "unknown field",
+            ),
+            (
+                r#"{"tell": {"id": 5, "metrics": {"loss": 1}}}"#,
+                "never handed out",
+            ),
+            (
+                r#"{"report": {"id": 5, "step": 1, "metrics": {}}}"#,
+                "never handed out",
+            ),
+            (&long, "too long"),
+        ];
+        let good = [r#"{"ask": 1}"#];
+        let lines: Vec<&str> = good
+            .into_iter()
+            .chain(bad.iter().map(|b| b.0))
+            .chain(good)
+            .collect();
+        let answers = session("minimize = [\"loss\"]", &lines);
+        assert_eq!(answers.len(), bad.len() + 2);
+        for ((line, expected), answer) in bad.iter().zip(&answers[1..]) {
+            let error = answer["error"].as_str().unwrap_or_default();
+            assert!(error.contains(expected), "{line}: {answer}");
+        }
+        assert_eq!(answers.last().unwrap()["candidates"][0]["id"], 1);
+    }
+}
