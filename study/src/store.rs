@@ -115,6 +115,14 @@ fn advice(error: &rusqlite::Error) -> &'static str {
 }
 
 impl StoreError {
+    /// Whether the study was made by another program.
+    pub fn is_not_ours(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.is_not_ours(),
+            other => matches!(other, Self::NotOurs { .. }),
+        }
+    }
+
     fn at(self, path: &Path) -> Self {
         match self {
             Self::File { .. } => self,

@@ -14,6 +14,9 @@ use serde_json::json;
 
 use super::{Noted, StoreError, record};
 
+/// A trial of another program: its row, its point, what came out.
+pub type ForeignTrial = (i64, Point, Outcome);
+
 /// System attribute of a study: names of its objectives.
 pub const METRIC_NAMES: &str = "study:metric_names";
 /// System attribute of a trial: its constraints, each kept where it is at most 0.
@@ -203,7 +206,7 @@ impl Rows<'_> {
         &self,
         space: &Arc<Space>,
         ours: &HashSet<i64>,
-    ) -> Result<(Vec<(i64, Point, Outcome)>, usize), StoreError> {
+    ) -> Result<(Vec<ForeignTrial>, usize), StoreError> {
         let mut trials = self.connection.prepare(
             "SELECT trial_id FROM trials WHERE study_id = ?1 AND state = 'COMPLETE' ORDER BY trial_id",
         )?;
