@@ -23,6 +23,9 @@ use crate::{args, files, installed, interrupt, output, search, stages};
 /// Names of the stages, by what has just been done to the model.
 const STAGES: [&str; 4] = ["searched", "distilled", "pruned", "quantized"];
 
+/// Images in a timed run: with one such small image, a run is mostly overhead.
+const LATENCY_BATCH: usize = 64;
+
 #[derive(Serialize)]
 struct Document {
     stages: Json,
@@ -83,7 +86,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
             calibration: None,
             batch: measure::BATCH,
             limit: None,
-            latency: true,
+            latency: Some(LATENCY_BATCH),
             seed: args.seed,
             cancel: &cancel,
             progress: &|share, what| progress.share(share, what),

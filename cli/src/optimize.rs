@@ -68,7 +68,7 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
             calibration: parts.calibration.as_ref(),
             batch: args.batch,
             limit,
-            latency: true,
+            latency: Some(1),
             seed: args.seed,
             cancel: &cancel,
             progress: &|share, what| progress.share(share, what),

@@ -186,8 +186,8 @@ pub struct RecipeContext<'a> {
     pub batch: usize,
     /// What must be kept, on `valid`.
     pub limit: Option<Limit>,
-    /// Whether to take latencies. Nothing else of ours may run then.
-    pub latency: bool,
+    /// Samples in a run when latencies are taken (nothing else of ours may run then); `None` takes none.
+    pub latency: Option<usize>,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Ends the work early.
@@ -207,7 +207,7 @@ pub struct Stage {
     pub size: Size,
     /// Bytes of the model as a file.
     pub bytes: u64,
-    /// Latency at batch 1, where it was taken.
+    /// Latency, where it was taken.
     pub latency: Option<Latency>,
     /// What the optimizer has to say.
     pub notes: Vec<String>,
@@ -401,8 +401,8 @@ impl RecipeContext<'_> {
                 },
                 size: Size::of(model),
                 bytes: model.file_bytes()?,
-                latency: match samples {
-                    Some(samples) if self.latency => measure::latency(model, samples, 1)?,
+                latency: match (samples, self.latency) {
+                    (Some(samples), Some(batch)) => measure::latency(model, samples, batch)?,
                     _ => None,
                 },
                 notes,

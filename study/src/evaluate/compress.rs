@@ -19,6 +19,7 @@ use rand_core::RngCore;
 
 use super::data::OpenData;
 use super::gauge::Gauge;
+use super::template::{fill, placeholders};
 use super::{StudyEvaluator, probe_points};
 use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
@@ -109,7 +110,7 @@ impl<'a> Compress<'a> {
             calibration: None,
             batch: measure::BATCH,
             limit: None,
-            latency: false,
+            latency: None,
             seed: Rng::keyed(seed, candidate.id, "compress").next_u64(),
             cancel,
             progress: &|_, _| {},
@@ -169,95 +170,5 @@ fn filled(recipe: &Recipe, point: &Point) -> Recipe {
     });
     Recipe {
         steps: steps.collect(),
-    }
-}
-
-/// `template` with its placeholders filled in; `None` where it is nothing but an inactive axis.
-fn fill(template: &Json, values: &Json) -> Option<Json> {
-    Some(match template {
-        Json::String(text) => {
-            let names = placeholder_spans(text);
-            if let [(name, span)] = &names[..]
-                && span.len() == text.len()
-            {
-                return values.get(name).cloned();
-            }
-            let mut filled = String::new();
-            let mut end = 0;
-            for (name, span) in names {
-                filled.push_str(&text[end..span.start]);
-                match values.get(name) {
-                    Some(Json::String(word)) => filled.push_str(word),
-                    Some(value) => filled.push_str(&value.to_string()),
-                    None => {}
-                }
-                end = span.end;
-            }
-            filled.push_str(&text[end..]);
-            filled.into()
-        }
-        Json::Array(items) => items.iter().filter_map(|item| fill(item, values)).collect(),
-        Json::Object(map) => map
-            .iter()
-            .filter_map(|(key, value)| Some((key.clone(), fill(value, values)?)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        other => other.clone(),
-    })
-}
-
-/// Names of all placeholders in `template`.
-fn placeholders(template: &Json) -> Vec<String> {
-    match template {
-        Json::String(text) => placeholder_spans(text)
-            .into_iter()
-            .map(|(name, _)| name.to_owned())
-            .collect(),
-        Json::Array(items) => items.iter().flat_map(placeholders).collect(),
-        Json::Object(map) => map.values().flat_map(placeholders).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Names in braces with where they stand, braces included. What is no name, as `{a,b}` in a glob, is left alone.
-fn placeholder_spans(text: &str) -> Vec<(&str, std::ops::Range<usize>)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(open) = text[at..].find('{').map(|i| at + i) {
-        let inner = &text[open + 1..];
-        let length = inner
-            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
-            .unwrap_or(inner.len());
-        if length > 0 && inner[length..].starts_with('}') {
-            found.push((&inner[..length], open..open + length + 2));
-        }
-        at = open + 1 + length;
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn placeholders_take_the_type_of_their_axis() {
-        let values = json!({"bits": 4, "rate": 0.5, "kind": "conv", "on": true});
-        let template = json!({
-            "bits": "{bits}", "rate": "{rate}", "fast": "{on}", "left": "{inactive}",
-            "layers": ["{kind}*", "{a,b}x", "{kind}-{bits}{"],
-        });
-        assert_eq!(
-            fill(&template, &values).unwrap(),
-            json!({
-                "bits": 4, "rate": 0.5, "fast": true,
-                "layers": ["conv*", "{a,b}x", "conv-4{"],
-            })
-        );
-        assert_eq!(
-            placeholders(&template),
-            ["bits", "rate", "on", "inactive", "kind", "kind", "bits"]
-        );
     }
 }

@@ -131,7 +131,7 @@ fn context<'a>(
             metric: Metric::Accuracy,
             max_drop: "1%".parse().unwrap(),
         }),
-        latency: false,
+        latency: None,
         seed: 0,
         cancel,
         progress: &|_, _| {},
