@@ -25,6 +25,17 @@ pub struct Args {
     pub command: Command,
 }
 
+/// What a session understands.
+const SESSION_LINES: &str = r#"A line in, a line out:
+  {"ask": 4}                                        {"candidates": [{"id": 17, "point": {"lr": 0.01}, "fidelity": 1.0}]}
+  {"tell": {"id": 17, "metrics": {"loss": 0.3}}}    {"ok": true}
+  {"tell": {"id": 17, "failed": "reason"}}          {"ok": true}
+  {"report": {"id": 17, "step": 3, "metrics": {}}}  {"stop": false}
+  {"best": true}                                    {"best": {"id": 17, "point": {}, "metrics": {}, "feasible": true}}
+  {"pending": true}                                 {"pending": [candidates handed out and not answered]}
+Numbers that are not finite are "nan", "inf" and "-inf"; a line that cannot be used is answered with {"error": "reason"}.
+No more candidates are open at a time than the study's window; where there are none, "end" says that the study is over."#;
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -42,6 +53,9 @@ pub enum Command {
     Search(Search),
     /// Make a smaller or faster model out of a model.
     Optimize(Optimize),
+    /// Let a program in any language evaluate a study: ask and tell as JSON lines on stdin and stdout.
+    #[command(after_help = SESSION_LINES)]
+    Session(Session),
     /// Look at studies in a store, export or remove them.
     #[command(subcommand)]
     Study(Study),
@@ -121,9 +135,9 @@ pub struct Eval {
     pub reading: DataArgs,
 }
 
-/// `search`.
+/// Which study, and what the command line changes about it.
 #[derive(Debug, clap::Args)]
-pub struct Search {
+pub struct StudyArgs {
     /// The study file, as TOML.
     pub study: PathBuf,
     /// Strategy to use instead of the file's.
@@ -141,6 +155,26 @@ pub struct Search {
     /// Seed of everything that is drawn.
     #[arg(long)]
     pub seed: Option<u64>,
+}
+
+/// Where a study is kept.
+#[derive(Debug, clap::Args)]
+pub struct KeepArgs {
+    /// Keep the study in this SQLite file, which may hold several; it outlives a kill of the program.
+    #[arg(long, value_name = "FILE.db")]
+    pub store: Option<PathBuf>,
+    /// Go on with the study of that name in the store, where there is one.
+    #[arg(long, requires = "store")]
+    pub resume: bool,
+}
+
+/// `search`.
+#[derive(Debug, clap::Args)]
+pub struct Search {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    #[command(flatten)]
+    pub keep: KeepArgs,
     /// Evaluations at a time; one a core by default. Every trial is the same at any number.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub jobs: Option<usize>,
@@ -150,12 +184,18 @@ pub struct Search {
     /// Write all trials here, a JSON document a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub log: Option<PathBuf>,
-    /// Keep the study in this SQLite file, which may hold several; it outlives a kill of the program.
-    #[arg(long, value_name = "FILE.db")]
-    pub store: Option<PathBuf>,
-    /// Go on with the study of that name in the store, where there is one.
-    #[arg(long, requires = "store")]
-    pub resume: bool,
+}
+
+/// `session`.
+#[derive(Debug, clap::Args)]
+pub struct Session {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    #[command(flatten)]
+    pub keep: KeepArgs,
+    /// Keep the study in memory only, as it is without --store.
+    #[arg(long, conflicts_with = "store")]
+    pub no_store: bool,
 }
 
 /// `study`.

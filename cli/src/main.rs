@@ -15,6 +15,8 @@ mod optimize;
 mod output;
 mod progress;
 mod search;
+mod session;
+mod setup;
 mod stages;
 mod study;
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args, json),
         Command::Search(args) => search::run(&args, json),
         Command::Optimize(args) => optimize::run(&args, json),
+        Command::Session(args) => session::run(&args),
         Command::Study(args) => study::run(&args, json),
     };
     match ended {

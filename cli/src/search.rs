@@ -10,13 +10,12 @@ use lapidary_core::evaluator::Evaluator;
 use lapidary_core::goal::{Direction, Goal};
 use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
-use lapidary_core::searcher::SearchInit;
 use lapidary_core::study::{End as StudyEnd, Finished, Log, LogError, StudyError};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_study::evaluate::{StudyEvaluator, evaluator};
-use lapidary_study::file::{Overrides, StudyFile};
+use lapidary_study::file::StudyFile;
 use lapidary_study::measure;
-use lapidary_study::store::{Store, StudyLog, record};
+use lapidary_study::store::{StudyLog, record};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ use crate::failure::{End, Failure};
 use crate::optimize::save;
 use crate::output::{self, grouped, number};
 use crate::progress::Progress;
-use crate::{args, files, installed, interrupt};
+use crate::{args, files, installed, interrupt, setup};
 
 /// What a study found, as `--json` prints it.
 #[derive(Serialize)]
@@ -62,7 +61,17 @@ pub struct Found {
 pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     let registry = installed::registry()?;
-    let file = read_study(args)?;
+    let file = setup::read_study(&args.study)?;
+    let endless = file.budget.trials.is_none()
+        && file.budget.time.is_none()
+        && file.goal.stop_at.is_empty()
+        && !file.space.is_finite();
+    if endless {
+        return Err(Failure::input(format!(
+            "{}: nothing ends this study; give it a budget with --trials, --time or [budget], or a `stop_at`",
+            file.path.display()
+        )));
+    }
     if let Some(threads) = file.threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -81,7 +90,7 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let jobs = jobs(args.jobs, file.window);
     let cancel = interrupt::watch()?;
     let mut watch = Watch::new(&file.goal, file.budget.trials, args.log.is_some());
-    let mut stored = begin(args, &file)?;
+    let mut stored = setup::begin(&args.keep, &file)?;
     let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
     let mut both;
     let log: &mut dyn Log = match &mut stored {
@@ -116,7 +125,7 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     }
     output::print(json, &document, || document.text(&file.goal))?;
     if finished.end == StudyEnd::Cancelled {
-        if let Some(path) = &args.store {
+        if let Some(path) = &args.keep.store {
             eprintln!(
                 "{} trials are in {}; go on with: {}",
                 finished.trials.len(),
@@ -137,64 +146,6 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
         eprintln!("the goal was not met");
         Ok(End::GoalMissed)
     }
-}
-
-fn read_study(args: &args::Search) -> Result<StudyFile, Failure> {
-    let overrides = Overrides {
-        strategy: args.strategy.clone(),
-        set: args.set.clone(),
-    };
-    let mut file = StudyFile::load(&args.study, &overrides).map_err(Failure::input)?;
-    if args.trials.is_some() {
-        file.budget.trials = args.trials;
-    }
-    if args.time.is_some() {
-        file.budget.time = args.time;
-    }
-    if let Some(seed) = args.seed {
-        file.seed = seed;
-    }
-    let endless = file.budget.trials.is_none()
-        && file.budget.time.is_none()
-        && file.goal.stop_at.is_empty()
-        && !file.space.is_finite();
-    if endless {
-        return Err(Failure::input(format!(
-            "{}: nothing ends this study; give it a budget with --trials, --time or [budget], or a `stop_at`",
-            args.study.display()
-        )));
-    }
-    Ok(file)
-}
-
-/// Begins the study in its store, where there is one, or goes on with it.
-fn begin(args: &args::Search, file: &StudyFile) -> Result<Option<StudyLog>, Failure> {
-    let Some(path) = &args.store else {
-        return Ok(None);
-    };
-    let store = Store::create(path).map_err(Failure::input)?;
-    let (name, trials) = (&file.name, file.budget.trials);
-    // A start that was killed before it began the study is no reason to refuse the next.
-    let resume = args.resume && store.has(name).map_err(Failure::input)?;
-    if args.resume && !resume {
-        eprintln!("{} has no study `{name}` yet: it begins", path.display());
-    }
-    let log = store
-        .begin(name, &file.identity(), trials, resume)
-        .map_err(Failure::input)?;
-    if resume {
-        eprintln!("going on after {} trials", log.recalled());
-    }
-    let (foreign, unfit) = log.foreign();
-    if foreign > 0 {
-        eprintln!("{foreign} trials of another program are learnt from");
-    }
-    if unfit > 0 {
-        eprintln!(
-            "{unfit} trials of another program do not fit the space or the goal, and are left out"
-        );
-    }
-    Ok(Some(log))
 }
 
 /// The command line that goes on with what this one began.
@@ -228,16 +179,7 @@ pub fn search(
     log: &mut dyn Log,
     cancel: &Cancel,
 ) -> Result<Finished, Failure> {
-    let init = SearchInit {
-        space: file.space.clone(),
-        seed: file.seed,
-        objectives: file.goal.objectives.len(),
-        trials: planned,
-        installed: None,
-    };
-    let mut searcher = registry
-        .searcher(&file.strategy, &file.settings, &init)
-        .map_err(Failure::input)?;
+    let mut searcher = setup::searcher(file, registry, planned)?;
     file.study()
         .run(
             searcher.as_mut(),

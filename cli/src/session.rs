@@ -1,0 +1,38 @@
+//! `lapidary session`: ask and tell as JSON lines, for a program in any language.
+
+use std::io::{BufReader, BufWriter, ErrorKind, stdin, stdout};
+
+use lapidary_core::budget::{Clock, WallClock};
+use lapidary_core::session::Session;
+use lapidary_core::study::Log;
+use lapidary_study::session::{ServeError, serve};
+use lapidary_study::store::StudyLog;
+
+use crate::failure::{End, Failure};
+use crate::{args, installed, setup};
+
+/// Bytes that are read at a time.
+const BUFFER: usize = 1 << 16;
+
+/// Runs the command.
+pub fn run(args: &args::Session) -> Result<End, Failure> {
+    let registry = installed::registry()?;
+    let file = setup::read_study(&args.study)?;
+    let mut stored = setup::begin(&args.keep, &file)?;
+    let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
+    let mut searcher = setup::searcher(&file, &registry, planned)?;
+    let mut nothing = ();
+    let log: &mut dyn Log = match &mut stored {
+        Some(stored) => stored,
+        None => &mut nothing,
+    };
+    let (study, clock) = (file.study(), WallClock::start());
+    let mut session = Session::new(&study, searcher.as_mut(), log, clock.now());
+    let mut input = BufReader::with_capacity(BUFFER, stdin().lock());
+    let mut output = BufWriter::new(stdout().lock());
+    match serve(&mut session, &clock, &mut input, &mut output) {
+        // Whoever asked has enough.
+        Err(ServeError::Lines(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::Done),
+        ended => ended.map(|()| End::Done).map_err(Failure::work),
+    }
+}

@@ -1,0 +1,76 @@
+//! What the commands that run a study begin with: its file, its searcher and its log.
+
+use lapidary_core::registry::Registry;
+use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_study::file::{Overrides, StudyFile};
+use lapidary_study::store::{Store, StudyLog};
+
+use crate::args::{KeepArgs, StudyArgs};
+use crate::failure::Failure;
+
+/// The study as its file and the command line describe it.
+pub fn read_study(args: &StudyArgs) -> Result<StudyFile, Failure> {
+    let overrides = Overrides {
+        strategy: args.strategy.clone(),
+        set: args.set.clone(),
+    };
+    let mut file = StudyFile::load(&args.study, &overrides).map_err(Failure::input)?;
+    if args.trials.is_some() {
+        file.budget.trials = args.trials;
+    }
+    if args.time.is_some() {
+        file.budget.time = args.time;
+    }
+    if let Some(seed) = args.seed {
+        file.seed = seed;
+    }
+    Ok(file)
+}
+
+/// The searcher of the study, which plans for `planned` trials.
+pub fn searcher(
+    file: &StudyFile,
+    registry: &Registry,
+    planned: Option<u64>,
+) -> Result<Box<dyn Searcher>, Failure> {
+    let init = SearchInit {
+        space: file.space.clone(),
+        seed: file.seed,
+        objectives: file.goal.objectives.len(),
+        trials: planned,
+        installed: None,
+    };
+    registry
+        .searcher(&file.strategy, &file.settings, &init)
+        .map_err(Failure::input)
+}
+
+/// Begins the study in its store, where there is one, or goes on with it.
+pub fn begin(args: &KeepArgs, file: &StudyFile) -> Result<Option<StudyLog>, Failure> {
+    let Some(path) = &args.store else {
+        return Ok(None);
+    };
+    let store = Store::create(path).map_err(Failure::input)?;
+    let (name, trials) = (&file.name, file.budget.trials);
+    // A start that was killed before it began the study is no reason to refuse the next.
+    let resume = args.resume && store.has(name).map_err(Failure::input)?;
+    if args.resume && !resume {
+        eprintln!("{} has no study `{name}` yet: it begins", path.display());
+    }
+    let log = store
+        .begin(name, &file.identity(), trials, resume)
+        .map_err(Failure::input)?;
+    if resume {
+        eprintln!("going on after {} trials", log.recalled());
+    }
+    let (foreign, unfit) = log.foreign();
+    if foreign > 0 {
+        eprintln!("{foreign} trials of another program are learnt from");
+    }
+    if unfit > 0 {
+        eprintln!(
+            "{unfit} trials of another program do not fit the space or the goal, and are left out"
+        );
+    }
+    Ok(Some(log))
+}
