@@ -21,6 +21,7 @@ pub mod searcher;
 pub mod select;
 pub mod session;
 pub mod space;
+pub mod stop;
 pub mod study;
 pub mod tensor;
 pub mod text;

@@ -17,9 +17,9 @@ pub struct Scorer<'a> {
 /// What an outcome counts for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// The outcome; failed where it has no score.
+    /// The outcome; failed where it has no score and was not stopped.
     pub outcome: Outcome,
-    /// Its score; `None` where the trial failed.
+    /// Its score; `None` where there is none.
     pub score: Option<Score>,
     /// Whether it is good enough to end the study.
     pub reached: bool,
@@ -56,7 +56,10 @@ impl<'a> Scorer<'a> {
                 reached: self.goal.is_reached(&metrics),
             },
             Err(reason) => Scored {
-                outcome: Outcome::Failed { reason },
+                outcome: match outcome {
+                    Outcome::Stopped { .. } => outcome,
+                    _ => Outcome::Failed { reason },
+                },
                 score: None,
                 reached: false,
             },

@@ -55,7 +55,8 @@ pub enum Origin {
     Foreign,
 }
 
-/// What a searcher sees of an outcome.
+/// What a searcher sees of an outcome. A trial that was stopped is scored by what was measured until then, like any other: on
+/// the way to its end it was no better.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Objectives, all to be minimised, all finite.
@@ -82,7 +83,7 @@ pub struct Trial {
     pub origin: Origin,
     /// What came out.
     pub outcome: Outcome,
-    /// The outcome under the study's goal; `None` where the trial failed.
+    /// The outcome under the study's goal; `None` where the trial failed, or was stopped before it gave what the goal reads.
     pub score: Option<Score>,
     /// Intermediate reports, in order.
     pub curve: Vec<Report>,

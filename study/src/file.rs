@@ -4,6 +4,7 @@
 
 mod axis;
 mod evaluate;
+mod stop;
 pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use lapidary_core::budget::Budget;
 use lapidary_core::goal::{Constraint, Direction, Goal, GoalError, Objective};
 use lapidary_core::json::Json;
 use lapidary_core::space::{Point, Space, SpaceError};
+use lapidary_core::stop::StopRule;
 use lapidary_core::study::Study;
 
 pub(crate) use self::evaluate::MODEL_AXIS;
@@ -69,6 +71,8 @@ pub struct StudyFile {
     pub space: Arc<Space>,
     /// Points to evaluate first.
     pub start: Vec<Point>,
+    /// When to stop running trials.
+    pub stop: Option<StopRule>,
     /// Where the goal's metrics are named, for mistakes only an evaluator can see.
     metrics: Vec<(String, Place)>,
     /// The whole document, for the same reason.
@@ -100,7 +104,7 @@ impl StudyFile {
 
     fn from_document(path: &Path, document: &Table) -> Result<Self, StudyFileError> {
         document.check_keys(&[
-            "study", "strategy", "start", "budget", "goal", "evaluate", "space",
+            "study", "strategy", "start", "budget", "goal", "stop", "evaluate", "space",
         ])?;
         let empty = Table::empty(document.place.clone());
         let section = |name: &str| document.table(name).map(|t| t.unwrap_or(&empty));
@@ -121,6 +125,8 @@ impl StudyFile {
                 "[goal] is missing; write for example [goal] maximize = [\"accuracy\"]",
             )
         })?)?;
+        let stop = document.table("stop")?;
+        let stop = stop.map(|table| stop::read_stop(table, &goal)).transpose()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let evaluate = document
             .table("evaluate")?
@@ -162,6 +168,7 @@ impl StudyFile {
             evaluate,
             space,
             start,
+            stop,
             metrics,
             document: document.clone(),
         })
@@ -177,6 +184,7 @@ impl StudyFile {
             window: self.window,
             repeats: self.repeats,
             start: self.start.clone(),
+            stop: self.stop.clone(),
         }
     }
 
@@ -191,6 +199,7 @@ impl StudyFile {
             window: self.window,
             repeats: self.repeats,
             start: self.start.clone(),
+            stop: self.stop.clone(),
             evaluate: self
                 .document
                 .get("evaluate")

@@ -7,6 +7,7 @@ use lapidary_core::condition::Condition;
 use lapidary_core::goal::Goal;
 use lapidary_core::json::Json;
 use lapidary_core::space::{Axis, Domain, Point, Space};
+use lapidary_core::stop::StopRule;
 use serde_json::{Map, json};
 
 /// What makes a study the study it is.
@@ -28,6 +29,8 @@ pub struct Identity {
     pub repeats: bool,
     /// Points evaluated first.
     pub start: Vec<Point>,
+    /// When running trials are stopped.
+    pub stop: Option<StopRule>,
     /// What a trial is, as the study file says it; `null` where it does not.
     pub evaluate: Json,
 }
@@ -52,7 +55,7 @@ impl std::fmt::Display for Difference {
 impl Identity {
     /// The identity as a JSON object; every axis as a study file writes it.
     pub fn to_json(&self) -> Json {
-        json!({
+        let mut json = json!({
             "space": self.space.axes().iter().map(axis_to_json).collect::<Json>(),
             "goal": self.goal,
             "strategy": self.strategy,
@@ -62,7 +65,11 @@ impl Identity {
             "repeats": self.repeats,
             "start": self.start.iter().map(Point::to_json).collect::<Json>(),
             "evaluate": self.evaluate,
-        })
+        });
+        if let Some(stop) = &self.stop {
+            json["stop"] = json!(stop);
+        }
+        json
     }
 
     /// Reads what [`Identity::to_json`] wrote.
@@ -94,6 +101,7 @@ impl Identity {
                 .and_then(|w| usize::try_from(w).ok())
                 .ok_or_else(|| wrong("window"))?,
             repeats: json["repeats"].as_bool().ok_or_else(|| wrong("repeats"))?,
+            stop: serde_json::from_value(json["stop"].clone()).map_err(|e| e.to_string())?,
             evaluate: json["evaluate"].clone(),
             space,
             start,
@@ -227,6 +235,7 @@ fn axis_from_json(json: &Json) -> Result<Axis, String> {
 mod tests {
     use super::*;
     use lapidary_core::goal::{Constraint, Direction, Objective};
+    use lapidary_core::stop::Rule;
 
     fn identity() -> Identity {
         let float = |log, step| Domain::Float {
@@ -272,6 +281,14 @@ mod tests {
             window: 4,
             repeats: true,
             start: vec![space.middle()],
+            stop: Some(StopRule {
+                rule: Rule::Percentile {
+                    percentile: 0.1 + 0.2,
+                    min_trials: 5,
+                },
+                warmup: 3,
+                metrics: vec![objective("accuracy", Direction::Maximize)],
+            }),
             evaluate: json!({"kind": "function"}),
             space,
         }
@@ -288,7 +305,7 @@ mod tests {
     fn what_is_no_identity_is_refused() {
         let whole = identity().to_json();
         for key in [
-            "space", "goal", "strategy", "seed", "window", "repeats", "start",
+            "space", "goal", "strategy", "seed", "window", "repeats", "start", "stop",
         ] {
             let mut part = whole.clone();
             part[key] = json!({"x": 1});
@@ -322,6 +339,10 @@ mod tests {
         assert_eq!(
             changed(|j| j["goal"]["objectives"][1]["direction"] = "maximize".into()),
             "goal objectives bytes direction: minimize -> maximize"
+        );
+        assert_eq!(
+            changed(|j| j["stop"]["rule"] = json!({"name": "median", "min_trials": 5})),
+            "stop rule name: percentile -> median"
         );
         assert_eq!(
             changed(|j| j["strategy"] = "greedy".into()),

@@ -155,6 +155,7 @@ fn fidelity_is_a_share_of_the_epochs_and_a_verdict_stops() {
         let cx = EvalContext {
             seed: 1,
             cancel: &Cancel::new(),
+            line: &[],
             report: &|step, metrics| {
                 assert!(metrics.contains_key("accuracy") && metrics.contains_key("loss"));
                 steps.lock().unwrap().push(step);

@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use lapidary_core::stop::Rule;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -274,6 +276,72 @@ fn mistakes_are_named_with_line_and_column() {
     ] {
         let message = mistake(from, to);
         assert!(message.contains(wanted), "{to}: {message}");
+    }
+}
+
+#[test]
+fn stop_rules_are_read_and_their_mistakes_are_named() {
+    let stop = |text: &str| {
+        let file = parse(&format!("{GOOD}\n[stop]\n{text}"), &[])?;
+        Ok(file.stop.unwrap())
+    };
+    let rule = stop("rule = \"median\"").unwrap();
+    assert_eq!(rule.rule, Rule::Median { min_trials: 5 });
+    assert_eq!(rule.metrics, parse(GOOD, &[]).unwrap().goal.objectives);
+    let text =
+        "rule = \"percentile\"\npercentile = 25\nmin_trials = 2\nwarmup = 3\nmetric = \"accuracy\"";
+    let rule = stop(text).unwrap();
+    let percentile = Rule::Percentile {
+        percentile: 25.0,
+        min_trials: 2,
+    };
+    assert_eq!((rule.rule, rule.warmup), (percentile, 3));
+    assert_eq!(rule.metrics.len(), 1);
+    let rule = stop("rule = \"patience\"\npatience = 4").unwrap();
+    assert_eq!(rule.rule, Rule::Patience { steps: 4 });
+    assert_eq!(parse(GOOD, &[]).unwrap().stop, None);
+
+    for (text, wanted) in [
+        (
+            "warmup = 3",
+            "41:2: `stop.rule` is missing; write for example rule = \"median\"",
+        ),
+        (
+            "rule = \"medan\"",
+            "42:8: `stop.rule`: no rule \"medan\" (did you mean `median`?); there are median, percentile",
+        ),
+        (
+            "rule = \"median\"\npatience = 3",
+            "43:1: [stop] has no key `patience`; its keys are rule, warmup, metric, min_trials",
+        ),
+        (
+            "rule = \"percentile\"",
+            "41:2: `stop.percentile` is missing",
+        ),
+        (
+            "rule = \"percentile\"\npercentile = 100",
+            "43:14: `stop.percentile` must be above 0 and below 100",
+        ),
+        (
+            "rule = \"patience\"\npatience = 0",
+            "43:12: `stop.patience` must be at least 1",
+        ),
+        (
+            "rule = \"median\"\nmin_trials = 0",
+            "43:14: `stop.min_trials` must be at least 1",
+        ),
+        (
+            "rule = \"median\"\nmetric = [\"accuracy\", \"byte\"]",
+            "43:23: `stop.metric`: `byte` is no objective of the goal (did you mean `bytes`?); there are accuracy, bytes",
+        ),
+        (
+            "rule = \"median\"\nmetric = []",
+            "43:10: `stop.metric` must be an objective",
+        ),
+    ] {
+        let message: StudyFileError = stop(text).unwrap_err();
+        let message = message.to_string();
+        assert!(message.contains(wanted), "{text}: {message}");
     }
 }
 

@@ -61,6 +61,7 @@ fn identity() -> Identity {
         window: 3,
         repeats: false,
         start: vec![space.middle()],
+        stop: None,
         evaluate: Json::Null,
         space,
     }
@@ -111,6 +112,7 @@ fn run(identity: &Identity, trials: u64, log: &mut dyn Log) -> Result<Finished, 
         window: identity.window,
         repeats: identity.repeats,
         start: identity.start.clone(),
+        stop: identity.stop.clone(),
     };
     let init = SearchInit {
         space: identity.space.clone(),
