@@ -320,8 +320,10 @@ impl<'a> Session<'a> {
                 self.noted += 1;
                 continue;
             }
-            let spent = now.saturating_sub(self.began);
-            if self.study.budget.time.is_some_and(|time| spent >= time) {
+            // What an earlier run was allowed to ask is asked again, whatever the budget is now.
+            let known = self.log.has(self.next_id());
+            let spent = self.log.spent() + now.saturating_sub(self.began);
+            if !known && self.study.budget.time.is_some_and(|time| spent >= time) {
                 return Ok(Some(End::Time));
             }
             if let Some(point) = self.study.start.get(self.started) {
@@ -331,7 +333,7 @@ impl<'a> Session<'a> {
                 self.hand_out(n, handed)?;
                 continue;
             }
-            if (self.study.budget.trials).is_some_and(|trials| self.asked >= trials) {
+            if !known && (self.study.budget.trials).is_some_and(|trials| self.asked >= trials) {
                 return Ok(Some(End::Trials));
             }
             // One at a time, so that a trial of another program stands under its id whatever the budget was then.

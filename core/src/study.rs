@@ -75,6 +75,10 @@ pub trait Log {
     fn has(&self, _id: u64) -> bool {
         false
     }
+    /// How long earlier runs of the study took.
+    fn spent(&self) -> Duration {
+        Duration::ZERO
+    }
     /// An outcome came in that cannot be told yet, since one with a lower id is awaited; [`Log::told`] follows.
     ///
     /// # Errors
@@ -122,6 +126,9 @@ impl<A: Log, B: Log> Log for (A, B) {
     fn has(&self, id: u64) -> bool {
         self.0.has(id) || self.1.has(id)
     }
+    fn spent(&self) -> Duration {
+        self.0.spent().max(self.1.spent())
+    }
     fn waits(
         &mut self,
         candidate: &Candidate,
@@ -152,6 +159,9 @@ impl<L: Log + ?Sized> Log for &mut L {
     }
     fn has(&self, id: u64) -> bool {
         (**self).has(id)
+    }
+    fn spent(&self) -> Duration {
+        (**self).spent()
     }
     fn waits(
         &mut self,
@@ -325,19 +335,18 @@ impl Study {
         let evaluate = |task: &Task| evaluate(self.seed, evaluator, task, cancel, &stop);
         // What an earlier run has handed out already comes with the first candidates.
         let mut first = true;
-        let mut next =
-            |session: &mut Session<'_>| -> Result<(Vec<Task>, Option<End>), StudyError> {
-                let mut fresh = session.ask(usize::MAX, clock.now())?;
-                if std::mem::take(&mut first) {
-                    fresh = session.pending().cloned().collect();
-                }
-                let task = |candidate: Candidate| Task {
-                    line: line(session.trials(), &candidate),
-                    watch: session.watch(candidate.id),
-                    candidate,
-                };
-                Ok((fresh.into_iter().map(task).collect(), session.end()))
+        let mut next = |session: &mut Session<'_>| -> Result<(Vec<Task>, Option<End>), StudyError> {
+            let mut fresh = session.ask(usize::MAX, clock.now())?;
+            if std::mem::take(&mut first) {
+                fresh = session.pending().cloned().collect();
+            }
+            let task = |candidate: Candidate| Task {
+                line: line(session.trials(), &candidate),
+                watch: session.watch(candidate.id),
+                candidate,
             };
+            Ok((fresh.into_iter().map(task).collect(), session.end()))
+        };
 
         let outcome = if jobs <= 1 {
             let mut queue = VecDeque::new();
@@ -369,10 +378,7 @@ impl Study {
                             let next = work.lock().map(|queue| queue.recv());
                             let Ok(Ok(task)) = next else { return };
                             let (outcome, curve) = evaluate(&task);
-                            if send_done
-                                .send((task.candidate.id, outcome, curve))
-                                .is_err()
-                            {
+                            if send_done.send((task.candidate.id, outcome, curve)).is_err() {
                                 return;
                             }
                         }

@@ -1,6 +1,6 @@
 //! The store: studies in one SQLite file.
 //!
-//! What a study asked and was told stands in its log, in order; that is the truth. The same transaction writes Optuna's
+//! What a study asked and what came out stands in its log; that is the truth. The same transaction writes Optuna's
 //! tables (its schema 12), so that its tools show a running study and its program can go on with one; they are made again
 //! from the log where they disagree with it. One process writes at a time, by a lock file beside; readers are never blocked
 //! (write-ahead log). A kill loses nothing that was committed; a power cut may lose the last transactions, never the file
@@ -141,11 +141,11 @@ pub struct Stored {
     pub name: String,
     /// What it was begun with.
     pub identity: Identity,
-    /// All trials told, by id.
+    /// All trials that came out, by id.
     pub trials: Vec<Trial>,
-    /// When each of them was asked and told, in microseconds since 1970 UTC.
+    /// When each of them was asked and came out, in microseconds since 1970 UTC.
     pub times: Vec<[i64; 2]>,
-    /// Candidates that were asked and not told yet.
+    /// Candidates that were asked and have not come out yet.
     pub pending: Vec<Candidate>,
 }
 
@@ -481,6 +481,9 @@ impl Record<'_> {
     fn read(&self, space: &Arc<Space>, history: &mut Vec<Noted>) -> Option<()> {
         let id = u64::try_from(self.id).ok()?;
         let kind = Kind::read(self.kind)?;
+        if kind == Kind::Run {
+            return Some(());
+        }
         if kind == Kind::Tell {
             let noted = history.get_mut(usize::try_from(id).ok()?)?;
             let (outcome, curve, repeats) = record::read_tell(self.body)?;

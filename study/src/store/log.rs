@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lapidary_core::goal::Goal;
@@ -33,6 +34,10 @@ pub struct StudyLog {
     number: i64,
     /// SQLite's count of what other programs wrote.
     data_version: i64,
+    /// When this run began, until that is noted.
+    began: Option<i64>,
+    /// How long earlier runs took.
+    spent: Duration,
     /// When the open transaction began: as the log and as Optuna writes it.
     now: (i64, String),
     /// Trials that another program added since.
@@ -70,6 +75,8 @@ impl StudyLog {
             seq,
             number: 0,
             data_version: -1,
+            began: Some(Timestamp::now().as_microsecond()),
+            spent: spent(&store, study)?,
             now: (0, String::new()),
             foreign: VecDeque::new(),
             unfit: 0,
@@ -128,6 +135,11 @@ impl StudyLog {
         }
         let at = Timestamp::now().as_microsecond();
         self.now = (at, optuna::local_time(at));
+        if let Some(began) = self.began.take() {
+            self.now.0 = began;
+            self.note(Kind::Run, 0, 0, "")?;
+            self.now.0 = at;
+        }
         Ok(())
     }
 
@@ -240,6 +252,10 @@ impl Log for StudyLog {
         id < self.history.len() as u64
     }
 
+    fn spent(&self) -> Duration {
+        self.spent
+    }
+
     fn commit(&mut self) -> Result<(), LogError> {
         if let Some(error) = self.failed.take() {
             return Err(self.refuse(error));
@@ -291,4 +307,24 @@ impl Log for StudyLog {
         });
         Some((point, outcome))
     }
+}
+
+/// How long the runs of a study took, each from its start to its last record.
+pub(super) fn spent(store: &Store, study: i64) -> Result<Duration, StoreError> {
+    let mut records = store
+        .connection
+        .prepare("SELECT kind, at FROM lapidary_log WHERE study_id = ?1 ORDER BY seq")?;
+    let mut records = records.query([study])?;
+    // The clock may have been set back.
+    let (mut total, mut began, mut last) = (0_u64, 0_i64, 0_i64);
+    while let Some(row) = records.next()? {
+        let (kind, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if Kind::read(kind) == Some(Kind::Run) {
+            total += last.saturating_sub(began).max(0) as u64;
+            began = at;
+        }
+        last = at;
+    }
+    total += last.saturating_sub(began).max(0) as u64;
+    Ok(Duration::from_micros(total))
 }

@@ -16,12 +16,14 @@ pub enum Kind {
     Tell = 1,
     /// A trial of another program was asked and told at once.
     Foreign = 2,
+    /// The study was begun or gone on with.
+    Run = 3,
 }
 
 impl Kind {
     /// The kind that is written as `number`.
     pub fn read(number: i64) -> Option<Self> {
-        [Self::Ask, Self::Tell, Self::Foreign]
+        [Self::Ask, Self::Tell, Self::Foreign, Self::Run]
             .into_iter()
             .find(|kind| *kind as i64 == number)
     }

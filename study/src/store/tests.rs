@@ -101,13 +101,18 @@ impl Evaluator for Measure {
 }
 
 fn run(identity: &Identity, trials: u64, log: &mut dyn Log) -> Result<Finished, StudyError> {
+    let budget = Budget {
+        trials: Some(trials),
+        time: None,
+    };
+    run_for(identity, budget, log)
+}
+
+fn run_for(identity: &Identity, budget: Budget, log: &mut dyn Log) -> Result<Finished, StudyError> {
     let study = Study {
         space: identity.space.clone(),
         goal: identity.goal.clone(),
-        budget: Budget {
-            trials: Some(trials),
-            time: None,
-        },
+        budget,
         seed: identity.seed,
         window: identity.window,
         repeats: identity.repeats,
@@ -118,7 +123,7 @@ fn run(identity: &Identity, trials: u64, log: &mut dyn Log) -> Result<Finished, 
         space: identity.space.clone(),
         seed: identity.seed,
         objectives: 2,
-        trials: Some(trials),
+        trials: budget.trials,
         installed: None,
     };
     let lapidary_core::registry::Factory::Searcher(make) = lapidary_random::ENTRY.factory else {
@@ -258,6 +263,43 @@ fn a_larger_budget_goes_on_where_a_smaller_one_ended() {
     let finished = large.run("one", 30, false);
     assert_eq!(small.stored("one").trials, finished.trials);
     assert_eq!(small.begin("one", true).unwrap().planned(), Some(20));
+}
+
+#[test]
+fn time_that_earlier_runs_took_counts() {
+    let place = Place::new();
+    let finished = place.run("one", 9, false);
+    let budget = Budget {
+        trials: None,
+        time: Some(Duration::from_millis(1)),
+    };
+    place.sql("UPDATE lapidary_log SET at = at + 1000 WHERE kind != 3");
+    let mut log = place.begin("one", true).unwrap();
+    assert!(log.spent() >= Duration::from_millis(1));
+    // What was asked is told again, and nothing more.
+    let resumed = run_for(&identity(), budget, &mut log).unwrap();
+    assert_eq!(resumed.trials, finished.trials);
+    drop(log);
+
+    // Two runs of 3 and 5 seconds with an hour between, then one that noted nothing.
+    place.sql("DELETE FROM lapidary_log");
+    for (seq, (kind, seconds)) in [
+        (3, 100),
+        (0, 101),
+        (1, 103),
+        (3, 3700),
+        (1, 3705),
+        (3, 9000),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        place.sql(&format!(
+            "INSERT INTO lapidary_log VALUES (1, {seq}, {kind}, 0, 0, {seconds} * 1000000, '')"
+        ));
+    }
+    let store = Store::open(&place.path()).unwrap();
+    assert_eq!(log::spent(&store, 1).unwrap(), Duration::from_secs(3 + 5));
 }
 
 #[test]
@@ -557,12 +599,12 @@ fn a_log_of_another_version_or_a_damaged_one_is_refused() {
             "damaged: record 1",
         ),
         (
-            "UPDATE lapidary_log SET id = 77 WHERE seq = 0",
-            "damaged: record 0",
+            "UPDATE lapidary_log SET id = 77 WHERE seq = 1",
+            "damaged: record 1",
         ),
         (
-            "UPDATE lapidary_log SET kind = 9 WHERE seq = 0",
-            "damaged: record 0",
+            "UPDATE lapidary_log SET kind = 9 WHERE seq = 1",
+            "damaged: record 1",
         ),
         (
             "UPDATE lapidary_studies SET version = 2",
@@ -619,7 +661,10 @@ fn a_full_disk_ends_the_study_and_loses_nothing_told() {
     let kept = place.stored("one").trials;
     assert!(kept.len() > 5, "{}", kept.len());
     let finished = place.run("one", 200, true);
-    assert_eq!(finished.trials[..kept.len()], kept);
+    // What came out before its turn is kept, too.
+    for trial in kept {
+        assert_eq!(finished.trials[trial.candidate.id as usize], trial);
+    }
     assert_eq!(
         finished.trials,
         run(&identity(), 200, &mut ()).unwrap().trials
