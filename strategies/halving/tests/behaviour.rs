@@ -189,7 +189,7 @@ fn failed_and_stopped_trials_do_not_go_on() {
     for settings in [Json::Null, json!({"variant": "successive"})] {
         let outcome = |candidate: &Candidate| {
             let mut trial = plain(candidate);
-            if candidate.id % 3 == 0 {
+            if candidate.id.is_multiple_of(3) {
                 trial.score = None;
             } else if candidate.id % 3 == 1 {
                 trial.outcome = Outcome::Stopped {
