@@ -404,7 +404,7 @@ mod tests {
                 let found = watch.report(step, &report, &courses).map(str::to_owned);
                 prop_assert_eq!(again.report(step, &report, &later), found.as_deref());
             }
-            prop_assert_eq!(stopped(&courses, &vec![-1.0; 6]), None);
+            prop_assert_eq!(stopped(&courses, &[-1.0; 6]), None);
         }
     }
 }

@@ -56,7 +56,8 @@ fn test(cargo: &[String]) -> Result<(), String> {
     }
     command
         .args(cargo)
-        .args(["--", "--include-ignored"])
+        // Tests called `real_models…` need the data that `measure` reads.
+        .args(["--", "--include-ignored", "--skip", "real_models"])
         .env("LAPIDARY_PYTHON", python);
     process::run(&mut command)
 }

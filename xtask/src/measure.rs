@@ -34,7 +34,12 @@ pub fn run_all() -> Result<(), String> {
     std::fs::create_dir_all(&bench.out).map_err(|e| format!("{}: {e}", bench.out.display()))?;
     bench.accuracy()?;
     bench.sizes()?;
-    bench.optimize()
+    bench.optimize()?;
+    println!("\n## Real models through reading, writing and inference\n");
+    run(cargo()
+        .args(["test", "--release", "--package", "lapidary-onnx", "real_models"])
+        .args(["--", "--ignored", "--nocapture"])
+        .env("LAPIDARY_DATA", &bench.data))
 }
 
 impl Bench {

@@ -382,7 +382,7 @@ fn results_do_not_depend_on_threads() {
 }
 
 #[test]
-#[ignore = "reads the models of LAPIDARY_DATA"]
+#[ignore = "reads the models of LAPIDARY_DATA; run by cargo xtask measure"]
 fn real_models_run_and_round_trip() {
     let folder =
         std::env::var("LAPIDARY_DATA").expect("LAPIDARY_DATA names the folder of real data");
