@@ -59,6 +59,12 @@ pub enum Command {
     /// Look at studies in a store, export or remove them.
     #[command(subcommand)]
     Study(Study),
+    /// Evaluate single trials for another process of this program.
+    #[command(hide = true)]
+    Worker,
+    /// Kill what another process of this program has started, once that one has ended.
+    #[command(hide = true)]
+    Guard,
 }
 
 /// How data is read.

@@ -19,6 +19,7 @@ mod session;
 mod setup;
 mod stages;
 mod study;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Optimize(args) => optimize::run(&args, json),
         Command::Session(args) => session::run(&args),
         Command::Study(args) => study::run(&args, json),
+        Command::Worker => worker::run(),
+        Command::Guard => worker::guard(),
     };
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,

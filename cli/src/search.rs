@@ -12,7 +12,7 @@ use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
 use lapidary_core::study::{End as StudyEnd, Finished, Log, LogError, StudyError};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
-use lapidary_study::evaluate::{StudyEvaluator, evaluator};
+use lapidary_study::evaluate::{StudyEvaluator, guarded};
 use lapidary_study::file::StudyFile;
 use lapidary_study::measure;
 use lapidary_study::store::{StudyLog, record};
@@ -72,16 +72,11 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
             file.path.display()
         )));
     }
-    if let Some(threads) = file.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(Failure::work)?;
-    }
+    setup::use_threads(&file)?;
     for path in args.output.iter().chain(&args.log) {
         files::check(path).map_err(Failure::input)?;
     }
-    let evaluator = evaluator(&file, &registry).map_err(Failure::input)?;
+    let evaluator = guarded(&file, &registry, &setup::program()?).map_err(Failure::input)?;
     if args.output.is_some() && evaluator.data().is_none() {
         return Err(Failure::input(
             "--output writes the best model, but this study's trials are no models",

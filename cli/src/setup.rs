@@ -1,5 +1,7 @@
 //! What the commands that run a study begin with: its file, its searcher and its log.
 
+use std::path::PathBuf;
+
 use lapidary_core::registry::Registry;
 use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_study::file::{Overrides, StudyFile};
@@ -25,6 +27,26 @@ pub fn read_study(args: &StudyArgs) -> Result<StudyFile, Failure> {
         file.seed = seed;
     }
     Ok(file)
+}
+
+/// Lets evaluations use as many threads as the study says.
+pub fn use_threads(file: &StudyFile) -> Result<(), Failure> {
+    match file.threads {
+        Some(threads) => rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(Failure::work),
+        None => Ok(()),
+    }
+}
+
+/// This very program, to be started once more; where the system offers it, even if its file was replaced since.
+pub fn program() -> Result<PathBuf, Failure> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe().map_err(Failure::work)
 }
 
 /// The searcher of the study, which plans for `planned` trials.

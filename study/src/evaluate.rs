@@ -1,11 +1,17 @@
 //! Evaluators: what a study file's `[evaluate]` becomes.
 
+pub mod command;
 pub mod compress;
 pub mod data;
 pub mod function;
 mod gauge;
+pub mod isolated;
 pub mod models;
+mod template;
 pub mod train;
+
+use std::path::Path;
+use std::process::Command as Program;
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::Evaluator;
@@ -16,14 +22,18 @@ use lapidary_core::space::Point;
 use lapidary_core::text::listed;
 use lapidary_core::trial::Candidate;
 
+use self::command::Command;
 use self::compress::Compress;
 use self::data::OpenData;
 use self::function::{FUNCTIONS, Function};
+use self::isolated::Isolated;
 use self::models::Models;
 use self::train::Train;
 use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{Evaluate, FunctionSection, StudyFile};
+use crate::process::guard::Guard;
+use crate::worker::GUARD;
 
 /// Points tried before a study whose settings fit nothing is refused.
 const PROBES: u64 = 8;
@@ -61,7 +71,8 @@ impl StudyEvaluator for Function {
     }
 }
 
-/// Makes the evaluator that `file` asks for, and checks that it reports every metric of the goal.
+/// Makes the evaluator that `file` asks for, and checks that it reports every metric of the goal. Programs are kept within the
+/// limits of single trials; what is evaluated in this process cannot be, see [`guarded`].
 ///
 /// # Errors
 /// When there is no `[evaluate]`, its data cannot be read, it does not fit the space, or the goal reads a metric it does not
@@ -70,11 +81,47 @@ pub fn evaluator<'a>(
     file: &StudyFile,
     registry: &'a Registry,
 ) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
+    make(file, registry, None)
+}
+
+/// As [`evaluator`], but limits of single trials are kept by all evaluators, and what a trial has started does not outlive
+/// this process. `program` is this program: with the one argument [`WORKER`](crate::worker::WORKER) it is a worker, with
+/// [`GUARD`] a guard.
+///
+/// # Errors
+/// As [`evaluator`], and when the program cannot be started.
+pub fn guarded<'a>(
+    file: &StudyFile,
+    registry: &'a Registry,
+    program: &Path,
+) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
+    let guard = || {
+        Guard::start(Program::new(program).arg(GUARD)).map_err(|source| StudyFileError::Start {
+            program: program.to_owned(),
+            source,
+        })
+    };
+    match &file.evaluate {
+        Some(Evaluate::Command(_)) => make(file, registry, Some(guard()?)),
+        _ if file.limits.is_empty() => make(file, registry, None),
+        _ => {
+            let inner = make(file, registry, None)?;
+            Ok(Box::new(Isolated::new(inner, file, program, guard()?)))
+        }
+    }
+}
+
+fn make<'a>(
+    file: &StudyFile,
+    registry: &'a Registry,
+    guard: Option<Guard>,
+) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
     let evaluator: Box<dyn StudyEvaluator + 'a> = match &file.evaluate {
         Some(Evaluate::Function(section)) => Box::new(function(file, section)?),
         Some(Evaluate::Train(section)) => Box::new(Train::new(file, section, registry)?),
         Some(Evaluate::Models(section)) => Box::new(Models::new(file, section)?),
         Some(Evaluate::Compress(section)) => Box::new(Compress::new(file, section, registry)?),
+        Some(Evaluate::Command(section)) => Box::new(Command::new(file, section, guard)?),
         None => return Err(file.no_evaluate()),
     };
     if let Some(reported) = evaluator.metrics() {

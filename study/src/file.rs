@@ -17,15 +17,18 @@ use lapidary_core::json::Json;
 use lapidary_core::space::{Point, Space, SpaceError};
 use lapidary_core::stop::StopRule;
 use lapidary_core::study::Study;
+use lapidary_core::units;
 
 pub(crate) use self::evaluate::MODEL_AXIS;
 pub use self::evaluate::{
-    CompressSection, DataSource, Evaluate, FunctionSection, ModelsSection, TrainSection,
+    CommandSection, CompressSection, DataSource, Evaluate, FunctionSection, ModelsSection,
+    Template, TrainSection,
 };
 pub use self::tree::Place;
-use self::tree::{FromItem, Item, Table};
+use self::tree::{FromItem, Item, Table, Value};
 use crate::error::StudyFileError;
 use crate::identity::Identity;
+use crate::process::{Limits, memory};
 
 /// Name of the strategy where neither file nor command line names one.
 const DEFAULT_STRATEGY: &str = "genetic";
@@ -63,6 +66,8 @@ pub struct StudyFile {
     pub budget: Budget,
     /// Threads that an evaluation may use; all of the machine's by default.
     pub threads: Option<usize>,
+    /// What a single trial may take.
+    pub limits: Limits,
     /// What is good.
     pub goal: Goal,
     /// What to evaluate; a session needs none.
@@ -77,6 +82,8 @@ pub struct StudyFile {
     metrics: Vec<(String, Place)>,
     /// The whole document, for the same reason.
     document: Table,
+    /// The file's text and what the command line adds, for a process that reads it again.
+    written: (Arc<str>, Overrides),
 }
 
 impl StudyFile {
@@ -99,10 +106,14 @@ impl StudyFile {
     pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, StudyFileError> {
         let mut document = Table::parse(path, text)?;
         overrides.apply(&mut document)?;
-        Self::from_document(path, &document)
+        Self::from_document(path, document, (text.into(), overrides.clone()))
     }
 
-    fn from_document(path: &Path, document: &Table) -> Result<Self, StudyFileError> {
+    fn from_document(
+        path: &Path,
+        document: Table,
+        written: (Arc<str>, Overrides),
+    ) -> Result<Self, StudyFileError> {
         document.check_keys(&[
             "study", "strategy", "start", "budget", "goal", "stop", "evaluate", "space",
         ])?;
@@ -118,6 +129,7 @@ impl StudyFile {
                 .expect("the default is not 0")
                 .refuse("at least 1"));
         }
+        let limits = read_limits(section("budget")?)?;
         let (budget, threads) = read_budget(section("budget")?)?;
         let (goal, metrics) = read_goal(document.table("goal")?.ok_or_else(|| {
             StudyFileError::at(
@@ -126,7 +138,9 @@ impl StudyFile {
             )
         })?)?;
         let stop = document.table("stop")?;
-        let stop = stop.map(|table| stop::read_stop(table, &goal)).transpose()?;
+        let stop = stop
+            .map(|table| stop::read_stop(table, &goal))
+            .transpose()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let evaluate = document
             .table("evaluate")?
@@ -164,14 +178,21 @@ impl StudyFile {
             repeats: study.read("repeats")?.unwrap_or(false),
             budget,
             threads,
+            limits,
             goal,
             evaluate,
             space,
             start,
             stop,
             metrics,
-            document: document.clone(),
+            document,
+            written,
         })
+    }
+
+    /// The file's text and what the command line adds to it.
+    pub(crate) fn written(&self) -> (&str, &Overrides) {
+        (&self.written.0, &self.written.1)
     }
 
     /// The study to run.
@@ -300,14 +321,7 @@ fn read_start(space: &Arc<Space>, item: &Item) -> Result<Point, StudyFileError> 
 }
 
 fn read_budget(table: &Table) -> Result<(Budget, Option<usize>), StudyFileError> {
-    for limit in ["trial_time", "memory"] {
-        if let Some(item) = table.get(limit) {
-            return Err(item.mistake(
-                "limits of single trials are not enforced yet, so none is accepted; use `budget.time` for the whole study",
-            ));
-        }
-    }
-    table.check_keys(&["trials", "time", "threads"])?;
+    table.check_keys(&["trials", "time", "threads", "trial_time", "memory"])?;
     let threads: Option<usize> = table.read("threads")?;
     if threads == Some(0) {
         return Err(table
@@ -320,6 +334,31 @@ fn read_budget(table: &Table) -> Result<(Budget, Option<usize>), StudyFileError>
         time: table.read("time")?,
     };
     Ok((budget, threads))
+}
+
+fn read_limits(table: &Table) -> Result<Limits, StudyFileError> {
+    let time: Option<Duration> = table.read("trial_time")?;
+    if let (Some(Duration::ZERO), Some(item)) = (time, table.get("trial_time")) {
+        return Err(item.refuse("more than no time"));
+    }
+    let memory = match table.get("memory") {
+        None => None,
+        Some(item) if !memory::is_seen() => {
+            return Err(item.mistake("this machine does not show the memory of processes (/proc)"));
+        }
+        Some(item) => {
+            let wanted = "a number of bytes such as \"2GiB\" or \"300MB\"";
+            let bytes = match &item.value {
+                Value::Text(text) => units::number(text).map_err(|_| item.refuse(wanted))?,
+                _ => f64::from_item(item)?,
+            };
+            if !(1.0..1e18).contains(&bytes) {
+                return Err(item.refuse(wanted));
+            }
+            Some(bytes as u64)
+        }
+    };
+    Ok(Limits { time, memory })
 }
 
 fn read_goal(table: &Table) -> Result<(Goal, Vec<(String, Place)>), StudyFileError> {

@@ -6,6 +6,8 @@ pub mod file;
 pub mod identity;
 mod lines;
 pub mod measure;
+pub mod process;
 pub mod recipe;
 pub mod session;
 pub mod store;
+pub mod worker;

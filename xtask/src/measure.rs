@@ -37,7 +37,13 @@ pub fn run_all() -> Result<(), String> {
     bench.optimize()?;
     println!("\n## Real models through reading, writing and inference\n");
     run(cargo()
-        .args(["test", "--release", "--package", "lapidary-onnx", "real_models"])
+        .args([
+            "test",
+            "--release",
+            "--package",
+            "lapidary-onnx",
+            "real_models",
+        ])
         .args(["--", "--ignored", "--nocapture"])
         .env("LAPIDARY_DATA", &bench.data))
 }

@@ -30,6 +30,9 @@ mod tests {
             .collect();
         assert_eq!(listed, BTreeSet::from(["distill", "prune", "quantize"]));
         assert_eq!(listed, submitted);
-        assert_eq!(Registry::new(ENTRIES).unwrap().entries().count(), listed.len());
+        assert_eq!(
+            Registry::new(ENTRIES).unwrap().entries().count(),
+            listed.len()
+        );
     }
 }

@@ -41,6 +41,8 @@ pub enum Evaluate {
     Function(FunctionSection),
     /// Running a recipe on a model.
     Compress(CompressSection),
+    /// Running a program.
+    Command(CommandSection),
 }
 
 /// Which data, and how it is read.
@@ -100,8 +102,49 @@ pub struct CompressSection {
     pub(crate) places: Vec<Place>,
 }
 
+/// `kind = "command"`. In the texts of its templates `{axis}` stands for the axis's value.
+#[derive(Debug, Clone)]
+pub struct CommandSection {
+    /// The program: a name that is looked up on the PATH, or a path.
+    pub program: PathBuf,
+    /// Its arguments, in groups that are left out as a whole where an axis that one of them names is inactive.
+    pub args: Vec<Vec<Template>>,
+    /// Variables of its environment, on top of ours; left out likewise.
+    pub env: Vec<(String, Template)>,
+    /// The folder of the study file, where it runs.
+    pub folder: PathBuf,
+    /// The folder that holds a folder for each trial, where the study has one.
+    pub checkpoints: Option<PathBuf>,
+}
+
+/// A text with placeholders, and where it was written.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The text.
+    pub text: String,
+    /// Where it was written.
+    pub(crate) place: Place,
+}
+
+impl FromItem for Template {
+    fn from_item(item: &Item) -> Result<Self, StudyFileError> {
+        let text = match &item.value {
+            // Numbers need no quotes.
+            Value::Int(_) | Value::Float(_) => item.to_json().to_string(),
+            _ => String::from_item(item)?,
+        };
+        if text.contains('\0') {
+            return Err(item.mistake("it holds a NUL character, which no program can be given"));
+        }
+        Ok(Self {
+            text,
+            place: item.place.clone(),
+        })
+    }
+}
+
 pub(crate) fn read_evaluate(table: &Table, folder: &Path) -> Result<Evaluate, StudyFileError> {
-    const KINDS: [&str; 4] = ["train", "compress", "models", "function"];
+    const KINDS: [&str; 5] = ["train", "compress", "models", "command", "function"];
     let kind: String = table.required("kind", "kind = \"train\"")?;
     match kind.as_str() {
         "train" => {
@@ -158,21 +201,67 @@ pub(crate) fn read_evaluate(table: &Table, folder: &Path) -> Result<Evaluate, St
                 places: steps.iter().map(|item| item.place.clone()).collect(),
             }))
         }
-        other => {
-            let reason = if other == "command" {
-                format!("the kind \"{other}\" is planned, but not there yet; there are ")
-            } else {
-                format!(
-                    "no kind \"{other}\"{}; there are ",
-                    super::tree::did_you_mean(other, &KINDS)
-                )
+        "command" => {
+            table.check_keys(&["kind", "program", "args", "env", "checkpoints"])?;
+            let folder = match folder {
+                empty if empty.as_os_str().is_empty() => Path::new("."),
+                folder => folder,
             };
-            Err(table
-                .get("kind")
-                .expect("it was just read")
-                .mistake(reason + &KINDS.join(", ")))
+            let args = table.get("args").map_or(&[][..], Item::elements);
+            let env = table.table("env")?;
+            Ok(Evaluate::Command(CommandSection {
+                program: read_program(
+                    table.required_item("program", "program = \"python3\"")?,
+                    folder,
+                )?,
+                args: args.iter().map(Vec::from_item).collect::<Result<_, _>>()?,
+                env: env.map_or(Ok(Vec::new()), read_env)?,
+                folder: folder.to_owned(),
+                checkpoints: table
+                    .get("checkpoints")
+                    .map(|item| resolve(item, folder))
+                    .transpose()?,
+            }))
+        }
+        other => {
+            let hint = super::tree::did_you_mean(other, &KINDS);
+            let reason = format!("no kind \"{other}\"{hint}; there are {}", KINDS.join(", "));
+            let item = table.get("kind").expect("it was just read");
+            Err(item.mistake(reason))
         }
     }
+}
+
+/// A program that is there: on the PATH where it is a bare name.
+fn read_program(item: &Item, folder: &Path) -> Result<PathBuf, StudyFileError> {
+    let name = String::from_item(item)?;
+    if !name.contains('/') {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).any(|folder| folder.join(&name).is_file());
+        return if found && !name.is_empty() {
+            Ok(name.into())
+        } else {
+            let reason =
+                format!("no program \"{name}\" is on the PATH; a path begins with ./ or /");
+            Err(item.mistake(reason))
+        };
+    }
+    let path = resolve(item, folder)?;
+    // The program runs in another folder than we do.
+    match std::path::absolute(&path) {
+        Ok(path) if path.is_file() => Ok(path),
+        _ => Err(item.mistake(format!("there is no file {}", path.display()))),
+    }
+}
+
+fn read_env(table: &Table) -> Result<Vec<(String, Template)>, StudyFileError> {
+    let entries = table.entries().map(|(name, item)| {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(item.mistake("this is no name of a variable"));
+        }
+        Ok((name.to_owned(), Template::from_item(item)?))
+    });
+    entries.collect()
 }
 
 impl TrainSection {

@@ -168,8 +168,13 @@ fn mistakes_are_named_with_line_and_column() {
         ),
         (
             "threads = 2",
-            "memory = \"2GiB\"",
-            "13:10: `budget.memory`: limits of single trials are not enforced yet",
+            "memory = \"much\"",
+            "13:10: `budget.memory` must be a number of bytes such as \"2GiB\" or \"300MB\", found the text \"much\"",
+        ),
+        (
+            "threads = 2",
+            "trial_time = 0",
+            "13:14: `budget.trial_time` must be more than no time, found 0",
         ),
         (
             "[1e-4, 0.1]",
@@ -239,12 +244,12 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "kind = \"train\"",
             "kind = \"tran\"",
-            "22:8: `evaluate.kind`: no kind \"tran\" (did you mean `train`?); there are train, compress, models, function",
+            "22:8: `evaluate.kind`: no kind \"tran\" (did you mean `train`?); there are train, compress, models, command, function",
         ),
         (
             "kind = \"train\"",
             "kind = \"command\"",
-            "22:8: `evaluate.kind`: the kind \"command\" is planned, but not there yet",
+            "23:1: [evaluate] has no key `family`; its keys are kind, program, args, env and checkpoints",
         ),
         (
             "family = \"mlp\"",

@@ -219,7 +219,7 @@ fn every_stage_is_measured_by_the_host() {
     let (model, split) = trained(&registry);
     let cancel = Cancel::new();
     let mut cx = context(&registry, &split, &cancel);
-    cx.latency = true;
+    cx.latency = Some(1);
     let steps = recipe(&["scale:factor=1", "scale:factor=0,careful=true"]);
     let run = run_recipe(model.as_ref(), &steps, &cx).unwrap();
     let names: Vec<&str> = run.stages.iter().map(|s| s.name.as_str()).collect();

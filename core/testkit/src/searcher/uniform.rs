@@ -27,7 +27,10 @@ pub(super) const ENTRY: Entry = Entry {
 const DRAWS: usize = 64;
 
 fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> {
-    if settings.as_object().map_or(!settings.is_null(), |s| !s.is_empty()) {
+    if settings
+        .as_object()
+        .map_or(!settings.is_null(), |s| !s.is_empty())
+    {
         return Err(ENTRY.info.refuse(format!("it has none, found {settings}")));
     }
     Ok(Box::new(Uniform {

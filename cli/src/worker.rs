@@ -1,0 +1,25 @@
+//! The hidden commands by which this program helps another process of itself.
+
+use std::io::{BufReader, stdin, stdout};
+
+use lapidary_study::process::guard;
+use lapidary_study::worker::{read_study, serve};
+
+use crate::failure::{End, Failure};
+use crate::{installed, setup};
+
+/// Evaluates single trials of a study.
+pub fn run() -> Result<End, Failure> {
+    let registry = installed::registry()?;
+    let mut input = BufReader::new(stdin());
+    let file = read_study(&mut input).map_err(Failure::input)?;
+    setup::use_threads(&file)?;
+    serve(&file, &registry, &mut input, &mut stdout()).map_err(Failure::work)?;
+    Ok(End::Done)
+}
+
+/// Kills what is left of another process's work once that process has ended.
+pub fn guard() -> Result<End, Failure> {
+    guard::run(stdin().lock());
+    Ok(End::Done)
+}
