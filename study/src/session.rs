@@ -127,6 +127,8 @@ pub fn serve(
 ) -> Result<(), ServeError> {
     let goal = session.goal().metrics().into_iter().map(str::to_owned);
     let goal: Vec<String> = goal.collect();
+    // Over the log of an earlier session this brings the new one to where that one stood, whatever is asked first.
+    session.ask(0, clock.now())?;
     let mut line = Vec::new();
     loop {
         let answer = match read_line(input, &mut line)? {

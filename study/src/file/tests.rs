@@ -249,7 +249,7 @@ fn mistakes_are_named_with_line_and_column() {
         (
             "kind = \"train\"",
             "kind = \"command\"",
-            "23:1: [evaluate] has no key `family`; its keys are kind, program, args, env and checkpoints",
+            "23:1: [evaluate] has no key `family`; its keys are kind, program, args, env, checkpoints",
         ),
         (
             "family = \"mlp\"",
