@@ -32,6 +32,8 @@ pub fn run_all() -> Result<(), String> {
         out: target.join("measure"),
     };
     std::fs::create_dir_all(&bench.out).map_err(|e| format!("{}: {e}", bench.out.display()))?;
+    bench.demo()?;
+    bench.search()?;
     bench.accuracy()?;
     bench.sizes()?;
     bench.optimize()?;
@@ -62,6 +64,32 @@ impl Bench {
 
     fn model(&self, name: &str) -> String {
         self.path(&format!("models/{name}"))
+    }
+
+    /// The main job, as a new user runs it.
+    fn demo(&self) -> Result<(), String> {
+        println!("\n## Demo\n");
+        run(Command::new(&self.lapidary)
+            .args(["demo", "--out"])
+            .arg(self.out.join("demo")))
+    }
+
+    /// Medians of the strategies on the functions their peers were measured on.
+    fn search(&self) -> Result<(), String> {
+        for strategy in ["random", "greedy", "genetic", "adaptive"] {
+            println!("\n## Search: {strategy}\n");
+            run(cargo()
+                .args([
+                    "run",
+                    "--release",
+                    "--quiet",
+                    "--package",
+                    "lapidary-benches",
+                ])
+                .args(["--example", "quality", "--", strategy])
+                .env("LAPIDARY_DATA", &self.data))?;
+        }
+        Ok(())
     }
 
     /// Accuracy of published models on published test data.
@@ -128,7 +156,7 @@ impl Bench {
         for recipe in [
             "quantize",
             "quantize:scheme=weight_only",
-            "prune:sparsity=0.5",
+            "prune:sparsity=0.5,finetune_epochs=1",
         ] {
             let out = self.out.join("resnet20.onnx").display().to_string();
             let mut args = vec![
