@@ -72,6 +72,11 @@ fn function() {
 }
 
 #[test]
+fn command() {
+    assert_eq!(example("command.toml", &["--trials", "5"])["trials"], 5);
+}
+
+#[test]
 fn every_example_is_tested() {
     let mut names: Vec<String> = std::fs::read_dir(root().join("examples"))
         .unwrap()
@@ -83,6 +88,7 @@ fn every_example_is_tested() {
         names,
         [
             "adult.toml",
+            "command.toml",
             "digits.toml",
             "fashion_mnist.toml",
             "function.toml"
