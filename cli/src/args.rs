@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use lapidary_core::metrics::Metric;
 use lapidary_core::registry::Kind;
+use lapidary_core::units;
 use lapidary_data::Part;
 use lapidary_study::measure;
 use lapidary_study::recipe::MaxDrop;
@@ -59,12 +60,72 @@ pub enum Command {
     /// Look at studies in a store, export or remove them.
     #[command(subcommand)]
     Study(Study),
+    /// Look at plug-ins: strategies in files of their own.
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Evaluate single trials for another process of this program.
     #[command(hide = true)]
-    Worker,
+    Worker(PluginArgs),
     /// Kill what another process of this program has started, once that one has ended.
     #[command(hide = true)]
     Guard,
+    /// Run a plug-in for another process of this program.
+    #[command(hide = true)]
+    PluginProcess(PluginProcess),
+}
+
+/// Which plug-ins are installed besides those in the user's folder, and how they run.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Plug-ins")]
+pub struct PluginArgs {
+    /// Load the plug-in in this file too. May be given several times.
+    #[arg(long = "plugin", value_name = "FILE.so")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// How plug-ins run.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Plug-ins")]
+pub struct Running {
+    /// Run plug-ins in this very process: faster, but one that crashes takes the program with it.
+    #[arg(long)]
+    pub in_process: bool,
+    /// Time that a plug-in's process may take for one call.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "60s")]
+    pub plugin_time: Duration,
+    /// Memory that a plug-in's process may take.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4GiB")]
+    pub plugin_memory: u64,
+}
+
+/// `plugin`.
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// List the plug-ins in the user's folder, and why one is refused.
+    List(PluginArgs),
+    /// Check that a plug-in keeps what every strategy keeps.
+    Check(PluginCheck),
+}
+
+/// `plugin check`.
+#[derive(Debug, clap::Args)]
+pub struct PluginCheck {
+    /// The plug-in.
+    #[arg(value_name = "FILE.so")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// `plugin-process`.
+#[derive(Debug, clap::Args)]
+pub struct PluginProcess {
+    /// The plug-in.
+    pub file: PathBuf,
+    /// Bytes of memory it may take.
+    pub memory: u64,
 }
 
 /// How data is read.
@@ -161,6 +222,8 @@ pub struct StudyArgs {
     /// Seed of everything that is drawn.
     #[arg(long)]
     pub seed: Option<u64>,
+    #[command(flatten)]
+    pub plugins: PluginArgs,
 }
 
 /// Where a study is kept.
@@ -296,6 +359,16 @@ pub struct Optimize {
     pub output: PathBuf,
     #[command(flatten)]
     pub reading: DataArgs,
+    #[command(flatten)]
+    pub plugins: PluginArgs,
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let bytes = units::number(text)?;
+    if bytes < 1.0 {
+        return Err("it must be at least one byte".to_owned());
+    }
+    Ok(bytes as u64)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -311,6 +384,8 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 pub struct List {
     /// What to list; everything by default.
     pub kind: Option<ListKind>,
+    #[command(flatten)]
+    pub plugins: PluginArgs,
 }
 
 /// What `list` lists.
@@ -340,6 +415,8 @@ impl ListKind {
 pub struct Info {
     /// Name, as `lapidary list` shows it.
     pub name: String,
+    #[command(flatten)]
+    pub plugins: PluginArgs,
 }
 
 #[cfg(test)]

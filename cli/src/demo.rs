@@ -37,7 +37,7 @@ struct Document {
 pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     files::make_folder(&args.out).map_err(Failure::input)?;
-    let registry = installed::registry()?;
+    let registry = installed::builtin()?;
     let text = study(args);
     let path = args.out.join("study.toml");
     let file = StudyFile::parse(&path, &text, &Overrides::default()).map_err(Failure::work)?;

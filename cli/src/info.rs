@@ -21,7 +21,7 @@ struct Document<'a> {
 
 /// Runs the command.
 pub fn run(args: &args::Info, json: bool) -> Result<End, Failure> {
-    let registry = installed::registry()?;
+    let registry = installed::registry(&args.plugins)?;
     let documents: Vec<Document<'_>> = registry
         .entries()
         .filter(|(entry, _)| entry.info.name == args.name)

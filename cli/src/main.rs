@@ -13,6 +13,7 @@ mod interrupt;
 mod list;
 mod optimize;
 mod output;
+mod plugin;
 mod progress;
 mod search;
 mod session;
@@ -39,8 +40,10 @@ fn main() -> ExitCode {
         Command::Optimize(args) => optimize::run(&args, json),
         Command::Session(args) => session::run(&args),
         Command::Study(args) => study::run(&args, json),
-        Command::Worker => worker::run(),
+        Command::Plugin(args) => plugin::run(&args, json),
+        Command::Worker(args) => worker::run(&args),
         Command::Guard => worker::guard(),
+        Command::PluginProcess(args) => worker::plugin(&args),
     };
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,

@@ -38,7 +38,7 @@ struct Parts {
 pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     let recipe = read_recipe(args)?;
-    let registry = installed::registry()?;
+    let registry = installed::registry(&args.plugins)?;
     recipe::optimizers(&registry, &recipe).map_err(Failure::of_recipe)?;
     let model = data::open_model(&args.model)?;
     let encoder = data::encoder_of(&args.model)?;

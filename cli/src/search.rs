@@ -60,7 +60,7 @@ pub struct Found {
 /// Runs the command.
 pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
-    let registry = installed::registry()?;
+    let registry = installed::registry(&args.study.plugins)?;
     let file = setup::read_study(&args.study)?;
     let endless = file.budget.trials.is_none()
         && file.budget.time.is_none()
@@ -76,7 +76,9 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     for path in args.output.iter().chain(&args.log) {
         files::check(path).map_err(Failure::input)?;
     }
-    let evaluator = guarded(&file, &registry, &setup::program()?).map_err(Failure::input)?;
+    let again = installed::again(&args.study.plugins);
+    let evaluator =
+        guarded(&file, &registry, &setup::program()?, &again).map_err(Failure::input)?;
     if args.output.is_some() && evaluator.data().is_none() {
         return Err(Failure::input(
             "--output writes the best model, but this study's trials are no models",
@@ -85,7 +87,7 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let jobs = jobs(args.jobs, file.window);
     let cancel = interrupt::watch()?;
     let mut watch = Watch::new(&file.goal, file.budget.trials, args.log.is_some());
-    let mut stored = setup::begin(&args.keep, &file)?;
+    let mut stored = setup::begin(&args.keep, &file, &registry)?;
     let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
     let mut both;
     let log: &mut dyn Log = match &mut stored {

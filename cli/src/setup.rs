@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lapidary_core::registry::Registry;
+use lapidary_core::registry::{BuildError, Registry};
 use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::store::{Store, StudyLog};
@@ -64,11 +64,18 @@ pub fn searcher(
     };
     registry
         .searcher(&file.strategy, &file.settings, &init)
-        .map_err(Failure::input)
+        .map_err(|error| match error {
+            BuildError::Broken { .. } => Failure::work(error),
+            error => Failure::input(error),
+        })
 }
 
 /// Begins the study in its store, where there is one, or goes on with it.
-pub fn begin(args: &KeepArgs, file: &StudyFile) -> Result<Option<StudyLog>, Failure> {
+pub fn begin(
+    args: &KeepArgs,
+    file: &StudyFile,
+    registry: &Registry,
+) -> Result<Option<StudyLog>, Failure> {
     let Some(path) = &args.store else {
         return Ok(None);
     };
@@ -79,8 +86,9 @@ pub fn begin(args: &KeepArgs, file: &StudyFile) -> Result<Option<StudyLog>, Fail
     if args.resume && !resume {
         eprintln!("{} has no study `{name}` yet: it begins", path.display());
     }
+    let identity = file.identity().with_plugins(registry);
     let log = store
-        .begin(name, &file.identity(), trials, resume)
+        .begin(name, &identity, trials, resume)
         .map_err(Failure::input)?;
     if resume {
         eprintln!("going on after {} trials", log.recalled());

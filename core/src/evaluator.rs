@@ -1,6 +1,5 @@
 //! The evaluator: turns a candidate into an outcome.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::cancel::Cancel;
@@ -42,15 +41,10 @@ pub trait Evaluator: Sync {
 pub fn attempt(evaluator: &dyn Evaluator, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(candidate, cx))).unwrap_or_else(|panic| {
         Outcome::Failed {
-            reason: format!("the evaluator panicked: {}", panic_text(&*panic)),
+            reason: format!(
+                "the evaluator panicked: {}",
+                crate::text::panic_text(&*panic)
+            ),
         }
     })
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

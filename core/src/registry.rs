@@ -4,6 +4,7 @@
 //! nothing references, silently, so a facade crate lists the entries as well; [`Registry::new`] joins both.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -39,8 +40,7 @@ pub struct Setting {
 }
 
 /// What a method promises beyond its trait; the testkit checks whatever is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Promise {
     /// Searcher: foreign trials are learnt from (otherwise they are ignored).
@@ -75,22 +75,23 @@ pub struct Info {
 }
 
 /// Makes a searcher from its settings.
-pub type MakeSearcher = fn(&Json, &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError>;
+pub type MakeSearcher =
+    dyn Fn(&Json, &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> + Sync;
 
 /// Makes an optimizer from its settings.
-pub type MakeOptimizer = fn(&Json) -> Result<Box<dyn Optimizer>, BuildError>;
+pub type MakeOptimizer = dyn Fn(&Json) -> Result<Box<dyn Optimizer>, BuildError> + Sync;
 
 /// Builds a model of a family from its settings, its weights drawn from a seed.
-pub type MakeModel = fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError>;
+pub type MakeModel = dyn Fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError> + Sync;
 
 /// Makes the thing an entry stands for.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the variants are the kinds")]
 pub enum Factory {
-    Searcher(MakeSearcher),
-    Optimizer(MakeOptimizer),
-    Family(MakeModel),
+    Searcher(&'static MakeSearcher),
+    Optimizer(&'static MakeOptimizer),
+    Family(&'static MakeModel),
 }
 
 /// One installed strategy, optimizer or family.
@@ -108,13 +109,23 @@ pub struct Linked(pub &'static Entry);
 inventory::collect!(Linked);
 
 /// How an entry came to be installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Listed by a facade of this project.
     Builtin,
     /// Found at link time only.
     Linked,
+    /// Loaded from a file.
+    Plugin(&'static PluginFile),
+}
+
+/// The file that an entry was loaded from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The version of the plug-in, as its author numbers it.
+    pub version: String,
 }
 
 /// What is installed, sorted by kind and name.
@@ -126,7 +137,7 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum RegistryError {
-    #[error("two {kind:?}s are called `{name}`")]
+    #[error("two {}s are called `{name}`", kind.word())]
     Twice { kind: Kind, name: &'static str },
 }
 
@@ -152,6 +163,9 @@ pub enum BuildError {
     },
     #[error("{name}: {reason}")]
     Unfit { name: &'static str, reason: String },
+    /// The plug-in that makes it does not work.
+    #[error("{name}: {reason}")]
+    Broken { name: &'static str, reason: String },
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -194,6 +208,29 @@ impl Info {
     }
 }
 
+impl Origin {
+    /// The origin in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::Linked => "linked",
+            Self::Plugin(_) => "plugin",
+        }
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl Serialize for Promise {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
 impl Kind {
     /// The kind in a word.
     pub fn word(self) -> &'static str {
@@ -206,6 +243,30 @@ impl Kind {
 }
 
 impl Promise {
+    /// All promises.
+    pub const ALL: [Self; 7] = [
+        Self::LearnsFromForeign,
+        Self::NeverRepeats,
+        Self::Ends,
+        Self::Idempotent,
+        Self::RoundToNearest,
+        Self::KeepsWeights,
+        Self::Magnitude,
+    ];
+
+    /// The promise in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::LearnsFromForeign => "learns_from_foreign",
+            Self::NeverRepeats => "never_repeats",
+            Self::Ends => "ends",
+            Self::Idempotent => "idempotent",
+            Self::RoundToNearest => "round_to_nearest",
+            Self::KeepsWeights => "keeps_weights",
+            Self::Magnitude => "magnitude",
+        }
+    }
+
     /// The promise in a sentence.
     pub fn text(self) -> &'static str {
         match self {
@@ -269,6 +330,15 @@ impl Registry {
         self.entries
             .values()
             .map(|(entry, origin)| (entry, *origin))
+    }
+
+    /// The file that the entry of a kind and name was loaded from, where it is a plug-in.
+    pub fn plugin(&self, kind: Kind, name: &str) -> Option<&'static PluginFile> {
+        let mut entries = self.entries.iter();
+        match entries.find(|((k, n), _)| *k == kind && *n == name)?.1.1 {
+            Origin::Plugin(file) => Some(file),
+            Origin::Builtin | Origin::Linked => None,
+        }
     }
 
     /// The entry of a kind and name.

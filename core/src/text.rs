@@ -17,3 +17,12 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     }
     text
 }
+
+/// What a caught panic says.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

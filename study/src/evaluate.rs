@@ -10,6 +10,7 @@ pub mod models;
 mod template;
 pub mod train;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command as Program;
 
@@ -33,7 +34,7 @@ use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{Evaluate, FunctionSection, StudyFile};
 use crate::process::guard::Guard;
-use crate::worker::GUARD;
+use crate::worker::{GUARD, WORKER};
 
 /// Points tried before a study whose settings fit nothing is refused.
 const PROBES: u64 = 8;
@@ -85,8 +86,8 @@ pub fn evaluator<'a>(
 }
 
 /// As [`evaluator`], but limits of single trials are kept by all evaluators, and what a trial has started does not outlive
-/// this process. `program` is this program: with the one argument [`WORKER`](crate::worker::WORKER) it is a worker, with
-/// [`GUARD`] a guard.
+/// this process. `program` is this program: with the argument [`WORKER`](crate::worker::WORKER) and then `worker_args`, by
+/// which it installs what is installed here, it is a worker, with [`GUARD`] a guard.
 ///
 /// # Errors
 /// As [`evaluator`], and when the program cannot be started.
@@ -94,6 +95,7 @@ pub fn guarded<'a>(
     file: &StudyFile,
     registry: &'a Registry,
     program: &Path,
+    worker_args: &[OsString],
 ) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
     let guard = || {
         Guard::start(Program::new(program).arg(GUARD)).map_err(|source| StudyFileError::Start {
@@ -106,7 +108,14 @@ pub fn guarded<'a>(
         _ if file.limits.is_empty() => make(file, registry, None),
         _ => {
             let inner = make(file, registry, None)?;
-            Ok(Box::new(Isolated::new(inner, file, program, guard()?)))
+            let worker = [&[WORKER.into()], worker_args].concat();
+            Ok(Box::new(Isolated::new(
+                inner,
+                file,
+                program,
+                worker,
+                guard()?,
+            )))
         }
     }
 }

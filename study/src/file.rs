@@ -7,6 +7,7 @@ mod evaluate;
 mod stop;
 pub(crate) mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,6 +226,7 @@ impl StudyFile {
                 .document
                 .get("evaluate")
                 .map_or(Json::Null, Item::to_json),
+            plugins: BTreeMap::new(),
         }
     }
 

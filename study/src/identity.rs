@@ -1,11 +1,13 @@
 //! What makes a study the study it is: whatever decides its trials, but for the budget. A store keeps it beside the trials,
 //! so that they can be read without the study file.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::goal::Goal;
 use lapidary_core::json::Json;
+use lapidary_core::registry::{Origin, Registry};
 use lapidary_core::space::{Axis, Domain, Point, Space};
 use lapidary_core::stop::StopRule;
 use serde_json::{Map, json};
@@ -33,6 +35,8 @@ pub struct Identity {
     pub stop: Option<StopRule>,
     /// What a trial is, as the study file says it; `null` where it does not.
     pub evaluate: Json,
+    /// Versions of the plug-ins that take part, by name.
+    pub plugins: BTreeMap<String, String>,
 }
 
 /// Two identities differ.
@@ -53,6 +57,22 @@ impl std::fmt::Display for Difference {
 }
 
 impl Identity {
+    /// The identity with the plug-ins of `registry` that it names: as its strategy, or anywhere in the settings or the
+    /// evaluation.
+    pub fn with_plugins(mut self, registry: &Registry) -> Self {
+        for (entry, origin) in registry.entries() {
+            let name = entry.info.name;
+            if let Origin::Plugin(file) = origin
+                && (self.strategy == name
+                    || mentions(&self.settings, name)
+                    || mentions(&self.evaluate, name))
+            {
+                self.plugins.insert(name.to_owned(), file.version.clone());
+            }
+        }
+        self
+    }
+
     /// The identity as a JSON object; every axis as a study file writes it.
     pub fn to_json(&self) -> Json {
         let mut json = json!({
@@ -68,6 +88,9 @@ impl Identity {
         });
         if let Some(stop) = &self.stop {
             json["stop"] = json!(stop);
+        }
+        if !self.plugins.is_empty() {
+            json["plugins"] = json!(self.plugins);
         }
         json
     }
@@ -103,9 +126,23 @@ impl Identity {
             repeats: json["repeats"].as_bool().ok_or_else(|| wrong("repeats"))?,
             stop: serde_json::from_value(json["stop"].clone()).map_err(|e| e.to_string())?,
             evaluate: json["evaluate"].clone(),
+            plugins: match &json["plugins"] {
+                Json::Null => BTreeMap::new(),
+                plugins => serde_json::from_value(plugins.clone()).map_err(|_| wrong("plugins"))?,
+            },
             space,
             start,
         })
+    }
+}
+
+/// Whether the text `name` stands anywhere in `json`.
+fn mentions(json: &Json, name: &str) -> bool {
+    match json {
+        Json::String(text) => text == name,
+        Json::Array(values) => values.iter().any(|value| mentions(value, name)),
+        Json::Object(fields) => fields.values().any(|value| mentions(value, name)),
+        _ => false,
     }
 }
 
@@ -290,6 +327,7 @@ mod tests {
                 metrics: vec![objective("accuracy", Direction::Maximize)],
             }),
             evaluate: json!({"kind": "function"}),
+            plugins: BTreeMap::from([("mine".to_owned(), "1.2".to_owned())]),
             space,
         }
     }
@@ -305,7 +343,7 @@ mod tests {
     fn what_is_no_identity_is_refused() {
         let whole = identity().to_json();
         for key in [
-            "space", "goal", "strategy", "seed", "window", "repeats", "start", "stop",
+            "space", "goal", "strategy", "seed", "window", "repeats", "start", "stop", "plugins",
         ] {
             let mut part = whole.clone();
             part[key] = json!({"x": 1});
@@ -343,6 +381,14 @@ mod tests {
         assert_eq!(
             changed(|j| j["stop"]["rule"] = json!({"name": "median", "min_trials": 5})),
             "stop rule name: percentile -> median"
+        );
+        assert_eq!(
+            changed(|j| j["plugins"]["mine"] = "1.3".into()),
+            "plugins mine: 1.2 -> 1.3"
+        );
+        assert_eq!(
+            changed(|j| j["plugins"] = Json::Null),
+            "plugins: {\"mine\":\"1.2\"} -> nothing"
         );
         assert_eq!(
             changed(|j| j["strategy"] = "greedy".into()),

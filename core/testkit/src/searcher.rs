@@ -23,7 +23,7 @@ pub use settings::{
 pub use snapshots::{
     damaged_snapshots_do_not_panic, foreign_snapshots_are_refused, snapshots_restore_the_sequence,
 };
-pub use world::{Manner, World, make, run, worlds};
+pub use world::{Manner, World, continuum, essence, extremes, make, run, worlds};
 
 use lapidary_core::registry::Entry;
 

@@ -106,7 +106,7 @@ const fn info() -> Info {
 const fn entry<const FAULT: usize>() -> Entry {
     Entry {
         info: info(),
-        factory: Factory::Searcher(build::<FAULT>),
+        factory: Factory::Searcher(&build::<FAULT>),
     }
 }
 

@@ -237,7 +237,7 @@ const fn info<const FAULT: usize>() -> Info {
 fn broken<const FAULT: usize>() -> Vec<&'static str> {
     let entry = Entry {
         info: info::<FAULT>(),
-        factory: Factory::Optimizer(build::<FAULT>),
+        factory: Factory::Optimizer(&build::<FAULT>),
     };
     (PROPERTIES.iter())
         .filter(|(_, property)| catch_unwind(|| property(&entry, &Json::Null)).is_err())

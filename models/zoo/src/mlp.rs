@@ -82,7 +82,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[],
     },
-    factory: Factory::Family(build),
+    factory: Factory::Family(&build),
 };
 
 lapidary_core::inventory::submit!(Linked(&ENTRY));

@@ -89,7 +89,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[],
     },
-    factory: Factory::Optimizer(|settings| {
+    factory: Factory::Optimizer(&|settings| {
         let config: Config = ENTRY.info.read_settings(settings)?;
         config.check().map_err(|reason| ENTRY.info.refuse(reason))?;
         Ok(Box::new(Distill::new(config)))

@@ -108,7 +108,7 @@ pub static ENTRY: Entry = Entry {
             Promise::Magnitude,
         ],
     },
-    factory: Factory::Optimizer(|settings| {
+    factory: Factory::Optimizer(&|settings| {
         let config: Config = ENTRY.info.read_settings(settings)?;
         config.check().map_err(|reason| ENTRY.info.refuse(reason))?;
         Ok(Box::new(Prune::new(config)))

@@ -54,7 +54,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[Promise::LearnsFromForeign, Promise::NeverRepeats],
     },
-    factory: Factory::Searcher(algorithm::build),
+    factory: Factory::Searcher(&algorithm::build),
 };
 
 inventory::submit! { Linked(&ENTRY) }

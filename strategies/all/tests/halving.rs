@@ -48,7 +48,7 @@ fn check<const INDEX: usize>() {
     info.promises = promises;
     let entry = Entry {
         info,
-        factory: Factory::Searcher(build::<INDEX>),
+        factory: Factory::Searcher(&build::<INDEX>),
     };
     for (property, holds) in PROPERTIES {
         if !property.contains("settings") && !property.contains("defaults") {

@@ -67,7 +67,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[Promise::NeverRepeats, Promise::LearnsFromForeign],
     },
-    factory: Factory::Searcher(algorithm::build),
+    factory: Factory::Searcher(&algorithm::build),
 };
 
 inventory::submit! { Linked(&ENTRY) }

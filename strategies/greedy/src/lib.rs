@@ -61,7 +61,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[Promise::NeverRepeats, Promise::LearnsFromForeign],
     },
-    factory: Factory::Searcher(algorithm::build),
+    factory: Factory::Searcher(&algorithm::build),
 };
 
 inventory::submit! { Linked(&ENTRY) }

@@ -50,7 +50,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[Promise::NeverRepeats, Promise::Ends],
     },
-    factory: Factory::Searcher(algorithm::build),
+    factory: Factory::Searcher(&algorithm::build),
 };
 
 inventory::submit! { Linked(&ENTRY) }

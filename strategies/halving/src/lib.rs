@@ -80,7 +80,7 @@ pub static ENTRY: Entry = Entry {
         ],
         promises: &[],
     },
-    factory: Factory::Searcher(algorithm::build),
+    factory: Factory::Searcher(&algorithm::build),
 };
 
 inventory::submit! { Linked(&ENTRY) }

@@ -24,7 +24,7 @@ fn build<const HYPERBAND: bool>(
     make(&settings, init)
 }
 
-fn check(make: lapidary_core::registry::MakeSearcher) {
+fn check(make: &'static lapidary_core::registry::MakeSearcher) {
     let entry = Entry {
         factory: Factory::Searcher(make),
         ..lapidary_halving::ENTRY
@@ -38,10 +38,10 @@ fn check(make: lapidary_core::registry::MakeSearcher) {
 
 #[test]
 fn all_properties_of_successive_halving() {
-    check(build::<false>);
+    check(&build::<false>);
 }
 
 #[test]
 fn all_properties_of_hyperband() {
-    check(build::<true>);
+    check(&build::<true>);
 }

@@ -35,7 +35,7 @@ pub static ENTRY: Entry = Entry {
         }],
         promises: &[Promise::NeverRepeats],
     },
-    factory: Factory::Searcher(algorithm::build),
+    factory: Factory::Searcher(&algorithm::build),
 };
 
 inventory::submit! { Linked(&ENTRY) }

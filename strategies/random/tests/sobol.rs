@@ -19,7 +19,7 @@ fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildE
 #[test]
 fn all_properties_of_the_sequence() {
     let entry = Entry {
-        factory: Factory::Searcher(build),
+        factory: Factory::Searcher(&build),
         ..lapidary_random::ENTRY
     };
     for (name, property) in PROPERTIES {

@@ -3,6 +3,7 @@
 //!
 //! A worker takes one trial after the other, unless memory is limited: what a trial leaves behind would count for the next.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,13 +18,14 @@ use super::data::OpenData;
 use crate::file::StudyFile;
 use crate::process::guard::Guard;
 use crate::process::{Event, Limits, Process};
-use crate::worker::{Answer, Request, WORKER, first_line};
+use crate::worker::{Answer, Request, first_line};
 
 /// Runs the trials of an evaluator in child processes.
 pub struct Isolated<'a> {
     /// What makes the models again, in this process.
     inner: Box<dyn StudyEvaluator + 'a>,
     program: PathBuf,
+    args: Vec<OsString>,
     first_line: String,
     limits: Limits,
     guard: Arc<Guard>,
@@ -33,11 +35,12 @@ pub struct Isolated<'a> {
 }
 
 impl<'a> Isolated<'a> {
-    /// Runs the trials of `inner`, which is the evaluator of `file`, in workers that `program` is started as.
+    /// Runs the trials of `inner`, which is the evaluator of `file`, in workers that `program` is started as with `args`.
     pub(crate) fn new(
         inner: Box<dyn StudyEvaluator + 'a>,
         file: &StudyFile,
         program: &Path,
+        args: Vec<OsString>,
         guard: Guard,
     ) -> Self {
         let goal = file.goal.metrics();
@@ -47,6 +50,7 @@ impl<'a> Isolated<'a> {
             alone: metrics.iter().any(volatile).then(Mutex::default),
             inner,
             program: program.to_owned(),
+            args,
             first_line: first_line(file),
             limits: file.limits,
             guard: Arc::new(guard),
@@ -81,7 +85,7 @@ impl<'a> Isolated<'a> {
     /// A worker that is ready.
     fn start(&self, cancel: &Cancel) -> Result<Process, String> {
         let mut program = Program::new(&self.program);
-        program.arg(WORKER);
+        program.args(&self.args);
         let mut worker = Process::start(&mut program, self.limits.memory, Some(self.guard.clone()))
             .map_err(|e| format!("{} cannot be started: {e}", self.program.display()))?;
         worker.send(&self.first_line);

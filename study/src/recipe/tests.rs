@@ -76,7 +76,7 @@ static SCALE: Entry = Entry {
         ],
         promises: &[],
     },
-    factory: Factory::Optimizer(|json| {
+    factory: Factory::Optimizer(&|json| {
         SCALE
             .info
             .read_settings::<Scale>(json)

@@ -63,6 +63,7 @@ fn identity() -> Identity {
         start: vec![space.middle()],
         stop: None,
         evaluate: Json::Null,
+        plugins: Default::default(),
         space,
     }
 }

@@ -20,7 +20,7 @@ pub(super) const ENTRY: Entry = Entry {
         settings: &[],
         promises: &[Promise::NeverRepeats],
     },
-    factory: Factory::Searcher(build),
+    factory: Factory::Searcher(&build),
 };
 
 /// Draws of tried points before the rest of the space is walked through.

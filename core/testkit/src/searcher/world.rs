@@ -100,7 +100,8 @@ impl World {
         }
     }
 
-    fn score(&self, point: &Point) -> Option<Score> {
+    /// The score of a point; `None` where its trial fails.
+    pub fn score(&self, point: &Point) -> Option<Score> {
         let chance = point.fingerprint() as u8;
         let violation = match self.manner {
             Manner::Failed => return None,

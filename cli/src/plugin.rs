@@ -1,0 +1,178 @@
+//! `lapidary plugin`: looks at plug-ins.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::path::Path;
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::{Entry, Kind};
+use lapidary_core::text::panic_text;
+use lapidary_plugin::abi::SEARCHER;
+use lapidary_plugin_host::Manifest;
+use lapidary_testkit::{optimizer, searcher};
+use serde::Serialize;
+
+use crate::args;
+use crate::failure::{End, Failure};
+use crate::{installed, output};
+
+/// Runs the command.
+pub fn run(args: &args::Plugin, json: bool) -> Result<End, Failure> {
+    match args {
+        args::Plugin::List(args) => list(args, json),
+        args::Plugin::Check(args) => check(args, json),
+    }
+}
+
+/// A file, as `plugin list --json` prints it.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a Path,
+    #[serde(flatten)]
+    note: Option<Note>,
+    /// Why it is not installed.
+    refused: Option<String>,
+}
+
+/// What the note of a plug-in says.
+#[derive(Serialize)]
+struct Note {
+    name: String,
+    kind: Kind,
+    version: String,
+    abi: String,
+}
+
+impl Note {
+    fn new(manifest: &Manifest) -> Self {
+        Self {
+            name: manifest.name.clone(),
+            kind: if manifest.kind == SEARCHER {
+                Kind::Searcher
+            } else {
+                Kind::Optimizer
+            },
+            version: manifest.version.clone(),
+            abi: manifest.interface(),
+        }
+    }
+}
+
+fn list(args: &args::PluginArgs, json: bool) -> Result<End, Failure> {
+    let mut registry = installed::builtin()?;
+    let found = installed::found(args)?;
+    let lines: Vec<Line<'_>> = found
+        .iter()
+        .map(|(path, loaded)| Line {
+            path,
+            note: Manifest::read(path).ok().as_ref().map(Note::new),
+            refused: match loaded {
+                Ok(plugin) => installed::add(&mut registry, path, plugin)
+                    .err()
+                    .map(|e| e.to_string()),
+                Err(error) => Some(error.to_string()),
+            },
+        })
+        .collect();
+    output::print(json, &lines, || {
+        let header = ["name", "kind", "version", "abi", "file"];
+        let rows = lines.iter().map(|line| {
+            let unknown = || "–".to_owned();
+            let note = line.note.as_ref();
+            let file = match &line.refused {
+                // The reason names the file.
+                Some(reason) => format!("refused: {reason}"),
+                None => line.path.display().to_string(),
+            };
+            vec![
+                note.map_or_else(unknown, |note| note.name.clone()),
+                note.map_or_else(unknown, |note| note.kind.word().to_owned()),
+                note.map_or_else(unknown, |note| note.version.clone()),
+                note.map_or_else(unknown, |note| note.abi.clone()),
+                file,
+            ]
+        });
+        output::table(&header, &[], rows.collect())
+    })?;
+    Ok(End::Done)
+}
+
+/// What came of one property, as `plugin check --json` prints it.
+#[derive(Serialize)]
+struct Verdict {
+    property: String,
+    holds: bool,
+    /// Why it does not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+fn check(args: &args::PluginCheck, json: bool) -> Result<End, Failure> {
+    let plugin = installed::host(args.running)?
+        .load(&args.file)
+        .map_err(Failure::input)?;
+    let verdicts: Vec<Verdict> = properties(&plugin.entry)
+        .into_iter()
+        .map(|(name, holds)| {
+            let reason = failure(holds);
+            if !json {
+                match &reason {
+                    None => eprintln!("holds  {name}"),
+                    Some(_) => eprintln!("FAILS  {name}"),
+                }
+            }
+            Verdict {
+                property: name.to_owned(),
+                holds: reason.is_none(),
+                reason,
+            }
+        })
+        .collect();
+    let failed = verdicts.iter().filter(|verdict| !verdict.holds).count();
+    output::print(json, &verdicts, || {
+        let mut text = String::new();
+        for verdict in &verdicts {
+            if let Some(reason) = &verdict.reason {
+                text.push_str(&format!("{}: {reason}\n\n", verdict.property));
+            }
+        }
+        text + &format!(
+            "{}: {} of {} properties hold",
+            plugin.manifest.name,
+            verdicts.len() - failed,
+            verdicts.len()
+        )
+    })?;
+    if failed == 0 {
+        return Ok(End::Done);
+    }
+    Err(Failure::work(format!(
+        "{}: {failed} of {} properties do not hold",
+        args.file.display(),
+        verdicts.len()
+    )))
+}
+
+/// The properties of an entry's kind.
+fn properties(entry: &Entry) -> Vec<(&'static str, Box<dyn Fn() + '_>)> {
+    fn boxed<'a>(holds: impl Fn() + 'a) -> Box<dyn Fn() + 'a> {
+        Box::new(holds)
+    }
+    match entry.kind() {
+        Kind::Optimizer => (optimizer::PROPERTIES.iter())
+            .map(|(name, holds)| (*name, boxed(|| holds(entry, &Json::Null))))
+            .collect(),
+        _ => (searcher::PROPERTIES.iter())
+            .map(|(name, holds)| (*name, boxed(|| holds(entry))))
+            .collect(),
+    }
+}
+
+/// Why a property does not hold; `None` where it does.
+fn failure(holds: impl Fn()) -> Option<String> {
+    // The panic is the verdict: nothing of it is printed while it is caught.
+    let hook = take_hook();
+    set_hook(Box::new(|_| ()));
+    let caught = catch_unwind(AssertUnwindSafe(holds));
+    set_hook(hook);
+    caught.err().map(|panic| panic_text(&*panic).to_owned())
+}

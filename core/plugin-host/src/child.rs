@@ -1,0 +1,270 @@
+//! The host's end of a child process.
+
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child as Process, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lapidary_plugin::abi::Status;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::error::PluginError;
+use crate::frame::{self, Frames};
+use crate::host::{Limits, Program};
+use crate::serve::{LATE, SILENT};
+use crate::session::{Answer, Call, Over, Reply, Session};
+
+/// How often the time is looked at while an answer is waited for.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the end of a child that closed its socket is waited for.
+const GRACE: Duration = Duration::from_secs(2);
+/// Bytes of calls that are not answered before they are sent on.
+const GATHERED: usize = 1 << 16;
+
+/// A child process that has a plug-in open.
+pub(crate) struct Child {
+    process: Process,
+    socket: UnixStream,
+    frames: Frames,
+    /// Calls that go with the next one that is answered.
+    gathered: Vec<u8>,
+    limits: Limits,
+    over: Option<Over>,
+}
+
+impl Child {
+    /// Starts `program` as a child that opens `plugin`.
+    pub fn start(program: &Program, plugin: &Path, limits: Limits) -> Result<Self, PluginError> {
+        let start = || -> io::Result<Self> {
+            let (socket, theirs) = UnixStream::pair()?;
+            socket.set_read_timeout(Some(TICK))?;
+            socket.set_write_timeout(Some(TICK))?;
+            // What a plug-in prints must not get among what this program prints.
+            let stdout = io::stderr().as_fd().try_clone_to_owned()?;
+            let process = Command::new(&program.path)
+                .args(&program.args)
+                .arg(plugin)
+                .arg(limits.memory.to_string())
+                .stdin(Stdio::from(OwnedFd::from(theirs)))
+                .stdout(Stdio::from(stdout))
+                .process_group(0)
+                .spawn()?;
+            Ok(Self {
+                process,
+                socket,
+                frames: Frames::default(),
+                gathered: Vec::new(),
+                limits,
+                over: None,
+            })
+        };
+        start().map_err(|source| PluginError::Start {
+            path: plugin.to_owned(),
+            program: program.path.clone(),
+            source,
+        })
+    }
+
+    /// Sends what was gathered.
+    fn send(&mut self, deadline: Instant) -> Result<(), Over> {
+        let mut rest = &self.gathered[..];
+        while !rest.is_empty() {
+            match self.socket.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if is_wait(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(self.end(&error)),
+            }
+        }
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn receive(&mut self, deadline: Instant) -> Result<Reply, Over> {
+        loop {
+            match self.frames.next() {
+                Ok(Some(frame)) => {
+                    return Ok(Reply {
+                        status: Status((frame.number & !LATE) as i32),
+                        bytes: Answer::Owned(if frame.number & LATE == 0 {
+                            frame.payload
+                        } else {
+                            [b"of an earlier call: ".as_slice(), &frame.payload].concat()
+                        }),
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => return Err(self.end(&error)),
+            }
+            match self.frames.fill(&mut self.socket) {
+                Ok(true) => {}
+                Ok(false) => return Err(self.end(&ErrorKind::UnexpectedEof.into())),
+                Err(error) if is_wait(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(self.end(&error)),
+            }
+        }
+    }
+
+    /// Ends the child, and says why.
+    fn end(&mut self, error: &io::Error) -> Over {
+        let reason = match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!(
+                    "did not answer within {} seconds and was killed",
+                    self.limits.time.as_secs_f64()
+                )
+            }
+            ErrorKind::InvalidData => format!("answered with {error} and was killed"),
+            _ => self.last_words(),
+        };
+        self.kill();
+        let over = Over(reason);
+        self.over = Some(over.clone());
+        over
+    }
+
+    /// How the child ended by itself.
+    fn last_words(&mut self) -> String {
+        let until = Instant::now() + GRACE;
+        while Instant::now() < until {
+            match self.process.try_wait() {
+                Ok(Some(status)) => return ended(status, self.limits.memory),
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        "closed its connection and was killed".to_owned()
+    }
+
+    fn kill(&mut self) {
+        // It may have ended before.
+        let _ = killpg(
+            Pid::from_raw(self.process.id().cast_signed()),
+            Signal::SIGKILL,
+        );
+        let _ = self.process.wait();
+    }
+}
+
+fn is_wait(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
+
+/// How a process ended, in words.
+fn ended(status: ExitStatus, memory: u64) -> String {
+    let Some(number) = status.signal() else {
+        return format!("ended its process ({status})");
+    };
+    let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
+    let mut text = format!("crashed with signal {number} ({name})");
+    if number == Signal::SIGABRT as i32 {
+        text.push_str(&format!(
+            ", as one that panics where that aborts, or takes more than the {memory} bytes of memory it may,"
+        ));
+    }
+    text
+}
+
+impl Session for Child {
+    fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
+        if let Some(over) = &self.over {
+            return Err(over.clone());
+        }
+        frame::write(&mut self.gathered, call as u32, payload);
+        let deadline = Instant::now() + self.limits.time;
+        self.send(deadline)?;
+        let reply = self.receive(deadline)?;
+        if reply.status == Status::PANICKED {
+            let over = Over(format!("panicked ({})", reply.bytes.text()));
+            self.over = Some(over.clone());
+            return Err(over);
+        }
+        Ok(reply)
+    }
+
+    fn post(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
+        if let Some(over) = &self.over {
+            return Err(over.clone());
+        }
+        frame::write(&mut self.gathered, call as u32 | SILENT, payload);
+        if self.gathered.len() > GATHERED {
+            self.send(Instant::now() + self.limits.time)?;
+        }
+        Ok(Reply::done())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Children without work, to be used again: starting one takes longer than most of what searchers do.
+#[derive(Clone, Default)]
+pub(crate) struct Idle(Arc<Mutex<Vec<Child>>>);
+
+impl Idle {
+    pub fn take(&self) -> Option<Child> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give(&self, child: Child) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(child);
+    }
+
+    /// A session that gives its child back where it is as good as new.
+    pub fn lend(&self, child: Child) -> Lent {
+        Lent {
+            child: Some(child),
+            idle: self.clone(),
+        }
+    }
+}
+
+/// A child at work.
+pub(crate) struct Lent {
+    /// Taken when it is given back.
+    child: Option<Child>,
+    idle: Idle,
+}
+
+impl Lent {
+    fn child(&mut self) -> Result<&mut Child, Over> {
+        self.child
+            .as_mut()
+            .ok_or_else(|| Over("was given back".to_owned()))
+    }
+}
+
+impl Session for Lent {
+    fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
+        self.child()?.call(call, payload)
+    }
+
+    fn post(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
+        self.child()?.post(call, payload)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take()
+            && child.over.is_none()
+        {
+            // Nothing that was gathered matters any more, unless a part of it is on its way.
+            if child.post(Call::Destroy, &[]).is_ok() {
+                self.idle.give(child);
+            }
+        }
+    }
+}

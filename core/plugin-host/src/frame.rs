@@ -1,0 +1,121 @@
+//! Frames: what goes between the host and a child process. A length, a number and so many bytes.
+
+use std::io::{self, Read};
+
+/// Bytes before the payload: its length and the number, 32 bits each.
+const HEADER: usize = 8;
+/// No payload may be longer.
+const LONGEST: usize = 1 << 30;
+/// Bytes that are read at a time.
+const PART: usize = 1 << 16;
+
+/// A number and a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub number: u32,
+    pub payload: Vec<u8>,
+}
+
+/// Appends a frame to `to`.
+pub(crate) fn write(to: &mut Vec<u8>, number: u32, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    to.extend_from_slice(&length.to_le_bytes());
+    to.extend_from_slice(&number.to_le_bytes());
+    to.extend_from_slice(payload);
+}
+
+/// Reads frames from what comes in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    /// Room for bytes; those in `start..end` were read and not given out.
+    room: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Frames {
+    /// The next frame, where it is there as a whole.
+    ///
+    /// # Errors
+    /// When it is longer than any frame may be.
+    pub fn next(&mut self) -> io::Result<Option<Frame>> {
+        let ready = &self.room[self.start..self.end];
+        let Some((header, rest)) = ready.split_at_checked(HEADER) else {
+            return Ok(None);
+        };
+        let word = |at: usize| {
+            u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
+        let length = word(0) as usize;
+        if length > LONGEST {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{length} bytes at once"),
+            ));
+        }
+        let Some(payload) = rest.get(..length) else {
+            return Ok(None);
+        };
+        let frame = Frame {
+            number: word(4),
+            payload: payload.to_vec(),
+        };
+        self.start += HEADER + length;
+        Ok(Some(frame))
+    }
+
+    /// Reads what `from` has; false at its end.
+    ///
+    /// # Errors
+    /// Those of `from`.
+    pub fn fill(&mut self, from: &mut impl Read) -> io::Result<bool> {
+        self.room.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.room.len() - self.end < PART {
+            let room = (2 * self.room.len()).max(2 * PART);
+            self.room.resize(room, 0);
+        }
+        let read = from.read(&mut self.room[self.end..])?;
+        self.end += read;
+        Ok(read > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_from_pieces_of_any_size() {
+        let mut bytes = Vec::new();
+        let sent: Vec<Frame> = (0..20)
+            .map(|i| Frame {
+                number: i,
+                payload: vec![i as u8; i as usize * 7],
+            })
+            .collect();
+        for frame in &sent {
+            write(&mut bytes, frame.number, &frame.payload);
+        }
+        for size in [1, 3, 8, 64, 100_000] {
+            let mut frames = Frames::default();
+            let mut got = Vec::new();
+            for mut piece in bytes.chunks(size) {
+                assert!(frames.fill(&mut piece).unwrap());
+                while let Some(frame) = frames.next().unwrap() {
+                    got.push(frame);
+                }
+            }
+            assert_eq!(got, sent);
+            assert!(!frames.fill(&mut io::empty()).unwrap());
+        }
+    }
+
+    #[test]
+    fn endless_frames_are_refused() {
+        let mut frames = Frames::default();
+        frames.fill(&mut &[0xff; 8][..]).unwrap();
+        assert!(frames.next().is_err());
+    }
+}

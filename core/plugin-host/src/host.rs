@@ -1,0 +1,197 @@
+//! Loading.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::{BuildError, Entry, Factory, Origin, PluginFile};
+use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_plugin::abi::Status;
+use lapidary_plugin::wire::read_info;
+
+use crate::child::{Child, Idle};
+use crate::error::PluginError;
+use crate::library::Library;
+use crate::manifest::Manifest;
+use crate::policy;
+use crate::searcher::PluginSearcher;
+use crate::session::{Call, Over, Reply, Session};
+
+/// How plug-ins are run.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where they run.
+    pub isolation: Isolation,
+    /// What they may take in a child process.
+    pub limits: Limits,
+}
+
+/// Where plug-ins run.
+#[derive(Debug, Clone)]
+pub enum Isolation {
+    /// Each searcher in a child process, which this program is started as.
+    Child(Program),
+    /// In this process, which ends when they crash.
+    InProcess,
+}
+
+/// A program that calls [`serve`](crate::serve) with its last two arguments, a path and a number of bytes.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The program.
+    pub path: PathBuf,
+    /// Its arguments before those two.
+    pub args: Vec<OsString>,
+}
+
+/// What a plug-in may take in a child process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time for one call.
+    pub time: Duration,
+    /// Memory, in bytes.
+    pub memory: u64,
+}
+
+impl Default for Limits {
+    /// A minute and 4 GiB.
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(60),
+            memory: 4 << 30,
+        }
+    }
+}
+
+/// A plug-in that was loaded.
+#[derive(Clone)]
+pub struct Plugin {
+    /// What its note says.
+    pub manifest: Manifest,
+    /// Its entry, to be added to a registry.
+    pub entry: Entry,
+    /// The origin to add it with.
+    pub origin: Origin,
+}
+
+impl Host {
+    /// Loads the plug-in at `path`.
+    ///
+    /// # Errors
+    /// When somebody else could have written the file, it is no plug-in for this program, or it does not answer.
+    pub fn load(&self, path: &Path) -> Result<Plugin, PluginError> {
+        let path = path.canonicalize().map_err(|source| PluginError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        policy::check(&path)?;
+        let manifest = Manifest::read(&path)?;
+        let (reply, sessions) = self.open(&path, &manifest)?;
+        if reply.status != Status::OK {
+            return Err(PluginError::Broken {
+                path,
+                reason: format!("failed ({})", reply.bytes.text()),
+            });
+        }
+        let described = read_info(reply.bytes.get()).map_err(|source| PluginError::Info {
+            path: path.clone(),
+            source,
+        })?;
+        if described.name != manifest.name {
+            return Err(PluginError::Export {
+                path,
+                reason: format!(
+                    "it is called `{}`, but `{}` in its note",
+                    described.name, manifest.name
+                ),
+            });
+        }
+        let info = described.leak();
+        let make = move |settings: &Json, init: &SearchInit<'_>| {
+            let broken = |reason| BuildError::Broken {
+                name: info.name,
+                reason,
+            };
+            let session = sessions.begin().map_err(|e| broken(e.to_string()))?;
+            let searcher = PluginSearcher::build(session, &info, settings, init)?;
+            Ok(Box::new(searcher) as Box<dyn Searcher>)
+        };
+        let file = PluginFile {
+            path,
+            version: manifest.version.clone(),
+        };
+        Ok(Plugin {
+            manifest,
+            entry: Entry {
+                info,
+                // As the library that it calls, the entry stays as long as the program.
+                factory: Factory::Searcher(Box::leak(Box::new(make))),
+            },
+            origin: Origin::Plugin(Box::leak(Box::new(file))),
+        })
+    }
+
+    /// Opens the plug-in and asks what it says about itself.
+    fn open(&self, path: &Path, manifest: &Manifest) -> Result<(Reply, Sessions), PluginError> {
+        match &self.isolation {
+            Isolation::InProcess if manifest.aborts => Err(PluginError::Aborts {
+                path: path.to_owned(),
+            }),
+            Isolation::InProcess => {
+                let library = Library::open(path, manifest)?;
+                Ok((library.info(), Sessions::InProcess(library)))
+            }
+            Isolation::Child(program) => {
+                let sessions = Children {
+                    program: program.clone(),
+                    plugin: path.to_owned(),
+                    limits: self.limits,
+                    idle: Idle::default(),
+                };
+                let mut session = sessions.begin()?;
+                let reply =
+                    session
+                        .call(Call::Info, &[])
+                        .map_err(|Over(reason)| PluginError::Broken {
+                            path: path.to_owned(),
+                            reason,
+                        })?;
+                Ok((reply, Sessions::Children(sessions)))
+            }
+        }
+    }
+}
+
+/// What makes the sessions of a plug-in.
+enum Sessions {
+    InProcess(Library),
+    Children(Children),
+}
+
+/// The children of one plug-in.
+struct Children {
+    program: Program,
+    plugin: PathBuf,
+    limits: Limits,
+    idle: Idle,
+}
+
+impl Children {
+    fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
+        let child = match self.idle.take() {
+            Some(child) => child,
+            None => Child::start(&self.program, &self.plugin, self.limits)?,
+        };
+        Ok(Box::new(self.idle.lend(child)))
+    }
+}
+
+impl Sessions {
+    fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
+        match self {
+            Self::InProcess(library) => Ok(Box::new(library.session())),
+            Self::Children(children) => children.begin(),
+        }
+    }
+}

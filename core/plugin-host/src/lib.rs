@@ -1,0 +1,26 @@
+//! The host's side of plug-ins: finds them, looks at them without opening them, and makes ordinary entries of the registry of
+//! those that may be opened.
+//!
+//! A plug-in runs in a child process of its own unless asked for otherwise: what it breaks is its own process. That isolates
+//! from crashes; it is no sandbox. A plug-in may do whatever its user may do, so only files are opened that nobody else could
+//! have written ([`policy`]).
+//!
+//! [`Host::load`] gives a [`Plugin`] with an entry. Nothing that was opened in this process is ever closed.
+
+mod child;
+mod error;
+mod folder;
+mod frame;
+mod host;
+mod library;
+mod manifest;
+pub mod policy;
+mod searcher;
+mod serve;
+mod session;
+
+pub use error::PluginError;
+pub use folder::{FOLDER_VARIABLE, files, folder};
+pub use host::{Host, Isolation, Limits, Plugin, Program};
+pub use manifest::Manifest;
+pub use serve::{ServeError, serve};

@@ -1,0 +1,237 @@
+//! A plug-in opened in this process.
+
+use std::error::Error;
+use std::ffi::c_void;
+use std::path::Path;
+
+use lapidary_plugin::abi::{
+    Buffer, Bytes, Descriptor, MAGIC, MAJOR, SEARCHER, SYMBOL, SearcherTable, Status,
+};
+use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
+
+use crate::error::PluginError;
+use crate::manifest::Manifest;
+use crate::session::{Answer, Call, Over, Reply, Session};
+
+/// The functions of a plug-in that was opened; it is never closed.
+#[derive(Clone, Copy)]
+pub(crate) struct Library {
+    info: unsafe extern "C" fn(*mut Buffer) -> Status,
+    table: SearcherTable,
+}
+
+impl Library {
+    /// Opens the file at `path`, whose note said `manifest`. What the file says of itself in the table must be the same.
+    pub fn open(path: &Path, manifest: &Manifest) -> Result<Self, PluginError> {
+        // SAFETY: opening runs the file's initialisers. The user named the file or put it into the folder of plug-ins, nobody
+        // else could write to it, and its note says that it is a plug-in.
+        let opened = unsafe { Opened::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+        let opened = opened.map_err(|error| PluginError::Open {
+            path: path.to_owned(),
+            reason: chain(&error),
+        })?;
+        let wrong = |reason: String| PluginError::Export {
+            path: path.to_owned(),
+            reason,
+        };
+        // SAFETY: the interface says what this symbol is: a table that lives as long as the library.
+        let symbol = unsafe { opened.get::<*const Descriptor>(SYMBOL.as_bytes()) };
+        let symbol = symbol.map_err(|_| wrong(format!("there is no symbol `{SYMBOL}`")))?;
+        let descriptor: *const Descriptor = *symbol;
+        // Nothing of it is ever given back: threads and static values of the plug-in may live on.
+        std::mem::forget(opened);
+        // SAFETY: the first three fields are there in every version, and the library stays.
+        let (magic, major, minor) = unsafe {
+            (
+                (*descriptor).magic,
+                (*descriptor).major,
+                (*descriptor).minor,
+            )
+        };
+        if (magic, major, minor) != (MAGIC, manifest.major, manifest.minor) || major != MAJOR {
+            return Err(wrong(format!(
+                "its table is of version {major}.{minor}, its note of {}",
+                manifest.interface()
+            )));
+        }
+        // SAFETY: of this major version the size stands behind them.
+        let size = unsafe { (*descriptor).size } as usize;
+        if size < size_of::<Descriptor>() {
+            return Err(wrong(format!("its table has {size} bytes only")));
+        }
+        // SAFETY: the table is as long as we know it, or longer, and is never written to.
+        let descriptor = unsafe { &*descriptor };
+        if descriptor.kind != manifest.kind {
+            return Err(wrong(format!("its table is of kind {}", descriptor.kind)));
+        }
+        let info = descriptor
+            .info
+            .ok_or_else(|| wrong("it has no function `info`".to_owned()))?;
+        if descriptor.kind != SEARCHER {
+            return Err(wrong("optimizers are not supported yet".to_owned()));
+        }
+        // SAFETY: the table of a searcher, as its kind says.
+        let table = unsafe { searcher_table(descriptor.table.cast()) }.map_err(wrong)?;
+        Ok(Self { info, table })
+    }
+
+    /// What the plug-in says about itself.
+    pub fn info(&self) -> Reply {
+        answer(|out| {
+            // SAFETY: a function of the plug-in's, called as the interface says, with an empty buffer.
+            unsafe { (self.info)(out) }
+        })
+    }
+
+    /// A place for one searcher.
+    pub fn session(&self) -> InProcess {
+        InProcess {
+            library: *self,
+            searcher: std::ptr::null_mut(),
+            over: None,
+        }
+    }
+}
+
+/// Copies what we know of a table, and looks that nothing is missing.
+///
+/// # Safety
+/// `table` must be null or point to a table of a searcher as long as its first field says.
+unsafe fn searcher_table(table: *const SearcherTable) -> Result<SearcherTable, String> {
+    if table.is_null() {
+        return Err("it has no functions".to_owned());
+    }
+    // SAFETY: the size is the first field of every table.
+    let size = unsafe { (*table).size };
+    if size < size_of::<SearcherTable>() {
+        return Err(format!("its functions take {size} bytes only"));
+    }
+    // SAFETY: it is as long as we know it, or longer.
+    let table = unsafe { *table };
+    let missing = [
+        ("build", table.build.is_none()),
+        ("ask", table.ask.is_none()),
+        ("tell", table.tell.is_none()),
+        ("snapshot", table.snapshot.is_none()),
+        ("restore", table.restore.is_none()),
+        ("destroy", table.destroy.is_none()),
+    ];
+    match missing.iter().find(|(_, missing)| *missing) {
+        Some((name, _)) => Err(format!("it has no function `{name}`")),
+        None => Ok(table),
+    }
+}
+
+/// An error and its causes: libloading keeps the loader's own words in the cause.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// The reply of a function that fills a buffer.
+fn answer(call: impl FnOnce(*mut Buffer) -> Status) -> Reply {
+    let mut out = Buffer::empty();
+    let status = call(&raw mut out);
+    Reply {
+        status,
+        bytes: Answer::Lent(out),
+    }
+}
+
+/// A searcher in this process.
+pub(crate) struct InProcess {
+    library: Library,
+    /// Null until it is built.
+    searcher: *mut c_void,
+    /// What ended it.
+    over: Option<Over>,
+}
+
+// SAFETY: the interface says that calls for one searcher come one after the other, not from one thread.
+unsafe impl Send for InProcess {}
+
+impl InProcess {
+    fn build(&mut self, request: &[u8]) -> Reply {
+        self.destroy();
+        let table = &self.library.table;
+        let mut searcher = std::ptr::null_mut();
+        let reply = answer(|out| match table.build {
+            // SAFETY: called as the interface says.
+            Some(build) => unsafe { build(Bytes::lend(request), &raw mut searcher, out) },
+            None => Status::FAILED,
+        });
+        if reply.status == Status::OK {
+            self.searcher = searcher;
+        }
+        reply
+    }
+
+    fn destroy(&mut self) {
+        let searcher = std::mem::replace(&mut self.searcher, std::ptr::null_mut());
+        if let (false, None, Some(destroy)) =
+            (searcher.is_null(), &self.over, self.library.table.destroy)
+        {
+            // SAFETY: the searcher was built by this library, did not panic, and is forgotten here.
+            unsafe { destroy(searcher) }
+        }
+    }
+
+    fn dispatch(&mut self, call: Call, payload: &[u8]) -> Reply {
+        let searcher = self.searcher;
+        match call {
+            Call::Info => return self.library.info(),
+            Call::Build => return self.build(payload),
+            Call::Destroy => {
+                self.destroy();
+                return Reply::done();
+            }
+            _ if searcher.is_null() => {
+                return Reply::refused(Status::FAILED, "no searcher was built");
+            }
+            _ => {}
+        }
+        let table = &self.library.table;
+        let lent = Bytes::lend(payload);
+        answer(|out| {
+            // SAFETY: called as the interface says, with a searcher that this library has built.
+            unsafe {
+                match (call, table.ask, table.tell, table.snapshot, table.restore) {
+                    (Call::Ask, Some(ask), ..) => {
+                        let n = payload.try_into().map_or(0, u64::from_le_bytes);
+                        ask(searcher, n, out)
+                    }
+                    (Call::Tell, _, Some(tell), ..) => tell(searcher, lent, out),
+                    (Call::Snapshot, .., Some(snapshot), _) => snapshot(searcher, out),
+                    (Call::Restore, .., Some(restore)) => restore(searcher, lent, out),
+                    _ => Status::FAILED,
+                }
+            }
+        })
+    }
+}
+
+impl Session for InProcess {
+    fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
+        if let Some(over) = &self.over {
+            return Err(over.clone());
+        }
+        let reply = self.dispatch(call, payload);
+        if reply.status == Status::PANICKED {
+            let over = Over(format!("panicked ({})", reply.bytes.text()));
+            self.over = Some(over.clone());
+            return Err(over);
+        }
+        Ok(reply)
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        self.destroy();
+    }
+}

@@ -1,0 +1,191 @@
+//! A plug-in's searcher as one of ours.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::{BuildError, Info};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::space::Space;
+use lapidary_core::trial::{Candidate, Origin, Trial};
+use lapidary_plugin::abi::Status;
+use lapidary_plugin::json::Writer;
+use lapidary_plugin::wire::{
+    read_candidates, read_snapshot, write_request, write_snapshot, write_trial,
+};
+
+use crate::session::{Call, Over, Reply, Session};
+
+/// A searcher behind the border. What it says is checked; what it is told it may rely on.
+pub(crate) struct PluginSearcher {
+    /// Snapshots are taken of what is not changed, but a session is at work then as well.
+    session: RefCell<Box<dyn Session>>,
+    name: &'static str,
+    space: Arc<Space>,
+    objectives: usize,
+    /// Asked since it was built or restored, and not told: telling these cannot be wrong.
+    open: HashSet<u64>,
+    /// The last id it gave.
+    last: Option<u64>,
+    /// Memory for what is written.
+    scratch: Vec<u8>,
+}
+
+impl PluginSearcher {
+    /// Builds the searcher of the plug-in that `info` is about.
+    pub fn build(
+        mut session: Box<dyn Session>,
+        info: &Info,
+        settings: &Json,
+        init: &SearchInit<'_>,
+    ) -> Result<Self, BuildError> {
+        let mut w = Writer::new();
+        write_request(&mut w, settings, init);
+        let name = info.name;
+        let broken = |reason| BuildError::Broken { name, reason };
+        let request = w.finish();
+        let reply = session
+            .call(Call::Build, &request)
+            .map_err(|over| broken(over_in(Call::Build, &over)))?;
+        let reason = reply.bytes.text();
+        match reply.status {
+            Status::OK => Ok(Self {
+                session: RefCell::new(session),
+                name,
+                space: init.space.clone(),
+                objectives: init.objectives,
+                open: HashSet::new(),
+                last: None,
+                scratch: request,
+            }),
+            Status::SETTINGS => Err(info.refuse(reason)),
+            Status::UNFIT => Err(BuildError::Unfit { name, reason }),
+            _ => Err(broken(reason)),
+        }
+    }
+
+    fn call(&self, call: Call, payload: &[u8]) -> Result<Reply, SearchError> {
+        let reply = self.session.borrow_mut().call(call, payload);
+        reply.map_err(|over| self.wrong(over_in(call, &over)))
+    }
+
+    /// The error that the plug-in did something wrong.
+    fn wrong(&self, reason: String) -> SearchError {
+        SearchError::Strategy {
+            strategy: self.name.to_owned(),
+            reason,
+        }
+    }
+
+    /// What a call was refused for, where there is nothing more to say about it than the plug-in does.
+    fn refused(&self, reply: &Reply) -> SearchError {
+        self.wrong(reply.bytes.text())
+    }
+
+    /// Refuses ids that do not rise.
+    fn check_ids(&self, candidates: &[Candidate]) -> Result<(), SearchError> {
+        let mut last = self.last;
+        for candidate in candidates {
+            if last.is_some_and(|last| candidate.id <= last) {
+                return Err(self.wrong(format!(
+                    "it gave candidate {} after candidate {}, but ids must rise",
+                    candidate.id,
+                    last.unwrap_or_default()
+                )));
+            }
+            last = Some(candidate.id);
+        }
+        Ok(())
+    }
+}
+
+fn over_in(call: Call, over: &Over) -> String {
+    format!("the plug-in {} when it was {}", over.0, call.text())
+}
+
+impl Searcher for PluginSearcher {
+    fn ask(&mut self, n: usize) -> Result<Vec<Candidate>, SearchError> {
+        let reply = self.call(Call::Ask, &(n as u64).to_le_bytes())?;
+        if reply.status != Status::OK {
+            return Err(self.refused(&reply));
+        }
+        let candidates = read_candidates(reply.bytes.get(), &self.space, n).map_err(|error| {
+            self.wrong(format!(
+                "what it gave when asked for {n} candidates: {error}"
+            ))
+        })?;
+        self.check_ids(&candidates)?;
+        self.open.extend(candidates.iter().map(|c| c.id));
+        self.last = candidates.last().map(|c| c.id).or(self.last);
+        Ok(candidates)
+    }
+
+    fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
+        let id = trial.candidate.id;
+        let own = trial.origin == Origin::Own;
+        let objectives = trial.score.as_ref().map(|score| score.objectives.len());
+        let sound = objectives.is_none_or(|n| n == self.objectives);
+        let sure = own && sound && self.open.contains(&id);
+        let mut w = Writer::reuse(std::mem::take(&mut self.scratch));
+        write_trial(&mut w, trial);
+        self.scratch = w.finish();
+        let reply = if sure {
+            self.session.get_mut().post(Call::Tell, &self.scratch)
+        } else {
+            self.session.get_mut().call(Call::Tell, &self.scratch)
+        };
+        let reply = reply.map_err(|over| self.wrong(over_in(Call::Tell, &over)))?;
+        let strategy = self.name;
+        match reply.status {
+            Status::OK => {
+                if own {
+                    self.open.remove(&id);
+                }
+                Ok(())
+            }
+            Status::UNKNOWN_TRIAL => Err(SearchError::UnknownTrial { strategy, id }),
+            Status::TOLD_TWICE => Err(SearchError::ToldTwice { strategy, id }),
+            Status::OBJECTIVES => Err(SearchError::Objectives {
+                strategy,
+                id,
+                found: objectives.unwrap_or_default(),
+                wanted: self.objectives,
+            }),
+            _ => Err(self.refused(&reply)),
+        }
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, SearchError> {
+        let reply = self.call(Call::Snapshot, &[])?;
+        if reply.status != Status::OK {
+            return Err(self.refused(&reply));
+        }
+        read_snapshot(reply.bytes.get())
+            .map_err(|error| self.wrong(format!("what it gave as a snapshot: {error}")))
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
+        let mut w = Writer::new();
+        write_snapshot(&mut w, snapshot);
+        let reply = self.call(Call::Restore, &w.finish())?;
+        let strategy = self.name;
+        match reply.status {
+            Status::OK => {
+                self.open.clear();
+                self.last = None;
+                Ok(())
+            }
+            Status::FOREIGN_SNAPSHOT => Err(SearchError::ForeignSnapshot {
+                strategy,
+                found: snapshot.strategy.clone(),
+                version: snapshot.version,
+            }),
+            Status::MALFORMED_SNAPSHOT => Err(SearchError::MalformedSnapshot {
+                strategy,
+                reason: reply.bytes.text(),
+            }),
+            _ => Err(self.refused(&reply)),
+        }
+    }
+}

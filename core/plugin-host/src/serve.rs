@@ -1,0 +1,106 @@
+//! The child's end: a process that opens one plug-in and does what its host asks it for.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use lapidary_plugin::abi::Status;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, setrlimit};
+use thiserror::Error;
+
+use crate::error::PluginError;
+use crate::frame::{self, Frames};
+use crate::library::{InProcess, Library};
+use crate::manifest::Manifest;
+use crate::session::{Call, Over, Reply, Session};
+
+/// Marks a call that is answered only by the failure of the next one.
+pub(crate) const SILENT: u32 = 1 << 16;
+/// Marks an answer that belongs to an earlier call, which was not answered.
+pub(crate) const LATE: u32 = 1 << 16;
+
+/// What can go wrong with serving.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum ServeError {
+    #[error("the connection to the host: {0}")]
+    Connection(#[from] io::Error),
+    #[error("a plug-in's process is started by another process of this program, not by hand")]
+    NoHost,
+    #[error("the memory of the process cannot be limited: {0}")]
+    Memory(nix::Error),
+}
+
+/// Opens the plug-in at `path` and serves the host that stdin is connected to until it hangs up. No more than `memory` bytes
+/// can be had.
+///
+/// # Errors
+/// When stdin is no socket, or the host says what is not understood. That the plug-in cannot be opened is told to the host.
+pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
+    let stdin: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    let mut socket = UnixStream::from(stdin);
+    socket.peer_addr().map_err(|_| ServeError::NoHost)?;
+    setrlimit(Resource::RLIMIT_DATA, memory, memory).map_err(ServeError::Memory)?;
+    leave_with(socket.try_clone()?);
+    let mut session = open(path);
+    let mut frames = Frames::default();
+    let mut late: Option<Reply> = None;
+    let mut answer = Vec::new();
+    loop {
+        let Some(frame) = frames.next()? else {
+            if !frames.fill(&mut socket)? {
+                return Ok(());
+            }
+            continue;
+        };
+        let silent = frame.number & SILENT != 0;
+        let call = Call::numbered(frame.number & !SILENT)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "an unknown call"))?;
+        if call == Call::Destroy {
+            late = None;
+        }
+        // After a failure that was not told nothing is done until it is.
+        let (reply, mark) = match late.take() {
+            Some(reply) => (reply, LATE),
+            None => (reply(&mut session, call, &frame.payload), 0),
+        };
+        if silent {
+            if reply.status != Status::OK {
+                late = Some(reply);
+            }
+            continue;
+        }
+        answer.clear();
+        let number = reply.status.0.cast_unsigned() & !LATE | mark;
+        frame::write(&mut answer, number, reply.bytes.get());
+        socket.write_all(&answer)?;
+    }
+}
+
+fn open(path: &Path) -> Result<InProcess, PluginError> {
+    let manifest = Manifest::read(path)?;
+    Ok(Library::open(path, &manifest)?.session())
+}
+
+fn reply(session: &mut Result<InProcess, PluginError>, call: Call, payload: &[u8]) -> Reply {
+    match session {
+        Ok(session) => match session.call(call, payload) {
+            Ok(reply) => reply,
+            Err(Over(reason)) => Reply::refused(Status::PANICKED, reason),
+        },
+        Err(error) => Reply::refused(Status::FAILED, error.to_string()),
+    }
+}
+
+/// Ends this process when the other end of `socket` is closed, even while the plug-in is at work.
+fn leave_with(socket: UnixStream) {
+    std::thread::spawn(move || {
+        let mut watched = [PollFd::new(socket.as_fd(), PollFlags::POLLHUP)];
+        while let Ok(0) | Err(nix::Error::EINTR) = poll(&mut watched, PollTimeout::NONE) {}
+        // SAFETY: ends the process without running what the plug-in has registered for its end.
+        unsafe { nix::libc::_exit(0) }
+    });
+}
