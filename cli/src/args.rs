@@ -216,7 +216,7 @@ pub struct StudyArgs {
     /// Trials to spend.
     #[arg(long, value_name = "N")]
     pub trials: Option<u64>,
-    /// Time to spend: 90s, 10m, 1h 30m.
+    /// Time to spend: 90s, 10m, 1h 30m. Trials that run then have a tenth of it more to end, and are dropped after that.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub time: Option<Duration>,
     /// Seed of everything that is drawn.

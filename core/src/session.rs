@@ -227,6 +227,16 @@ impl<'a> Session<'a> {
         Some((watch, self.courses.clone()?))
     }
 
+    /// Whether even running trials have had their time.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.study.budget.is_overdue(self.spent(now))
+    }
+
+    /// How long this run and earlier ones took.
+    fn spent(&self, now: Duration) -> Duration {
+        self.log.spent() + now.saturating_sub(self.began)
+    }
+
     /// Takes the outcome of a candidate without telling it yet.
     pub(crate) fn finish(
         &mut self,
@@ -322,8 +332,7 @@ impl<'a> Session<'a> {
             }
             // What an earlier run was allowed to ask is asked again, whatever the budget is now.
             let known = self.log.has(self.next_id());
-            let spent = self.log.spent() + now.saturating_sub(self.began);
-            if !known && self.study.budget.time.is_some_and(|time| spent >= time) {
+            if !known && self.study.budget.is_over(self.spent(now)) {
                 return Ok(Some(End::Time));
             }
             if let Some(point) = self.study.start.get(self.started) {

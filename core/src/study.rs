@@ -3,7 +3,7 @@
 //! Candidate k is asked exactly when all outcomes up to k − W are told, W being the window, and outcomes are told in the
 //! order of ids. So what a searcher sees, and with it every trial, is the same at any number of jobs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use crate::session::Session;
 use crate::space::{Point, PointKey, Space};
 use crate::stop::{Courses, StopRule, Watch};
 use crate::trial::{Candidate, Metrics, Outcome, Report, Score, Trial};
+
+/// How often the study looks whether it was cancelled or its time is over.
+const WAKE: Duration = Duration::from_millis(20);
 
 /// A study's fixed settings.
 #[derive(Debug, Clone)]
@@ -252,11 +255,14 @@ impl Finished {
     }
 }
 
-/// The trials of a study whose work a candidate goes on from, its parent last.
+/// The trials of a study whose work a candidate goes on from, its parent last. One that was answered by an earlier trial of its
+/// point is represented by that trial, which did the work.
 pub fn line(trials: &[Trial], candidate: &Candidate) -> Vec<Candidate> {
     let before = |candidate: &Candidate| {
         let parent = candidate.parent.filter(|id| *id < candidate.id)?;
-        trials.get(parent as usize).map(|trial| &trial.candidate)
+        let parent = trials.get(parent as usize)?;
+        let worked = parent.repeats.unwrap_or(parent.candidate.id);
+        trials.get(worked as usize).map(|trial| &trial.candidate)
     };
     let mut line: Vec<Candidate> = std::iter::successors(before(candidate), |c| before(c))
         .cloned()
@@ -303,7 +309,8 @@ fn scored(trials: &[Trial]) -> Vec<(&Trial, &Score)> {
 }
 
 impl Study {
-    /// Runs the study with `jobs` evaluations at a time.
+    /// Runs the study with `jobs` evaluations at a time. Those that still run when the study has ended are cancelled, and
+    /// nothing is told of them: a log has them as asked, and a run over it evaluates them again.
     ///
     /// # Errors
     /// When the goal reads a metric the evaluator does not report, the searcher breaks its contract or fails, or the log fails.
@@ -330,13 +337,12 @@ impl Study {
             }
         }
         // Work that the study drops is cancelled without touching the caller's flag.
-        let stop = Cancel::new();
+        let running = cancel.child();
         let mut session = Session::new(self, searcher, log, clock.now());
-        let evaluate = |task: &Task| evaluate(self.seed, evaluator, task, cancel, &stop);
-        // What an earlier run has handed out already comes with the first candidates.
         let mut first = true;
-        let mut next = |session: &mut Session<'_>| -> Result<(Vec<Task>, Option<End>), StudyError> {
+        let mut next = |session: &mut Session<'_>| -> Result<Vec<Task>, StudyError> {
             let mut fresh = session.ask(usize::MAX, clock.now())?;
+            // What an earlier run has handed out already comes with the first candidates.
             if std::mem::take(&mut first) {
                 fresh = session.pending().cloned().collect();
             }
@@ -345,73 +351,53 @@ impl Study {
                 watch: session.watch(candidate.id),
                 candidate,
             };
-            Ok((fresh.into_iter().map(task).collect(), session.end()))
+            Ok(fresh.into_iter().map(task).collect())
         };
 
-        let outcome = if jobs <= 1 {
-            let mut queue = VecDeque::new();
-            loop {
-                if cancel.is_cancelled() {
-                    break Ok(End::Cancelled);
-                }
-                match next(&mut session) {
-                    Ok((fresh, None)) => queue.extend(fresh),
-                    Ok((_, Some(end))) => break Ok(end),
-                    Err(error) => break Err(error),
-                }
-                if let Some(task) = queue.pop_front()
-                    && let (Some(outcome), curve) = evaluate(&task)
-                    && let Err(error) = session.finish(task.candidate.id, outcome, curve)
-                {
-                    break Err(error);
-                }
-            }
-        } else {
-            std::thread::scope(|scope| {
-                let (send_work, work) = mpsc::channel::<Task>();
-                let work = Arc::new(Mutex::new(work));
-                let (send_done, done) = mpsc::channel();
-                for _ in 0..jobs.min(self.window) {
-                    let (work, send_done, evaluate) = (work.clone(), send_done.clone(), &evaluate);
-                    scope.spawn(move || {
-                        loop {
-                            let next = work.lock().map(|queue| queue.recv());
-                            let Ok(Ok(task)) = next else { return };
-                            let (outcome, curve) = evaluate(&task);
-                            if send_done.send((task.candidate.id, outcome, curve)).is_err() {
-                                return;
-                            }
+        let end = std::thread::scope(|scope| {
+            let (send_work, work) = mpsc::channel::<Task>();
+            let work = Arc::new(Mutex::new(work));
+            let (send_done, done) = mpsc::channel();
+            for _ in 0..jobs.clamp(1, self.window.max(1)) {
+                let (work, send_done, running) = (work.clone(), send_done.clone(), &running);
+                scope.spawn(move || {
+                    loop {
+                        let next = work.lock().map(|queue| queue.recv());
+                        let Ok(Ok(task)) = next else { return };
+                        let (outcome, curve) = evaluate(self.seed, evaluator, &task, running);
+                        if send_done.send((task.candidate.id, outcome, curve)).is_err() {
+                            return;
                         }
-                    });
+                    }
+                });
+            }
+            drop(send_done);
+            let mut run = || loop {
+                if cancel.is_cancelled() {
+                    return Ok(End::Cancelled);
                 }
-                drop(send_done);
-                let result = loop {
-                    if cancel.is_cancelled() {
-                        break Ok(End::Cancelled);
-                    }
-                    match next(&mut session) {
-                        // The workers outlive this loop: the queue is open.
-                        Ok((fresh, None)) => fresh.into_iter().for_each(|task| {
-                            let _ = send_work.send(task);
-                        }),
-                        Ok((_, Some(end))) => break Ok(end),
-                        Err(error) => break Err(error),
-                    }
-                    // Woken now and then to see a cancellation that no outcome announces.
-                    if let Ok((id, Some(outcome), curve)) =
-                        done.recv_timeout(Duration::from_millis(50))
-                        && let Err(error) = session.finish(id, outcome, curve)
-                    {
-                        break Err(error);
-                    }
-                };
-                stop.cancel();
-                drop(send_work);
-                result
-            })
-        };
+                // The workers outlive this loop: the queue is open.
+                for task in next(&mut session)? {
+                    let _ = send_work.send(task);
+                }
+                if let Some(end) = session.end() {
+                    return Ok(end);
+                }
+                if session.is_overdue(clock.now()) {
+                    return Ok(End::Time);
+                }
+                // Woken now and then to see what no outcome announces.
+                if let Ok((id, Some(outcome), curve)) = done.recv_timeout(WAKE) {
+                    session.finish(id, outcome, curve)?;
+                }
+            };
+            let end: Result<End, StudyError> = run();
+            running.cancel();
+            drop(send_work);
+            end
+        })?;
         Ok(Finished {
-            end: outcome?,
+            end,
             trials: session.into_trials(),
         })
     }
@@ -432,23 +418,22 @@ fn evaluate(
     evaluator: &dyn Evaluator,
     task: &Task,
     cancel: &Cancel,
-    stop: &Cancel,
 ) -> (Option<Outcome>, Vec<Report>) {
-    if stop.is_cancelled() || cancel.is_cancelled() {
+    if cancel.is_cancelled() {
         return (None, Vec::new());
     }
-    let running = Mutex::new((Vec::new(), task.watch.clone()));
+    let reported = Mutex::new((Vec::new(), task.watch.clone()));
     let report = |step: u64, metrics: &Metrics| {
-        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.0.push(Report {
+        let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.0.push(Report {
             step,
             metrics: metrics.clone(),
         });
-        let stopped = running.1.as_mut().is_some_and(|(watch, courses)| {
+        let stopped = reported.1.as_mut().is_some_and(|(watch, courses)| {
             let courses = courses.read().unwrap_or_else(PoisonError::into_inner);
             watch.report(step, metrics, &courses).is_some()
         });
-        if stopped || stop.is_cancelled() {
+        if stopped || cancel.is_cancelled() {
             Verdict::Stop
         } else {
             Verdict::Continue
@@ -461,14 +446,16 @@ fn evaluate(
         report: &report,
     };
     let mut outcome = attempt(evaluator, &task.candidate, &cx);
-    let (curve, watch) = running.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (curve, watch) = reported
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     if let Outcome::Stopped { reason, .. } = &mut outcome
         && let Some(rule) = watch.as_ref().and_then(|(watch, _)| watch.reason())
     {
         *reason = rule.to_owned();
     }
     // An outcome that a cancellation cut short says nothing about the point.
-    let outcome = (!cancel.is_cancelled() && !stop.is_cancelled()).then_some(outcome);
+    let outcome = (!cancel.is_cancelled()).then_some(outcome);
     (outcome, curve)
 }
 
@@ -718,6 +705,74 @@ pub(crate) mod tests {
             assert_eq!(finished.end, End::Cancelled);
             assert!(finished.trials.len() >= 10);
         }
+    }
+
+    /// Measures the middle of the space and works on anything else until it is cancelled.
+    struct Endless;
+
+    impl Evaluator for Endless {
+        fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
+            while candidate.id > 0 && !cx.cancel.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Outcome::Measured {
+                metrics: [("value".to_owned(), 0.0)].into(),
+            }
+        }
+        fn metrics(&self) -> Option<Vec<MetricInfo>> {
+            None
+        }
+    }
+
+    #[test]
+    fn running_trials_are_dropped_when_the_goal_is_reached_or_their_time_is_over() {
+        let mut reached = study(REAL, u64::MAX);
+        reached.goal.stop_at = vec![Constraint::parse("value <= 0").unwrap()];
+        let mut late = study(REAL, u64::MAX);
+        late.budget.time = Some(Duration::from_millis(50));
+        for (study, end) in [(reached, End::Reached), (late, End::Time)] {
+            for jobs in [1, 4] {
+                let mut searcher = Follower::new(&study.space);
+                let (cancel, clock) = (Cancel::new(), WallClock::start());
+                let mut tape = Tape::default();
+                let finished = study
+                    .run(&mut searcher, &Endless, jobs, &mut tape, &clock, &cancel)
+                    .unwrap();
+                assert_eq!((finished.end, finished.trials.len()), (end, 1));
+                assert!(!cancel.is_cancelled());
+                assert!(tape.asked.len() > 1 && tape.waiting.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_goes_through_the_trials_that_did_the_work() {
+        let space = study(REAL, 0).space;
+        let candidate = |id: u64, parent: Option<u64>| Candidate {
+            id,
+            point: space.middle(),
+            fidelity: 0.5,
+            parent,
+        };
+        let trial = |candidate: Candidate, repeats: Option<u64>| Trial {
+            candidate,
+            origin: Origin::Own,
+            outcome: Outcome::Failed { reason: "x".into() },
+            score: None,
+            curve: Vec::new(),
+            repeats,
+        };
+        let trials = [
+            trial(candidate(0, None), None),
+            trial(candidate(1, None), Some(0)),
+            trial(candidate(2, Some(1)), None),
+        ];
+        let ids = |candidate: &Candidate| -> Vec<u64> {
+            line(&trials, candidate).iter().map(|c| c.id).collect()
+        };
+        assert_eq!(ids(&candidate(3, Some(2))), [0, 2]);
+        assert_eq!(ids(&candidate(3, Some(1))), [0]);
+        assert_eq!(ids(&candidate(3, Some(9))), Vec::<u64>::new());
     }
 
     /// A log in memory, with what an earlier run noted.
