@@ -1,5 +1,6 @@
 //! The arguments.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,9 +67,9 @@ pub enum Command {
     /// Evaluate single trials for another process of this program.
     #[command(hide = true)]
     Worker(PluginArgs),
-    /// Kill what another process of this program has started, once that one has ended.
+    /// Run a program for another process of this program, and leave nothing of it behind.
     #[command(hide = true)]
-    Guard,
+    Guard(Guard),
     /// Run a plug-in for another process of this program.
     #[command(hide = true)]
     PluginProcess(PluginProcess),
@@ -217,7 +218,7 @@ pub struct StudyArgs {
     #[arg(long, value_name = "N")]
     pub trials: Option<u64>,
     /// Time to spend: 90s, 10m, 1h 30m. Trials that run then have a tenth of it more to end, and are dropped after that.
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = some_time)]
     pub time: Option<Duration>,
     /// Seed of everything that is drawn.
     #[arg(long)]
@@ -371,12 +372,31 @@ fn bytes(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+fn some_time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be more than no time".to_owned()),
+        other => other.map_err(|e| e.to_string()),
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be at least 1".to_owned()),
         Ok(n) => Ok(n),
         Err(_) => Err("it is not a whole number".to_owned()),
     }
+}
+
+/// `guard`.
+#[derive(Debug, clap::Args)]
+pub struct Guard {
+    /// The process that is served.
+    pub parent: i32,
+    /// The program.
+    pub program: OsString,
+    /// Its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
 }
 
 /// `list`.

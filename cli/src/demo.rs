@@ -7,7 +7,7 @@ use lapidary_core::json::Json;
 use lapidary_core::optimizer::{Recipe, Step};
 use lapidary_core::study::End as StudyEnd;
 use lapidary_core::trial::Candidate;
-use lapidary_study::evaluate::evaluator;
+use lapidary_study::evaluate::{Host, evaluator};
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::measure;
 use lapidary_study::recipe::{self, RecipeContext, stages_json};
@@ -42,7 +42,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     let path = args.out.join("study.toml");
     let file = StudyFile::parse(&path, &text, &Overrides::default()).map_err(Failure::work)?;
     files::write(&path, &text).map_err(Failure::work)?;
-    let evaluator = evaluator(&file, &registry).map_err(Failure::work)?;
+    let evaluator = evaluator(&file, &registry, Host::default()).map_err(Failure::work)?;
     let data = evaluator
         .data()
         .ok_or_else(|| Failure::work("the study has no data"))?;
@@ -67,17 +67,16 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     if let Some(reason) = search::only_failures(&finished) {
         return Err(Failure::work(format!("all trials failed: {reason}")));
     }
-    let winner = &finished
+    let winner = finished
         .best()
-        .ok_or_else(|| Failure::work("no trial ended"))?
-        .candidate;
-    let model = search::best_model(&file, evaluator.as_ref(), winner, &cancel)?;
+        .ok_or_else(|| Failure::work("no trial ended"))?;
+    let model = search::best_model(&file, evaluator.as_ref(), &finished, winner, &cancel)?;
 
     eprintln!("distilling, pruning and quantizing the winner");
     let progress = Progress::shares();
     let mut done = recipe::run_recipe(
         model.as_ref(),
-        &recipe_for(winner),
+        &recipe_for(&winner.candidate),
         &RecipeContext {
             registry: &registry,
             train: Some(&data.split.train),

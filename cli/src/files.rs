@@ -1,10 +1,9 @@
 //! Files the program writes: they appear whole or not at all, and where that cannot be is found out before the work starts.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use lapidary_files::{check_folder, folder, write_whole};
 use thiserror::Error;
 
 /// Why something cannot be written.
@@ -24,40 +23,19 @@ pub fn check(path: &Path) -> Result<(), FileError> {
     if path.is_dir() || path.file_name().is_none() {
         return Err(FileError::Folder { path: path.into() });
     }
-    NamedTempFile::new_in(folder(path))
-        .map(drop)
-        .map_err(refuse(path))
+    check_folder(folder(path)).map_err(refuse(path))
 }
 
 /// Makes the folder at `path` where it is missing, and checks that files can appear in it.
 pub fn make_folder(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path)
-        .and_then(|()| NamedTempFile::new_in(path).map(drop))
+        .and_then(|()| check_folder(path))
         .map_err(refuse(path))
 }
 
 /// Writes `text` to `path`.
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
-    let write = || {
-        let mut file = NamedTempFile::new_in(folder(path))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        // Temporary files are for their owner's eyes only; what stays is as readable as any new file.
-        #[cfg(unix)]
-        fs::set_permissions(
-            file.path(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o644),
-        )?;
-        file.persist(path).map_err(|e| e.error).map(drop)
-    };
-    write().map_err(refuse(path))
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
+    write_whole(path, text.as_bytes()).map_err(refuse(path))
 }
 
 fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> FileError + '_ {

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Study(args) => study::run(&args, json),
         Command::Plugin(args) => plugin::run(&args, json),
         Command::Worker(args) => worker::run(&args),
-        Command::Guard => worker::guard(),
+        Command::Guard(args) => worker::guard(&args),
         Command::PluginProcess(args) => worker::plugin(&args),
     };
     match ended {

@@ -10,9 +10,9 @@ use lapidary_core::evaluator::Evaluator;
 use lapidary_core::goal::{Direction, Goal};
 use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
-use lapidary_core::study::{End as StudyEnd, Finished, Log, LogError, StudyError};
+use lapidary_core::study::{End as StudyEnd, Finished, Log, LogError, StudyError, line};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
-use lapidary_study::evaluate::{StudyEvaluator, guarded};
+use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
 use lapidary_study::file::StudyFile;
 use lapidary_study::measure;
 use lapidary_study::store::{StudyLog, record};
@@ -77,8 +77,20 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
         files::check(path).map_err(Failure::input)?;
     }
     let again = installed::again(&args.study.plugins);
-    let evaluator =
-        guarded(&file, &registry, &setup::program()?, &again).map_err(Failure::input)?;
+    let (program, checkpoints) = (
+        setup::program()?,
+        setup::Checkpoints::of(&args.keep, &file)?,
+    );
+    let host = Host {
+        program: Some(&program),
+        worker_args: &again,
+        checkpoints: Some(checkpoints.path()),
+    };
+    let evaluator = guarded(&file, &registry, host).map_err(Failure::input)?;
+    let first = setup::searcher(&file, &registry, file.budget.trials)?
+        .ask(1)
+        .map_err(Failure::work)?;
+    check_fidelity(&file, evaluator.as_ref(), first.first()).map_err(Failure::input)?;
     if args.output.is_some() && evaluator.data().is_none() {
         return Err(Failure::input(
             "--output writes the best model, but this study's trials are no models",
@@ -111,10 +123,14 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
         document.test = Some(write_best(
             &file,
             evaluator.as_ref(),
-            &best.candidate,
+            &finished,
+            best,
             path,
             &cancel,
         )?);
+    }
+    if !matches!(finished.end, StudyEnd::Cancelled | StudyEnd::Time) {
+        checkpoints.remove();
     }
     document.seconds = began.elapsed().as_secs_f64();
     if !document.reproducible {
@@ -196,11 +212,12 @@ pub fn search(
 fn write_best(
     file: &StudyFile,
     evaluator: &dyn StudyEvaluator,
-    best: &Candidate,
+    finished: &Finished,
+    best: &Trial,
     path: &Path,
     cancel: &Cancel,
 ) -> Result<Metrics, Failure> {
-    let model = best_model(file, evaluator, best, cancel)?;
+    let model = best_model(file, evaluator, finished, best, cancel)?;
     let data = evaluator
         .data()
         .ok_or_else(|| Failure::work("the study has no data"))?;
@@ -210,15 +227,17 @@ fn write_best(
     Ok(metrics)
 }
 
-/// The model of a trial, made again.
+/// The model of a trial of a study that has finished, made again.
 pub fn best_model(
     file: &StudyFile,
     evaluator: &dyn StudyEvaluator,
-    best: &Candidate,
+    finished: &Finished,
+    best: &Trial,
     cancel: &Cancel,
 ) -> Result<Box<dyn Model>, Failure> {
+    let line = line(&finished.trials, &best.candidate);
     evaluator
-        .model(best, file.seed, cancel)
+        .model(best, &line, file.seed, cancel)
         .map_err(Failure::of_model)?
         .ok_or_else(|| Failure::work("the best trial is no model"))
 }

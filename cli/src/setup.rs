@@ -1,11 +1,12 @@
 //! What the commands that run a study begin with: its file, its searcher and its log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lapidary_core::registry::{BuildError, Registry};
 use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_study::file::{Overrides, StudyFile};
-use lapidary_study::store::{Store, StudyLog};
+use lapidary_study::store::{self, Store, StudyLog};
+use tempfile::TempDir;
 
 use crate::args::{KeepArgs, StudyArgs};
 use crate::failure::Failure;
@@ -47,6 +48,52 @@ pub fn program() -> Result<PathBuf, Failure> {
         return Ok(running);
     }
     std::env::current_exe().map_err(Failure::work)
+}
+
+/// The folder where trials keep what later stages of them go on from.
+pub enum Checkpoints {
+    /// Beside the store, for as long as the study may be gone on with.
+    Stored {
+        /// The store.
+        store: PathBuf,
+        /// Name of the study.
+        name: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// For this run only.
+    Temporary(TempDir),
+}
+
+impl Checkpoints {
+    /// That of the study of `file`.
+    pub fn of(args: &KeepArgs, file: &StudyFile) -> Result<Self, Failure> {
+        let Some(store) = &args.store else {
+            let folder = tempfile::Builder::new().prefix("lapidary-").tempdir();
+            return folder.map(Self::Temporary).map_err(Failure::work);
+        };
+        let (store, name) = (store.clone(), file.name.clone());
+        Ok(Self::Stored {
+            folder: store::checkpoints(&store, &name),
+            store,
+            name,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Stored { folder, .. } => folder,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+
+    /// Removes it: the study is at its end.
+    pub fn remove(self) {
+        if let Self::Stored { store, name, .. } = self {
+            store::remove_checkpoints(&store, &name);
+        }
+    }
 }
 
 /// The searcher of the study, which plans for `planned` trials.

@@ -1,9 +1,10 @@
 //! The hidden commands by which this program helps another process of itself.
 
 use std::io::{BufReader, stdin, stdout};
+use std::process::Command;
 
 use lapidary_study::process::guard;
-use lapidary_study::worker::{read_study, serve};
+use lapidary_study::worker::{read_work, serve};
 
 use crate::failure::{End, Failure};
 use crate::{args, installed, setup};
@@ -12,9 +13,9 @@ use crate::{args, installed, setup};
 pub fn run(args: &args::PluginArgs) -> Result<End, Failure> {
     let registry = installed::registry(args)?;
     let mut input = BufReader::new(stdin());
-    let file = read_study(&mut input).map_err(Failure::input)?;
-    setup::use_threads(&file)?;
-    serve(&file, &registry, &mut input, &mut stdout()).map_err(Failure::work)?;
+    let work = read_work(&mut input).map_err(Failure::input)?;
+    setup::use_threads(&work.file)?;
+    serve(&work, &registry, &mut input, &mut stdout()).map_err(Failure::work)?;
     Ok(End::Done)
 }
 
@@ -24,8 +25,10 @@ pub fn plugin(args: &args::PluginProcess) -> Result<End, Failure> {
     Ok(End::Done)
 }
 
-/// Kills what is left of another process's work once that process has ended.
-pub fn guard() -> Result<End, Failure> {
-    guard::run(stdin().lock());
-    Ok(End::Done)
+/// Runs a program for another process, and ends as the program does.
+pub fn guard(args: &args::Guard) -> Result<End, Failure> {
+    let mut command = Command::new(&args.program);
+    let code = guard::run(args.parent, command.args(&args.args))
+        .map_err(|e| Failure::work(format!("{}: {e}", args.program.display())))?;
+    std::process::exit(code)
 }

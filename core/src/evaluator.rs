@@ -13,6 +13,8 @@ pub struct MetricInfo {
     pub name: String,
     /// Whether another run may give another value (latency, wall time).
     pub volatile: bool,
+    /// Whether intermediate reports have it too.
+    pub stepwise: bool,
 }
 
 /// What an evaluation may use of its host.

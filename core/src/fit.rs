@@ -32,6 +32,10 @@ pub enum Loss {
     },
 }
 
+/// The state of a training run between two epochs, in a form that only the engine that made it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint(pub Vec<u8>);
+
 /// The update rule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "name", deny_unknown_fields)]
@@ -73,8 +77,13 @@ pub struct FitPlan {
     pub weight_decay: f32,
     /// Learning-rate schedule.
     pub schedule: Schedule,
-    /// Passes over the training samples (a share of the last one where `fidelity` asks for it).
+    /// Passes over the training samples.
     pub epochs: usize,
+    /// Pauses after this epoch of the run, which is planned to its end all the same: whoever goes on from
+    /// [`Fitted::paused`] has the very bits of a run without a pause. `None` runs to the end.
+    pub pause: Option<usize>,
+    /// Goes on where an earlier run of the same plan, but for its pause, was paused.
+    pub from: Option<Arc<Checkpoint>>,
     /// Samples in a step.
     pub batch: usize,
     /// Stops after this many epochs without a better validation metric and returns the best epoch's weights;
@@ -107,6 +116,8 @@ impl Default for FitPlan {
             weight_decay: 1e-4,
             schedule: Schedule::Cosine,
             epochs: 10,
+            pause: None,
+            from: None,
             batch: 64,
             patience: None,
             masks: BTreeMap::new(),
@@ -117,7 +128,7 @@ impl Default for FitPlan {
 }
 
 /// What one epoch gave.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Number of the epoch, from 1.
     pub epoch: usize,
@@ -140,7 +151,7 @@ pub enum Verdict {
 pub struct FitContext<'a> {
     /// Ends the run early, with an error.
     pub cancel: &'a Cancel,
-    /// Called after every epoch.
+    /// Called after every epoch; after a pause for those that follow it.
     pub epoch: &'a (dyn Fn(&Epoch) -> Verdict + Sync),
 }
 
@@ -148,6 +159,8 @@ pub struct FitContext<'a> {
 pub struct Fitted {
     /// The trained copy.
     pub model: Box<dyn Model>,
-    /// All epochs run.
+    /// All epochs run, those before a pause included.
     pub history: Vec<Epoch>,
+    /// What is needed to go on, where the plan asks for a pause and nobody has stopped the run.
+    pub paused: Option<Checkpoint>,
 }

@@ -555,6 +555,7 @@ pub(crate) mod tests {
             Some(vec![MetricInfo {
                 name: "value".into(),
                 volatile: false,
+                stepwise: false,
             }])
         }
     }

@@ -27,11 +27,6 @@ pub enum StudyFileError {
     MaxDrop { text: String, reason: String },
     #[error("{path}: the data has no targets to measure a model by", path = path.display())]
     NoTargets { path: PathBuf },
-    #[error("{program} cannot be started: {source}", program = program.display())]
-    Start {
-        program: PathBuf,
-        source: std::io::Error,
-    },
     #[error(transparent)]
     Model(ModelError),
     #[error(transparent)]

@@ -12,7 +12,6 @@ pub mod train;
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command as Program;
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::Evaluator;
@@ -21,7 +20,7 @@ use lapidary_core::registry::Registry;
 use lapidary_core::rng::Rng;
 use lapidary_core::space::Point;
 use lapidary_core::text::listed;
-use lapidary_core::trial::Candidate;
+use lapidary_core::trial::{Candidate, Trial};
 
 use self::command::Command;
 use self::compress::Compress;
@@ -33,25 +32,30 @@ use self::train::Train;
 use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{Evaluate, FunctionSection, StudyFile};
-use crate::process::guard::Guard;
-use crate::worker::{GUARD, WORKER};
+use crate::worker::WORKER;
 
 /// Points tried before a study whose settings fit nothing is refused.
 const PROBES: u64 = 8;
 
 /// An evaluator that can give the model behind a candidate, where there is one.
 pub trait StudyEvaluator: Evaluator + Send {
-    /// The very model that was measured for `candidate` under the study's `seed`, made again; `None` where candidates are no
-    /// models.
+    /// The very model that was measured for `trial`, which went on from those of `line`, under the study's `seed`, made again;
+    /// `None` where candidates are no models.
     ///
     /// # Errors
     /// When the model cannot be made, or the work is cancelled.
     fn model(
         &self,
-        candidate: &Candidate,
+        trial: &Trial,
+        line: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError>;
+
+    /// Whether a candidate's fidelity, where it is below 1, makes its evaluation cheaper.
+    fn takes_fidelity(&self) -> bool {
+        false
+    }
 
     /// The data that models are trained and measured on, where there is any.
     fn data(&self) -> Option<&OpenData>;
@@ -60,7 +64,8 @@ pub trait StudyEvaluator: Evaluator + Send {
 impl StudyEvaluator for Function {
     fn model(
         &self,
-        _: &Candidate,
+        _: &Trial,
+        _: &[Candidate],
         _: u64,
         _: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
@@ -72,72 +77,88 @@ impl StudyEvaluator for Function {
     }
 }
 
-/// Makes the evaluator that `file` asks for, and checks that it reports every metric of the goal. Programs are kept within the
-/// limits of single trials; what is evaluated in this process cannot be, see [`guarded`].
+/// What an evaluator may use of the program around it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Host<'a> {
+    /// This program: with the argument [`WORKER`](crate::worker::WORKER) it is a worker, with
+    /// [`GUARD`](crate::process::guard::GUARD) a guard.
+    pub program: Option<&'a Path>,
+    /// What a worker is told behind that, to install what is installed here.
+    pub worker_args: &'a [OsString],
+    /// The folder where trials keep what later stages of them go on from; it need not exist.
+    pub checkpoints: Option<&'a Path>,
+}
+
+/// Makes the evaluator that `file` asks for, and checks that it reports every metric of the goal and of the stop rule. Programs
+/// are kept within the limits of single trials; what is evaluated in this process cannot be, see [`guarded`].
 ///
 /// # Errors
-/// When there is no `[evaluate]`, its data cannot be read, it does not fit the space, or the goal reads a metric it does not
-/// report; the error says where and what would have worked.
+/// When there is no `[evaluate]`, its data cannot be read, it does not fit the space, or the goal or the stop rule reads a metric
+/// it does not report; the error says where and what would have worked.
 pub fn evaluator<'a>(
     file: &StudyFile,
     registry: &'a Registry,
+    host: Host<'_>,
 ) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
-    make(file, registry, None)
+    let evaluator: Box<dyn StudyEvaluator + 'a> = match &file.evaluate {
+        Some(Evaluate::Function(section)) => Box::new(function(file, section)?),
+        Some(Evaluate::Train(section)) => {
+            Box::new(Train::new(file, section, registry, host.checkpoints)?)
+        }
+        Some(Evaluate::Models(section)) => Box::new(Models::new(file, section)?),
+        Some(Evaluate::Compress(section)) => Box::new(Compress::new(file, section, registry)?),
+        Some(Evaluate::Command(section)) => Box::new(Command::new(file, section, host.program)?),
+        None => return Err(file.no_evaluate()),
+    };
+    if let Some(reported) = evaluator.metrics() {
+        file.check_metrics(&reported)?;
+    }
+    Ok(evaluator)
+}
+
+/// Refuses a `strategy` that begins with evaluations at a share of their cost where there is nothing to save.
+///
+/// # Errors
+/// When `evaluator` does not take the fidelity of `first`, a candidate of the strategy's.
+pub fn check_fidelity(
+    file: &StudyFile,
+    evaluator: &dyn StudyEvaluator,
+    first: Option<&Candidate>,
+) -> Result<(), StudyFileError> {
+    match first {
+        Some(first) if first.fidelity < 1.0 && !evaluator.takes_fidelity() => {
+            Err(file.no_fidelity())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// As [`evaluator`], but limits of single trials are kept by all evaluators, and what a trial has started does not outlive
-/// this process. `program` is this program: with the argument [`WORKER`](crate::worker::WORKER) and then `worker_args`, by
-/// which it installs what is installed here, it is a worker, with [`GUARD`] a guard.
+/// it or this process: where that takes other processes, `host` says what they run.
 ///
 /// # Errors
-/// As [`evaluator`], and when the program cannot be started.
+/// As [`evaluator`].
 pub fn guarded<'a>(
     file: &StudyFile,
     registry: &'a Registry,
-    program: &Path,
-    worker_args: &[OsString],
+    host: Host<'_>,
 ) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
-    let guard = || {
-        Guard::start(Program::new(program).arg(GUARD)).map_err(|source| StudyFileError::Start {
-            program: program.to_owned(),
-            source,
-        })
-    };
-    match &file.evaluate {
-        Some(Evaluate::Command(_)) => make(file, registry, Some(guard()?)),
-        _ if file.limits.is_empty() => make(file, registry, None),
-        _ => {
-            let inner = make(file, registry, None)?;
-            let worker = [&[WORKER.into()], worker_args].concat();
+    let inner = evaluator(file, registry, host)?;
+    match host.program {
+        Some(program)
+            if !file.limits.is_empty() && !matches!(file.evaluate, Some(Evaluate::Command(_))) =>
+        {
+            let args = [&[WORKER.into()], host.worker_args].concat();
             Ok(Box::new(Isolated::new(
                 inner,
                 file,
                 program,
-                worker,
-                guard()?,
+                args,
+                host.checkpoints,
             )))
         }
+        _ => Ok(inner),
     }
-}
-
-fn make<'a>(
-    file: &StudyFile,
-    registry: &'a Registry,
-    guard: Option<Guard>,
-) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
-    let evaluator: Box<dyn StudyEvaluator + 'a> = match &file.evaluate {
-        Some(Evaluate::Function(section)) => Box::new(function(file, section)?),
-        Some(Evaluate::Train(section)) => Box::new(Train::new(file, section, registry)?),
-        Some(Evaluate::Models(section)) => Box::new(Models::new(file, section)?),
-        Some(Evaluate::Compress(section)) => Box::new(Compress::new(file, section, registry)?),
-        Some(Evaluate::Command(section)) => Box::new(Command::new(file, section, guard)?),
-        None => return Err(file.no_evaluate()),
-    };
-    if let Some(reported) = evaluator.metrics() {
-        let names: Vec<String> = reported.into_iter().map(|m| m.name).collect();
-        file.check_metrics(&names)?;
-    }
-    Ok(evaluator)
 }
 
 /// Tries `fits` at the middle of the space and a few other points; the first error where no point passes, so that settings

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapidary_core::budget::Budget;
+use lapidary_core::evaluator::MetricInfo;
 use lapidary_core::goal::{Constraint, Direction, Goal, GoalError, Objective};
 use lapidary_core::json::Json;
 use lapidary_core::space::{Point, Space, SpaceError};
 use lapidary_core::stop::StopRule;
 use lapidary_core::study::Study;
+use lapidary_core::text::listed;
 use lapidary_core::units;
 
 pub(crate) use self::evaluate::MODEL_AXIS;
@@ -29,10 +31,12 @@ pub use self::tree::Place;
 use self::tree::{FromItem, Item, Table, Value};
 use crate::error::StudyFileError;
 use crate::identity::Identity;
-use crate::process::{Limits, memory};
+use crate::process::{self, Limits};
 
 /// Name of the strategy where neither file nor command line names one.
 const DEFAULT_STRATEGY: &str = "genetic";
+/// Kinds of evaluation that go by steps.
+const STEPWISE_KINDS: [&str; 2] = ["train", "command"];
 /// Trials that may be open at once where the file does not say.
 const DEFAULT_WINDOW: usize = 4;
 
@@ -248,19 +252,64 @@ impl StudyFile {
         )
     }
 
-    /// Refuses a goal that reads a metric which is not among `reported`.
-    pub(crate) fn check_metrics(&self, reported: &[String]) -> Result<(), StudyFileError> {
-        match self.metrics.iter().find(|(m, _)| !reported.contains(m)) {
-            None => Ok(()),
-            Some((metric, place)) => {
-                let error = GoalError::Unreported {
-                    metric: metric.clone(),
-                    known: reported.to_vec(),
-                };
-                let hint = tree::did_you_mean(metric, reported);
-                Err(StudyFileError::at(place, format!("{error}{hint}")))
-            }
+    /// The error that a strategy saves on evaluations which cost the same at any fidelity.
+    pub(crate) fn no_fidelity(&self) -> StudyFileError {
+        StudyFileError::at(
+            self.evaluate_place(),
+            format!(
+                "the strategy `{}` evaluates candidates at a share of the cost first, which only the kinds {} can",
+                self.strategy,
+                listed(&STEPWISE_KINDS)
+            ),
+        )
+    }
+
+    /// Where the kind of evaluation is named.
+    fn evaluate_place(&self) -> &Place {
+        let table = self.document.table("evaluate").ok().flatten();
+        table
+            .and_then(|table| table.get("kind"))
+            .map_or(&self.document.place, |item| &item.place)
+    }
+
+    /// Refuses a goal or a stop rule that reads a metric which is not `reported`, the rule also one that is only known at a
+    /// trial's end.
+    pub(crate) fn check_metrics(&self, reported: &[MetricInfo]) -> Result<(), StudyFileError> {
+        let names = |infos: &mut dyn Iterator<Item = &MetricInfo>| -> Vec<String> {
+            infos.map(|info| info.name.clone()).collect()
+        };
+        let known = names(&mut reported.iter());
+        if let Some((metric, place)) = self.metrics.iter().find(|(m, _)| !known.contains(m)) {
+            let hint = tree::did_you_mean(metric, &known);
+            let error = GoalError::Unreported {
+                metric: metric.clone(),
+                known,
+            };
+            return Err(StudyFileError::at(place, format!("{error}{hint}")));
         }
+        let stepwise = names(&mut reported.iter().filter(|info| info.stepwise));
+        let compared = self.stop.iter().flat_map(|stop| &stop.metrics);
+        let Some(late) = compared.map(|o| &o.metric).find(|m| !stepwise.contains(m)) else {
+            return Ok(());
+        };
+        let stop = self.document.table("stop")?;
+        let place = stop.map_or(&self.document.place, |stop| {
+            stop.get("metric").map_or(&stop.place, |item| &item.place)
+        });
+        let reason = if stepwise.is_empty() {
+            format!(
+                "running trials of this kind report nothing, so no rule can stop them; those of the kinds {} do",
+                listed(&STEPWISE_KINDS)
+            )
+        } else {
+            format!(
+                "`{late}` is only known at a trial's end; running trials report {}: compare the objectives among them, as in \
+                 metric = \"{}\"",
+                listed(&stepwise),
+                stepwise[0]
+            )
+        };
+        Err(StudyFileError::at(place, reason))
     }
 }
 
@@ -333,19 +382,25 @@ fn read_budget(table: &Table) -> Result<(Budget, Option<usize>), StudyFileError>
     }
     let budget = Budget {
         trials: table.read("trials")?,
-        time: table.read("time")?,
+        time: read_time(table, "time")?,
     };
     Ok((budget, threads))
 }
 
-fn read_limits(table: &Table) -> Result<Limits, StudyFileError> {
-    let time: Option<Duration> = table.read("trial_time")?;
-    if let (Some(Duration::ZERO), Some(item)) = (time, table.get("trial_time")) {
-        return Err(item.refuse("more than no time"));
+/// A time that lets something happen.
+fn read_time(table: &Table, key: &str) -> Result<Option<Duration>, StudyFileError> {
+    let time = table.read(key)?;
+    match (time, table.get(key)) {
+        (Some(Duration::ZERO), Some(item)) => Err(item.refuse("more than no time")),
+        _ => Ok(time),
     }
+}
+
+fn read_limits(table: &Table) -> Result<Limits, StudyFileError> {
+    let time = read_time(table, "trial_time")?;
     let memory = match table.get("memory") {
         None => None,
-        Some(item) if !memory::is_seen() => {
+        Some(item) if !process::tree::is_seen() => {
             return Err(item.mistake("this machine does not show the memory of processes (/proc)"));
         }
         Some(item) => {

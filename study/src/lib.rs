@@ -1,5 +1,6 @@
 //! Studies from files: the study file, the evaluators it names, and the host's measurements of models.
 
+mod checkpoints;
 pub mod error;
 pub mod evaluate;
 pub mod file;

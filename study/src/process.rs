@@ -1,32 +1,32 @@
-//! Running another program as one process group, within limits.
+//! Running another program within limits.
 //!
-//! The program and whatever it starts are one group, which is killed as a whole: when the program has ended, when a limit is
-//! exceeded, when the work is cancelled, and, by a [`guard`], when this process is killed itself. A process that leaves its
-//! group on purpose (`setsid`) is not followed.
+//! The program and whatever it starts are one tree of processes, which is killed as a whole: when the program has ended, when
+//! a limit is exceeded, when the work is cancelled, and, by a [`guard`], when this process is killed itself. Under a guard a
+//! process stays in the tree even where it leaves its group (`setsid`) or loses its parent.
 
 pub mod guard;
-pub(crate) mod memory;
+pub(crate) mod tree;
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapidary_core::cancel::Cancel;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use self::guard::Guard;
 use crate::lines::{Line, read_line};
 
 /// How often memory and the end of the program are looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// The first wait for the end of a program that has closed its stdout.
 const NAP: Duration = Duration::from_micros(200);
-/// How long the last output of a killed group is waited for.
+/// How long the last output of what was killed is waited for.
 const GRACE: Duration = Duration::from_millis(500);
 /// Lines that may wait to be read.
 const QUEUE: usize = 64;
@@ -51,9 +51,11 @@ impl Limits {
 
 /// A running program.
 pub(crate) struct Process {
+    /// The guard, or else the program itself.
     child: Child,
-    group: Pid,
-    guard: Option<Arc<Guard>>,
+    /// Its number, which is also that of its group.
+    root: Pid,
+    is_guarded: bool,
     stdin: Option<ChildStdin>,
     lines: Receiver<Vec<u8>>,
     errors: LastWords,
@@ -83,22 +85,22 @@ pub(crate) enum Event {
 }
 
 impl Process {
-    /// Starts `command`, which may take `memory` bytes; its time begins with [`Process::begin`].
+    /// Starts `command`, which may take `memory` bytes; its time begins with [`Process::begin`]. It runs under a guard, where
+    /// there is a program that becomes one.
     pub fn start(
-        command: &mut Command,
+        mut command: Command,
         memory: Option<u64>,
-        guard: Option<Arc<Guard>>,
+        guard: Option<&Path>,
     ) -> io::Result<Self> {
+        if let Some(program) = guard {
+            command = guard::guarded(&command, program);
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let group = Pid::from_raw(child.id().cast_signed());
-        if let Some(guard) = &guard {
-            guard.hold(group);
-        }
         let (send, lines) = sync_channel(QUEUE);
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || read_lines(stdout, &send));
@@ -106,9 +108,9 @@ impl Process {
         Ok(Self {
             stdin: child.stdin.take(),
             errors: LastWords::of(child.stderr.take()),
+            root: Pid::from_raw(child.id().cast_signed()),
+            is_guarded: guard.is_some(),
             child,
-            group,
-            guard,
             lines,
             memory,
             time: None,
@@ -188,11 +190,11 @@ impl Process {
         self.looked = now;
         if let Ok(Some(status)) = self.child.try_wait() {
             // What it has left behind goes with it.
-            self.kill();
+            let _ = killpg(self.root, Signal::SIGKILL);
             self.ended = Some((status, now + GRACE));
         } else if self
             .memory
-            .is_some_and(|most| memory::of(self.group) > most)
+            .is_some_and(|most| tree::memory(self.root) > most)
         {
             self.kill();
             return true;
@@ -200,14 +202,16 @@ impl Process {
         false
     }
 
-    /// Kills the whole group.
+    /// Kills the program and all that it has started.
     fn kill(&mut self) {
         // Nobody may be left to kill.
-        let _ = killpg(self.group, Signal::SIGKILL);
-        let _ = self.child.wait();
-        if let Some(guard) = self.guard.take() {
-            guard.release(self.group);
+        if !self.is_guarded {
+            // So that it starts nothing more meanwhile; a guard starts nothing.
+            let _ = kill(self.root, Signal::SIGSTOP);
         }
+        tree::kill_below(self.root);
+        let _ = killpg(self.root, Signal::SIGKILL);
+        let _ = self.child.wait();
     }
 
     /// Why `event` is a failure, with the end of stderr.
@@ -308,7 +312,7 @@ mod tests {
 
     /// Runs `script` to its end; what it printed, and its last event with the failure it stands for.
     fn run(script: &str, limits: Limits, cancel: &Cancel) -> (Vec<String>, Event, String) {
-        let mut process = Process::start(&mut shell(script), limits.memory, None).unwrap();
+        let mut process = Process::start(shell(script), limits.memory, None).unwrap();
         process.begin(limits.time);
         let mut lines = Vec::new();
         loop {
@@ -352,9 +356,13 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_killed_when_its_time_is_over() {
-        // The flood of lines does not keep the limit from being seen.
-        for script in ["sleep 100 & echo $!; wait", "sleep 100 & echo $!; yes"] {
+    fn all_is_killed_when_its_time_is_over() {
+        // The flood of lines does not keep the limit from being seen, nor does a session of its own hide a process.
+        for script in [
+            "sleep 100 & echo $!; wait",
+            "sleep 100 & echo $!; yes",
+            "setsid sleep 100 & echo $!; wait",
+        ] {
             let limits = Limits {
                 time: Some(Duration::from_millis(300)),
                 memory: None,
@@ -367,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_killed_for_the_memory_of_all_its_processes() {
+    fn all_is_killed_for_the_memory_of_all_processes() {
         // A grandchild is what eats: 64 MB of text in a variable.
         let script =
             "sh -c 'x=$(head -c 64000000 /dev/zero | tr \"\\0\" a); sleep 100' & echo $!; wait";
@@ -382,10 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_group_is_killed() {
+    fn all_is_killed_when_it_is_cancelled() {
         let cancel = Cancel::new();
-        let mut process =
-            Process::start(&mut shell("sleep 100 & echo $!; wait"), None, None).unwrap();
+        let mut process = Process::start(shell("sleep 100 & echo $!; wait"), None, None).unwrap();
         let Event::Line(line) = process.next(&cancel) else {
             panic!("it prints a line");
         };

@@ -134,6 +134,26 @@ impl StoreError {
     }
 }
 
+/// The folder beside the store at `store` where trials of the study `name` keep what later stages of them go on from.
+pub fn checkpoints(store: &Path, name: &str) -> PathBuf {
+    let mut folder = store.as_os_str().to_owned();
+    folder.push(".checkpoints");
+    // Letters, digits, `-` and `_` stand for themselves, so that any name makes a file's name and no two the same.
+    let name = name.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        other => format!("%{other:02x}"),
+    });
+    Path::new(&folder).join(name.collect::<String>())
+}
+
+/// Removes what [`checkpoints`] holds, where nothing is to go on from it any more. A file that cannot be removed does no harm.
+pub fn remove_checkpoints(store: &Path, name: &str) {
+    let folder = checkpoints(store, name);
+    let _ = std::fs::remove_dir_all(&folder);
+    // The last study takes the folder of all with it.
+    let _ = folder.parent().map(std::fs::remove_dir);
+}
+
 /// A study as its log has it.
 #[derive(Debug, Clone)]
 pub struct Stored {
@@ -294,7 +314,9 @@ impl Store {
     /// When there is none of that name, or the file cannot be written.
     pub fn remove(&mut self, name: &str) -> Result<(), StoreError> {
         let path = self.path.clone();
-        self.remove_study(name).map_err(|e| e.at(&path))
+        self.remove_study(name).map_err(|e| e.at(&path))?;
+        remove_checkpoints(&path, name);
+        Ok(())
     }
 
     fn remove_study(&mut self, name: &str) -> Result<(), StoreError> {

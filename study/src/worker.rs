@@ -1,10 +1,10 @@
 //! A worker: this program once more, evaluating single trials of a study for another process that may kill it.
 //!
-//! JSON lines on stdin and stdout. The first line is the study; `{"ready":true}` answers it. Each further line is a
+//! JSON lines on stdin and stdout. The first line is the work: the study and where it keeps checkpoints; `{"ready":true}` answers it. Each further line is a
 //! candidate, answered by its intermediate metrics, each of which waits for a verdict, and its outcome.
 
 use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use lapidary_core::cancel::Cancel;
@@ -17,14 +17,12 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::error::StudyFileError;
-use crate::evaluate::evaluator;
+use crate::evaluate::{Host, evaluator};
 use crate::file::{Overrides, StudyFile};
 use crate::store::record;
 
 /// The argument that makes a program with [`serve`] a worker.
 pub const WORKER: &str = "worker";
-/// The argument that makes a program a guard, which calls [`crate::process::guard::run`].
-pub const GUARD: &str = "guard";
 
 /// What can go wrong with a worker.
 #[derive(Debug, Error)]
@@ -57,14 +55,24 @@ pub(crate) enum Answer {
     Outcome(Outcome),
 }
 
-/// The line that tells a worker its study.
-pub(crate) fn first_line(file: &StudyFile) -> String {
+/// What a worker is for.
+#[derive(Debug)]
+pub struct Work {
+    /// The study.
+    pub file: StudyFile,
+    /// Where its trials keep what later stages of them go on from.
+    pub checkpoints: Option<PathBuf>,
+}
+
+/// The line that tells a worker its work.
+pub(crate) fn first_line(file: &StudyFile, checkpoints: Option<&Path>) -> String {
     let (text, overrides) = file.written();
     let line = json!({
         "path": file.path.to_string_lossy(),
         "text": text,
         "strategy": overrides.strategy,
         "set": overrides.set,
+        "checkpoints": checkpoints.map(Path::to_string_lossy),
     });
     format!("{line}\n")
 }
@@ -148,11 +156,11 @@ impl Answer {
     }
 }
 
-/// Reads the study that a worker is for.
+/// Reads what a worker is for.
 ///
 /// # Errors
 /// When the line is not what a study's own process writes.
-pub fn read_study(input: &mut impl BufRead) -> Result<StudyFile, WorkerError> {
+pub fn read_work(input: &mut impl BufRead) -> Result<Work, WorkerError> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     let read = || {
@@ -165,10 +173,18 @@ pub fn read_study(input: &mut impl BufRead) -> Result<StudyFile, WorkerError> {
                 .collect::<Option<_>>()?,
         };
         let path = PathBuf::from(json["path"].as_str()?);
-        Some((path, json["text"].as_str()?.to_owned(), overrides))
+        let checkpoints = json["checkpoints"].as_str().map(PathBuf::from);
+        Some((
+            path,
+            json["text"].as_str()?.to_owned(),
+            overrides,
+            checkpoints,
+        ))
     };
-    let (path, text, overrides) = read().ok_or_else(|| WorkerError::Line { line: line.clone() })?;
-    Ok(StudyFile::parse(&path, &text, &overrides)?)
+    let (path, text, overrides, checkpoints) =
+        read().ok_or_else(|| WorkerError::Line { line: line.clone() })?;
+    let file = StudyFile::parse(&path, &text, &overrides)?;
+    Ok(Work { file, checkpoints })
 }
 
 /// Evaluates the candidates of `input` until there are no more.
@@ -176,12 +192,18 @@ pub fn read_study(input: &mut impl BufRead) -> Result<StudyFile, WorkerError> {
 /// # Errors
 /// When there is nothing to evaluate by, or lines cannot be read, understood or written.
 pub fn serve(
-    file: &StudyFile,
+    work: &Work,
     registry: &Registry,
     input: &mut (impl BufRead + Send),
     output: &mut (impl Write + Send),
 ) -> Result<(), WorkerError> {
-    let evaluator = evaluator(file, registry)?;
+    let file = &work.file;
+    let host = Host {
+        program: None,
+        worker_args: &[],
+        checkpoints: work.checkpoints.as_deref(),
+    };
+    let evaluator = evaluator(file, registry, host)?;
     let lines = Mutex::new(Lines { input, output });
     let lines = || lines.lock().unwrap_or_else(PoisonError::into_inner);
     lines().say(&Answer::Ready)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::Dense;
+use lapidary_files::write_whole;
 use serde::{Deserialize, Serialize};
 
 use crate::INPUT;
@@ -206,7 +207,7 @@ impl Encoder {
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|e| DataError::format(path, e.to_string()))?;
         text.push(b'\n');
-        files::write_whole(path, &text)
+        write_whole(path, &text).map_err(DataError::io(path))
     }
 
     /// Reads an encoder from `path`.

@@ -1,7 +1,7 @@
-//! Reading and writing whole files.
+//! Reading whole files and folders.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use crate::error::DataError;
@@ -47,26 +47,6 @@ pub(crate) fn read_capped(
     Ok(bytes)
 }
 
-/// Writes `bytes` to `path` whole or not at all: beside it first, flushed to the disk, then renamed.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| DataError::format(path, "not the name of a file"))?;
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if let Err(error) = written {
-        // The first failure is the one to report; a leftover that cannot be removed either adds nothing.
-        let _ = fs::remove_file(&beside);
-        return Err(DataError::io(path)(error));
-    }
-    Ok(())
-}
-
 /// The names in the folder at `path`, sorted, hidden ones left out.
 pub(crate) fn names(path: &Path) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
@@ -87,6 +67,7 @@ pub(crate) fn names(path: &Path) -> Result<Vec<String>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn gzipped_and_plain_read_alike_and_damage_is_an_error() {
@@ -116,21 +97,5 @@ mod tests {
     fn what_unpacks_beyond_the_cap_is_refused() {
         let error = read_capped(std::io::repeat(0), 1000, Path::new("bomb")).unwrap_err();
         assert_eq!(error.to_string(), "bomb: more than 1000 bytes");
-    }
-
-    #[test]
-    fn a_failed_write_leaves_what_was_there_and_nothing_beside() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out.json");
-        write_whole(&path, b"first").unwrap();
-        write_whole(&path, b"second").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"second");
-        let taken = dir.path().join("folder");
-        fs::create_dir(&taken).unwrap();
-        fs::write(taken.join("inside"), b"").unwrap();
-        assert!(write_whole(&taken, b"x").is_err());
-        assert!(write_whole(&dir.path().join("missing/out.json"), b"x").is_err());
-        assert_eq!(names(dir.path()).unwrap(), ["folder", "out.json"]);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

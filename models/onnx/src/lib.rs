@@ -9,7 +9,6 @@ mod edit;
 mod engine;
 pub mod error;
 mod external;
-mod files;
 pub mod graph;
 pub mod latency;
 mod layers;

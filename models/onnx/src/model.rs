@@ -10,9 +10,9 @@ use lapidary_core::model::{
 };
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::Dense;
+use lapidary_files::write_whole;
 
 use crate::error::OnnxError;
-use crate::files::write_whole;
 use crate::graph::{Graph, ValueInfo};
 use crate::proto::ModelProto;
 use crate::read;

@@ -8,7 +8,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
-use std::sync::Arc;
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
@@ -17,7 +16,7 @@ use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError};
 use lapidary_core::rng::Rng;
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Metrics, Outcome};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use rand_core::RngCore;
 use serde_json::json;
 
@@ -27,7 +26,6 @@ use super::template::{as_text, fill_text, names};
 use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{CommandSection, StudyFile, Template};
-use crate::process::guard::Guard;
 use crate::process::{Event, Limits, Process};
 use crate::store::record;
 
@@ -53,7 +51,7 @@ pub struct Command {
     section: CommandSection,
     limits: Limits,
     threads: Option<usize>,
-    guard: Option<Arc<Guard>>,
+    guard: Option<PathBuf>,
 }
 
 /// What a line of the program's says.
@@ -64,14 +62,14 @@ enum Printed {
 }
 
 impl Command {
-    /// The evaluator of `section` for the study `file`, whose programs `guard` ends where this process cannot.
+    /// The evaluator of `section` for the study `file`; the program `guard` becomes a guard of each trial's program.
     ///
     /// # Errors
     /// When a template names what is neither an axis nor known.
     pub(crate) fn new(
         file: &StudyFile,
         section: &CommandSection,
-        guard: Option<Guard>,
+        guard: Option<&Path>,
     ) -> Result<Self, StudyFileError> {
         let mut known: Vec<&str> = file.space.axes().iter().map(|a| a.name.as_str()).collect();
         known.extend(WORDS);
@@ -90,16 +88,16 @@ impl Command {
             section: section.clone(),
             limits: file.limits,
             threads: file.threads,
-            guard: guard.map(Arc::new),
+            guard: guard.map(Path::to_owned),
         })
     }
 
     fn run(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Result<Outcome, String> {
-        let told = self.told(candidate, cx.seed)?;
+        let told = self.told(candidate, cx)?;
         let mut process = Process::start(
-            &mut self.program(&told),
+            self.program(&told),
             self.limits.memory,
-            self.guard.clone(),
+            self.guard.as_deref(),
         )
         .map_err(|e| format!("{} cannot be started: {e}", self.section.program.display()))?;
         process.begin(self.limits.time);
@@ -153,14 +151,15 @@ impl Command {
     }
 
     /// What the program is told on stdin.
-    fn told(&self, candidate: &Candidate, seed: u64) -> Result<Json, String> {
+    fn told(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Result<Json, String> {
         let mut told = json!({
             "id": candidate.id,
             "point": candidate.point.to_json(),
             "fidelity": candidate.fidelity,
-            "seed": Rng::keyed(seed, candidate.id, "command").next_u64() >> 33,
+            "seed": Rng::keyed(cx.seed, candidate.id, "command").next_u64() >> 33,
         });
-        if let Some(parent) = candidate.parent {
+        let parent = cx.line.last().map(|parent| parent.id);
+        if let Some(parent) = parent {
             told["parent"] = parent.into();
         }
         if let Some(folder) = &self.section.checkpoints {
@@ -168,7 +167,7 @@ impl Command {
             let made = make_empty(&own);
             made.map_err(|e| format!("the checkpoint folder {}: {e}", own.display()))?;
             told["checkpoint"] = text(&own);
-            let parent = candidate.parent.map(|id| checkpoint(folder, id));
+            let parent = parent.map(|id| checkpoint(folder, id));
             if let Some(parent) = parent.filter(|folder| folder.is_dir()) {
                 told["parent_checkpoint"] = text(&parent);
             }
@@ -269,11 +268,16 @@ impl Evaluator for Command {
 impl StudyEvaluator for Command {
     fn model(
         &self,
-        _: &Candidate,
+        _: &Trial,
+        _: &[Candidate],
         _: u64,
         _: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
         Ok(None)
+    }
+
+    fn takes_fidelity(&self) -> bool {
+        true
     }
 
     fn data(&self) -> Option<&OpenData> {

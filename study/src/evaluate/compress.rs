@@ -12,7 +12,7 @@ use lapidary_core::registry::Registry;
 use lapidary_core::rng::Rng;
 use lapidary_core::space::Point;
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Outcome};
+use lapidary_core::trial::{Candidate, Outcome, Trial};
 use lapidary_data::Encoder;
 use lapidary_onnx::OnnxModel;
 use rand_core::RngCore;
@@ -145,11 +145,12 @@ impl Evaluator for Compress<'_> {
 impl StudyEvaluator for Compress<'_> {
     fn model(
         &self,
-        candidate: &Candidate,
+        trial: &Trial,
+        _: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        match self.compress(candidate, seed, cancel) {
+        match self.compress(&trial.candidate, seed, cancel) {
             Ok(model) => Ok(Some(model)),
             Err(RecipeError::Cancelled) => Err(ModelError::Cancelled),
             Err(error) => Err(ModelError::Measure(error.to_string())),

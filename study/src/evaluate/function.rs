@@ -109,6 +109,7 @@ impl Evaluator for Function {
                 .map(|name| MetricInfo {
                     name: (*name).to_owned(),
                     volatile: false,
+                    stepwise: false,
                 })
                 .collect(),
         )

@@ -70,6 +70,7 @@ impl Gauge {
             .map(|name| MetricInfo {
                 name: name.to_owned(),
                 volatile: name == LATENCY,
+                stepwise: false,
             })
             .collect()
     }

@@ -6,17 +6,16 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::model::{Model, ModelError};
-use lapidary_core::trial::{Candidate, Outcome};
+use lapidary_core::trial::{Candidate, Outcome, Trial};
 
 use super::StudyEvaluator;
 use super::data::OpenData;
 use crate::file::StudyFile;
-use crate::process::guard::Guard;
 use crate::process::{Event, Limits, Process};
 use crate::worker::{Answer, Request, first_line};
 
@@ -28,7 +27,6 @@ pub struct Isolated<'a> {
     args: Vec<OsString>,
     first_line: String,
     limits: Limits,
-    guard: Arc<Guard>,
     idle: Mutex<Vec<Process>>,
     /// Held by a trial that measures time, which other processes would disturb.
     alone: Option<Mutex<()>>,
@@ -41,7 +39,7 @@ impl<'a> Isolated<'a> {
         file: &StudyFile,
         program: &Path,
         args: Vec<OsString>,
-        guard: Guard,
+        checkpoints: Option<&Path>,
     ) -> Self {
         let goal = file.goal.metrics();
         let metrics = inner.metrics().unwrap_or_default();
@@ -51,9 +49,8 @@ impl<'a> Isolated<'a> {
             inner,
             program: program.to_owned(),
             args,
-            first_line: first_line(file),
+            first_line: first_line(file, checkpoints),
             limits: file.limits,
-            guard: Arc::new(guard),
             idle: Mutex::default(),
         }
     }
@@ -86,7 +83,7 @@ impl<'a> Isolated<'a> {
     fn start(&self, cancel: &Cancel) -> Result<Process, String> {
         let mut program = Program::new(&self.program);
         program.args(&self.args);
-        let mut worker = Process::start(&mut program, self.limits.memory, Some(self.guard.clone()))
+        let mut worker = Process::start(program, self.limits.memory, Some(&self.program))
             .map_err(|e| format!("{} cannot be started: {e}", self.program.display()))?;
         worker.send(&self.first_line);
         let event = worker.next(cancel);
@@ -124,11 +121,16 @@ impl Evaluator for Isolated<'_> {
 impl StudyEvaluator for Isolated<'_> {
     fn model(
         &self,
-        candidate: &Candidate,
+        trial: &Trial,
+        line: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        self.inner.model(candidate, seed, cancel)
+        self.inner.model(trial, line, seed, cancel)
+    }
+
+    fn takes_fidelity(&self) -> bool {
+        self.inner.takes_fidelity()
     }
 
     fn data(&self) -> Option<&OpenData> {

@@ -9,7 +9,7 @@ use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError, check_finite};
 use lapidary_core::samples::Samples;
 use lapidary_core::space::Domain;
-use lapidary_core::trial::{Candidate, Metrics, Outcome};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_data::Encoder;
 use lapidary_onnx::OnnxModel;
 
@@ -120,11 +120,12 @@ impl Evaluator for Models {
 impl StudyEvaluator for Models {
     fn model(
         &self,
-        candidate: &Candidate,
+        trial: &Trial,
+        _: &[Candidate],
         _: u64,
         _: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        Ok(Some(Box::new(open(self.path(candidate)?)?)))
+        Ok(Some(Box::new(open(self.path(&trial.candidate)?)?)))
     }
 
     fn data(&self) -> Option<&OpenData> {

@@ -7,7 +7,7 @@ use lapidary_core::fit::Verdict;
 use lapidary_core::registry::Registry;
 use lapidary_core::searcher::SearchInit;
 use lapidary_core::study::Finished;
-use lapidary_core::trial::Outcome;
+use lapidary_core::trial::{Metrics, Origin, Outcome, Report};
 use lapidary_onnx::OnnxModel;
 
 use super::*;
@@ -57,7 +57,7 @@ fn mistake(from: &str, to: &str) -> String {
     assert!(TRAIN.contains(from), "{from}");
     let registry = registry();
     let file = parse(&TRAIN.replacen(from, to, 1));
-    match evaluator(&file, &registry) {
+    match evaluator(&file, &registry, Host::default()) {
         Ok(_) => panic!("{to} is accepted"),
         Err(error) => error.to_string(),
     }
@@ -65,7 +65,7 @@ fn mistake(from: &str, to: &str) -> String {
 
 fn run(file: &StudyFile, jobs: usize) -> Finished {
     let registry = registry();
-    let evaluator = evaluator(file, &registry).unwrap();
+    let evaluator = evaluator(file, &registry, Host::default()).unwrap();
     let init = SearchInit {
         space: file.space.clone(),
         seed: file.seed,
@@ -126,9 +126,9 @@ fn training_learns_and_the_best_model_can_be_made_again() {
     assert!(metrics["accuracy"] > 0.8, "{metrics:?}");
 
     let registry = registry();
-    let evaluator = evaluator(&file, &registry).unwrap();
+    let evaluator = evaluator(&file, &registry, Host::default()).unwrap();
     let model = evaluator
-        .model(&best.candidate, file.seed, &Cancel::new())
+        .model(best, &[], file.seed, &Cancel::new())
         .unwrap()
         .unwrap();
     let valid = &evaluator.data().unwrap().split.valid;
@@ -143,7 +143,7 @@ fn training_learns_and_the_best_model_can_be_made_again() {
 fn fidelity_is_a_share_of_the_epochs_and_a_verdict_stops() {
     let registry = registry();
     let file = parse(&TRAIN.replace("epochs = 2", "epochs = 4"));
-    let evaluator = evaluator(&file, &registry).unwrap();
+    let evaluator = evaluator(&file, &registry, Host::default()).unwrap();
     let epochs = |fidelity: f64, verdict: Verdict| {
         let steps = Mutex::new(Vec::new());
         let candidate = Candidate {
@@ -173,6 +173,150 @@ fn fidelity_is_a_share_of_the_epochs_and_a_verdict_stops() {
         matches!(&outcome, Outcome::Stopped { metrics, reason }
             if metrics.contains_key("bytes") && reason == "stopped after epoch 1"),
         "{outcome:?}"
+    );
+}
+
+const STAGED: &str = r#"
+goal = { maximize = "accuracy", minimize = "bytes" }
+evaluate = { kind = "train", family = "mlp", data = "digits", limit = 120, epochs = 6, batch = 30 }
+[space]
+width = { int = [8, 9] }
+patience = { choice = [2, 6] }
+"#;
+
+/// What an evaluation of a stage gave, and the steps it reported.
+fn stage(
+    evaluator: &dyn StudyEvaluator,
+    line: &[Candidate],
+    candidate: &Candidate,
+    stop_at: u64,
+) -> (Outcome, Vec<Report>) {
+    let curve = Mutex::new(Vec::new());
+    let cx = EvalContext {
+        seed: 1,
+        cancel: &Cancel::new(),
+        line,
+        report: &|step, metrics: &Metrics| {
+            let metrics = metrics.clone();
+            curve.lock().unwrap().push(Report { step, metrics });
+            if step == stop_at {
+                Verdict::Stop
+            } else {
+                Verdict::Continue
+            }
+        },
+    };
+    let outcome = evaluator.evaluate(candidate, &cx);
+    (outcome, curve.into_inner().unwrap())
+}
+
+#[test]
+fn a_later_stage_trains_what_is_missing_whether_the_earlier_state_was_kept_or_lost() {
+    let registry = registry();
+    let file = parse(STAGED);
+    let lost = evaluator(&file, &registry, Host::default()).unwrap();
+    for (at, point) in [[0.1, 0.1], [0.9, 0.9]].iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host {
+            checkpoints: Some(folder.path()),
+            ..Host::default()
+        };
+        let kept = evaluator(&file, &registry, host).unwrap();
+        let stages = [(0, 1.0 / 6.0), (5, 0.5), (9, 1.0)].map(|(id, fidelity)| Candidate {
+            id,
+            point: file.space.at_unit(point),
+            fidelity,
+            parent: None,
+        });
+        // A trial of its own that draws what the first of the stages draws.
+        let whole = Candidate {
+            fidelity: 1.0,
+            ..stages[0].clone()
+        };
+        let (at_once, whole_curve) = stage(lost.as_ref(), &[], &whole, 0);
+        let mut curve = Vec::new();
+        let mut last = None;
+        for (n, candidate) in stages.iter().enumerate() {
+            let (outcome, reports) = stage(kept.as_ref(), &stages[..n], candidate, 0);
+            assert!(matches!(outcome, Outcome::Measured { .. }), "{outcome:?}");
+            assert_eq!(
+                stage(lost.as_ref(), &stages[..n], candidate, 0),
+                (outcome.clone(), reports.clone())
+            );
+            curve.extend(reports);
+            last = Some(outcome);
+            let files = std::fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(files, usize::from(n < 2), "point {at}, stage {n}");
+        }
+        assert_eq!((last.unwrap(), curve), (at_once, whole_curve));
+        // Nothing is taken from another point's training.
+        let mut other = stages[1].clone();
+        other.point = file.space.at_unit(&[0.1, 0.9]);
+        let alone = stage(lost.as_ref(), &[], &other, 0);
+        assert_eq!(stage(kept.as_ref(), &stages[..1], &other, 0), alone);
+    }
+}
+
+#[test]
+fn a_stopped_trial_is_made_again_as_it_was_measured_and_sizes_are_reported_from_the_start() {
+    let registry = registry();
+    let file = parse(&STAGED.replace("[2, 6]", "[6]"));
+    let evaluator = evaluator(&file, &registry, Host::default()).unwrap();
+    let candidate = Candidate {
+        id: 3,
+        point: file.space.middle(),
+        fidelity: 1.0,
+        parent: None,
+    };
+    let (outcome, curve) = stage(evaluator.as_ref(), &[], &candidate, 2);
+    assert_eq!(curve.len(), 2);
+    let metrics = outcome.metrics().unwrap().clone();
+    for report in &curve {
+        for size in ["params", "macs", "bytes"] {
+            assert_eq!(report.metrics[size], metrics[size], "{size}");
+        }
+    }
+    let trial = Trial {
+        candidate,
+        origin: Origin::Own,
+        outcome,
+        score: None,
+        curve,
+        repeats: None,
+    };
+    let model = evaluator.model(&trial, &[], 1, &Cancel::new()).unwrap();
+    let valid = &evaluator.data().unwrap().split.valid;
+    let gauge = gauge::Gauge::new(&file.goal);
+    let again = gauge
+        .measure(gauge.busy(), model.unwrap().as_ref(), valid)
+        .unwrap();
+    for (name, value) in again {
+        assert_eq!(metrics[&name].to_bits(), value.to_bits(), "{name}");
+    }
+}
+
+#[test]
+fn a_stop_rule_reads_only_what_running_trials_report() {
+    let registry = registry();
+    let refused = |text: &str| {
+        let found = evaluator(&parse(text), &registry, Host::default());
+        found.err().map(|error| error.to_string())
+    };
+    let stop = "stop.rule = \"median\"\n";
+    assert_eq!(refused(&format!("{stop}{STAGED}")), None);
+    let late = STAGED.replace("\"bytes\"", "\"log_loss\"");
+    let message = refused(&format!("{stop}{late}")).unwrap();
+    assert!(
+        message.contains("study.toml:1:")
+            && message.contains("`log_loss` is only known at a trial's end"),
+        "{message}"
+    );
+    let named = format!("{stop}stop.metric = \"accuracy\"\n{late}");
+    assert_eq!(refused(&named), None);
+    let message = refused(&format!("{stop}{FUNCTION}")).unwrap();
+    assert!(
+        message.contains("report nothing") && message.contains("train, command"),
+        "{message}"
     );
 }
 
@@ -257,7 +401,7 @@ y = { float = [-2, 2] }
 #[test]
 fn functions_are_found_by_name() {
     let registry = registry();
-    assert!(evaluator(&parse(FUNCTION), &registry).is_ok());
+    assert!(evaluator(&parse(FUNCTION), &registry, Host::default()).is_ok());
     for (from, to, wanted) in [
         (
             "rosenbrock",
@@ -275,10 +419,14 @@ fn functions_are_found_by_name() {
             "3:12: no metric `f1` is reported; there are value",
         ),
     ] {
-        let message = evaluator(&parse(&FUNCTION.replacen(from, to, 1)), &registry)
-            .err()
-            .unwrap()
-            .to_string();
+        let message = evaluator(
+            &parse(&FUNCTION.replacen(from, to, 1)),
+            &registry,
+            Host::default(),
+        )
+        .err()
+        .unwrap()
+        .to_string();
         assert!(message.contains(wanted), "{to}: {message}");
     }
 }
@@ -321,7 +469,10 @@ fn model_files_are_candidates() {
     );
     let other = format!("{text}\nspace.lr = 0.1");
     let file = StudyFile::parse(&path, &other, &Overrides::default()).unwrap();
-    let message = evaluator(&file, &registry).err().unwrap().to_string();
+    let message = evaluator(&file, &registry, Host::default())
+        .err()
+        .unwrap()
+        .to_string();
     assert!(
         message.contains("the only axis is `model`, a choice among broken.onnx, w4.onnx, w8.onnx"),
         "{message}"
@@ -412,7 +563,7 @@ share = { choice = [0.25, 0.5] }
         assert!((metrics["sparsity"] - share).abs() < 0.01, "{metrics:?}");
     }
     let evaluator_of = |text: &str| {
-        evaluator(&parse(text), &registry)
+        evaluator(&parse(text), &registry, Host::default())
             .err()
             .map(|e| e.to_string())
     };

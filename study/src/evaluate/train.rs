@@ -1,13 +1,19 @@
 //! `kind = "train"`: trains a model of a family and measures it on the validation part.
 //!
 //! An axis or fixed value whose name is a setting of the family goes to the family; the training settings go to the plan.
+//!
+//! A fidelity below 1 is the beginning of the same run: that share of its epochs, rounded up, of a schedule that is planned to the
+//! end. A trial that goes on from another of its point trains the epochs that are missing, from what that one kept. Where that was
+//! lost it trains from the start, to the same bits.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
-use lapidary_core::fit::{Epoch, FitContext, FitPlan, Loss, Schedule, Update, Verdict};
+use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Loss, Schedule, Update, Verdict};
 use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::{Model, ModelError, TaskShape};
@@ -16,17 +22,19 @@ use lapidary_core::rng::Rng;
 use lapidary_core::samples::Task;
 use lapidary_core::space::Point;
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Metrics, Outcome};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_data::{Split, class_weights};
 use rand_core::RngCore;
 use serde::Deserialize;
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::data::OpenData;
 use super::gauge::Gauge;
 use super::{StudyEvaluator, probe_points};
+use crate::checkpoints::Checkpoints;
 use crate::error::StudyFileError;
 use crate::file::{StudyFile, TrainSection};
+use crate::measure;
 
 /// The training settings by name.
 const TRAINING: [&str; 10] = [
@@ -41,6 +49,9 @@ const TRAINING: [&str; 10] = [
     "class_weights",
     "patience",
 ];
+
+/// The sizes that are known before the first epoch.
+const SIZES: [&str; 3] = ["params", "macs", "bytes"];
 
 /// Another word for `learning_rate`.
 const LEARNING_RATE_ALIAS: &str = "lr";
@@ -140,8 +151,12 @@ impl Training {
         Ok(())
     }
 
-    /// The plan at `fidelity`: that share of the epochs, rounded up.
-    fn plan(&self, fidelity: f64, data: &Split, seed: u64) -> FitPlan {
+    /// The epochs at `fidelity`: that share of all, rounded up.
+    fn epochs_at(&self, fidelity: f64) -> usize {
+        ((self.epochs as f64 * fidelity).ceil() as usize).clamp(1, self.epochs)
+    }
+
+    fn plan(&self, data: &Split, seed: u64) -> FitPlan {
         let class_weights = match (self.class_weights, &data.train.targets) {
             (ClassWeights::Balanced, Some(targets)) => class_weights(targets),
             _ => Vec::new(),
@@ -166,7 +181,7 @@ impl Training {
             learning_rate: self.learning_rate,
             weight_decay: self.weight_decay,
             schedule: self.schedule,
-            epochs: ((self.epochs as f64 * fidelity).ceil() as usize).clamp(1, self.epochs),
+            epochs: self.epochs,
             batch: self.batch,
             patience: self.patience,
             seed,
@@ -186,6 +201,40 @@ pub struct Train<'a> {
     gauge: Gauge,
     /// Whether the goal reads the time of training.
     seconds: bool,
+    checkpoints: Option<Checkpoints>,
+}
+
+/// A trained model.
+struct Trained {
+    model: Box<dyn Model>,
+    /// Mean training loss of the last epoch.
+    loss: Option<f64>,
+    paused: Option<Checkpoint>,
+}
+
+/// What a candidate's training is a part of: one run, of which its trials are the stages.
+struct Run {
+    settings: Settings,
+    /// The trials whose training it goes on with, the first of the run first.
+    stages: Vec<Candidate>,
+    /// The seed and the id of the first trial, which key what is drawn.
+    key: (u64, u64),
+    /// The model before the first epoch.
+    model: Box<dyn Model>,
+    /// Seed of the shuffling.
+    shuffle: u64,
+}
+
+impl Run {
+    /// The epochs that a stage before a trial of `epochs` epochs has trained: what the trial itself does not report.
+    fn trained_before(&self, epochs: usize) -> usize {
+        let stages = self.stages.iter().map(|stage| self.epochs_of(stage));
+        stages.filter(|before| *before <= epochs).max().unwrap_or(0)
+    }
+
+    fn epochs_of(&self, stage: &Candidate) -> usize {
+        self.settings.training.epochs_at(stage.fidelity)
+    }
 }
 
 /// What a point and the fixed values say.
@@ -195,7 +244,8 @@ struct Settings {
 }
 
 impl<'a> Train<'a> {
-    /// The evaluator of `section` for the study `file`.
+    /// The evaluator of `section` for the study `file`, which keeps what later stages of trials go on from in the folder
+    /// `checkpoints`, where there is one.
     ///
     /// # Errors
     /// When the data cannot be read, the family is unknown, an axis or a fixed value is no setting of family or training, or
@@ -204,6 +254,7 @@ impl<'a> Train<'a> {
         file: &StudyFile,
         section: &TrainSection,
         registry: &'a Registry,
+        checkpoints: Option<&Path>,
     ) -> Result<Self, StudyFileError> {
         let place = |key: &str| section.table.get(key).map(|item| item.place.clone());
         let at = |key: &str, text: String| {
@@ -222,6 +273,7 @@ impl<'a> Train<'a> {
             shape: dataset.task_shape()?,
             gauge: Gauge::new(&file.goal),
             seconds: file.goal.metrics().contains(&"seconds"),
+            checkpoints: checkpoints.map(Checkpoints::new),
         };
         let known = train.known();
         for (key, _) in &section.fixed {
@@ -312,51 +364,147 @@ impl<'a> Train<'a> {
             .family(&self.family, settings, &self.shape, seed)
     }
 
-    /// Trains the model of `candidate`.
-    fn train(
-        &self,
-        candidate: &Candidate,
-        seed: u64,
-        cancel: &Cancel,
-        epoch: &(dyn Fn(&Epoch) -> Verdict + Sync),
-    ) -> Result<(Box<dyn Model>, Vec<Epoch>), String> {
+    /// The run that `candidate` is a stage of: those trials of its `line` that trained the same point belong to it.
+    fn run(&self, candidate: &Candidate, line: &[Candidate], seed: u64) -> Result<Run, String> {
+        let same = |stage: &&Candidate| stage.point == candidate.point;
+        let stages = line.iter().rev().take_while(same).count();
+        let stages = line[line.len() - stages..].to_vec();
         let settings = self.settings(&candidate.point)?;
-        let mut rng = Rng::keyed(seed, candidate.id, "train");
+        let first = stages.first().unwrap_or(candidate).id;
+        let mut rng = Rng::keyed(seed, first, "train");
         let (weights, shuffle) = (rng.next_u64(), rng.next_u64());
-        let model = self
-            .build(&settings.family, weights)
-            .map_err(|e| e.to_string())?;
-        let plan = settings
-            .training
-            .plan(candidate.fidelity, &self.data.split, shuffle);
-        let trainable = model
-            .trainable()
-            .ok_or_else(|| format!("a model of the family `{}` cannot be trained", self.family))?;
-        let fitted = trainable
-            .fit(
-                &plan,
-                &self.data.split.train,
-                Some(&self.data.split.valid),
-                &FitContext { cancel, epoch },
-            )
-            .map_err(|e| e.to_string())?;
-        Ok((fitted.model, fitted.history))
+        let model = self.build(&settings.family, weights);
+        Ok(Run {
+            settings,
+            stages,
+            key: (seed, first),
+            model: model.map_err(|e| e.to_string())?,
+            shuffle,
+        })
     }
 
-    /// What an epoch is reported as.
-    fn report(&self, epoch: &Epoch) -> Metrics {
-        let mut metrics = Metrics::from([("loss".to_owned(), epoch.loss)]);
+    /// Trains the first `epochs` epochs of `run`, what its stages kept being used.
+    fn train(
+        &self,
+        run: &Run,
+        epochs: usize,
+        cancel: &Cancel,
+        epoch: &(dyn Fn(&Epoch) -> Verdict + Sync),
+    ) -> Result<Trained, String> {
+        let trainable = run
+            .model
+            .trainable()
+            .ok_or_else(|| format!("a model of the family `{}` cannot be trained", self.family))?;
+        let plan = FitPlan {
+            pause: Some(epochs),
+            from: self.kept(run, epochs).map(Arc::new),
+            ..run.settings.training.plan(&self.data.split, run.shuffle)
+        };
+        let (train, valid) = (&self.data.split.train, &self.data.split.valid);
+        let fitted = trainable
+            .fit(&plan, train, Some(valid), &FitContext { cancel, epoch })
+            .map_err(|e| e.to_string())?;
+        Ok(Trained {
+            model: fitted.model,
+            loss: fitted.history.last().map(|last| last.loss),
+            paused: fitted.paused,
+        })
+    }
+
+    /// The furthest state of `run` that was kept and is not beyond `epochs`.
+    fn kept(&self, run: &Run, epochs: usize) -> Option<Checkpoint> {
+        let checkpoints = self.checkpoints.as_ref()?;
+        let stages = run.stages.iter().rev();
+        let mut usable = stages.filter(|stage| run.epochs_of(stage) <= epochs);
+        usable.find_map(|stage| checkpoints.load(stage.id, &self.origin(run, stage)))
+    }
+
+    /// All that the state of a stage came from, in a line.
+    fn origin(&self, run: &Run, stage: &Candidate) -> String {
+        json!({
+            "family": self.family,
+            "fixed": self.fixed,
+            "point": stage.point.to_json(),
+            "samples": [self.data.split.train.len(), self.data.split.valid.len()],
+            "key": [run.key.0, run.key.1],
+            "epochs": run.epochs_of(stage),
+        })
+        .to_string()
+    }
+
+    /// Keeps the state of `candidate` for a later stage, and drops that of the stage before, which was gone on from.
+    fn keep(&self, run: &Run, candidate: &Candidate, paused: Option<&Checkpoint>) {
+        let Some(checkpoints) = &self.checkpoints else {
+            return;
+        };
+        if let Some(paused) = paused.filter(|_| candidate.fidelity < 1.0) {
+            checkpoints.save(candidate.id, &self.origin(run, candidate), paused);
+        }
+        if let Some(before) = run.stages.last() {
+            checkpoints.forget(before.id);
+        }
+    }
+
+    /// What an epoch is reported as: what it gave, and the sizes, which are known from the start.
+    fn report(&self, epoch: &Epoch, sizes: &Metrics) -> Metrics {
+        let mut metrics = sizes.clone();
+        metrics.insert("loss".to_owned(), epoch.loss);
         if let Some(valid) = epoch.valid {
-            match self.data.task {
-                Task::Classification { .. } => {
-                    metrics.insert(Metric::Accuracy.name().into(), valid)
-                }
-                // The trainer's measure rises with quality.
-                Task::Regression { .. } => metrics.insert(Metric::Mse.name().into(), -valid),
-            };
+            let (metric, sign) = self.validated();
+            metrics.insert(metric.name().into(), sign * valid);
         }
         metrics
     }
+
+    /// What the trainer measures after each epoch, and the sign it has there: the trainer's measure rises with quality.
+    fn validated(&self) -> (Metric, f64) {
+        match self.data.task {
+            Task::Classification { .. } => (Metric::Accuracy, 1.0),
+            Task::Regression { .. } => (Metric::Mse, -1.0),
+        }
+    }
+
+    /// Trains and measures `candidate`; with the epoch at which it was stopped, 0 where it was not.
+    fn evaluated(
+        &self,
+        candidate: &Candidate,
+        cx: &EvalContext<'_>,
+    ) -> Result<(Metrics, usize), String> {
+        let began = Instant::now();
+        let busy = self.gauge.busy();
+        let stopped = AtomicUsize::new(0);
+        let run = self.run(candidate, cx.line, cx.seed)?;
+        let epochs = run.epochs_of(candidate);
+        let before = run.trained_before(epochs);
+        let sizes = sizes(run.model.as_ref())?;
+        let trained = self.train(&run, epochs, cx.cancel, &|epoch| {
+            // Where the state of the stage before was lost, its epochs come again.
+            if epoch.epoch <= before {
+                return Verdict::Continue;
+            }
+            let verdict = (cx.report)(epoch.epoch as u64, &self.report(epoch, &sizes));
+            if verdict == Verdict::Stop {
+                stopped.store(epoch.epoch, Ordering::Relaxed);
+            }
+            verdict
+        })?;
+        let seconds = began.elapsed().as_secs_f64();
+        let valid = &self.data.split.valid;
+        let mut metrics = self.gauge.measure(busy, trained.model.as_ref(), valid)?;
+        metrics.extend(trained.loss.map(|loss| ("loss".into(), loss)));
+        if self.seconds {
+            metrics.insert("seconds".into(), seconds);
+        }
+        self.keep(&run, candidate, trained.paused.as_ref());
+        Ok((metrics, stopped.into_inner()))
+    }
+}
+
+/// The sizes of a model that training does not change.
+fn sizes(model: &dyn Model) -> Result<Metrics, String> {
+    let mut sizes = measure::sizes(model).map_err(|e| e.to_string())?;
+    sizes.retain(|name, _| SIZES.contains(&name.as_str()));
+    Ok(sizes)
 }
 
 fn canonical(name: &str) -> &str {
@@ -369,35 +517,10 @@ fn canonical(name: &str) -> &str {
 
 impl Evaluator for Train<'_> {
     fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
-        let began = Instant::now();
-        let busy = self.gauge.busy();
-        let stopped = AtomicUsize::new(0);
-        let trained = self.train(candidate, cx.seed, cx.cancel, &|epoch| {
-            let verdict = (cx.report)(epoch.epoch as u64, &self.report(epoch));
-            if verdict == Verdict::Stop {
-                stopped.store(epoch.epoch, Ordering::Relaxed);
-            }
-            verdict
-        });
-        let seconds = began.elapsed().as_secs_f64();
-        let measured = trained.and_then(|(model, history)| {
-            let valid = &self.data.split.valid;
-            let mut metrics = self.gauge.measure(busy, model.as_ref(), valid)?;
-            if let Some(last) = history.last() {
-                metrics.insert("loss".into(), last.loss);
-            }
-            if self.seconds {
-                metrics.insert("seconds".into(), seconds);
-            }
-            Ok(metrics)
-        });
-        let metrics = match measured {
-            Ok(metrics) => metrics,
-            Err(reason) => return Outcome::Failed { reason },
-        };
-        match stopped.into_inner() {
-            0 => Outcome::Measured { metrics },
-            epoch => Outcome::Stopped {
+        match self.evaluated(candidate, cx) {
+            Err(reason) => Outcome::Failed { reason },
+            Ok((metrics, 0)) => Outcome::Measured { metrics },
+            Ok((metrics, epoch)) => Outcome::Stopped {
                 metrics,
                 reason: format!("stopped after epoch {epoch}"),
             },
@@ -410,7 +533,13 @@ impl Evaluator for Train<'_> {
             metrics.push(MetricInfo {
                 name: name.into(),
                 volatile,
+                stepwise: false,
             });
+        }
+        let validated = self.validated().0.name();
+        for metric in &mut metrics {
+            let name = metric.name.as_str();
+            metric.stepwise = name == validated || name == "loss" || SIZES.contains(&name);
         }
         Some(metrics)
     }
@@ -419,16 +548,28 @@ impl Evaluator for Train<'_> {
 impl StudyEvaluator for Train<'_> {
     fn model(
         &self,
-        candidate: &Candidate,
+        trial: &Trial,
+        line: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        let go_on = |_: &Epoch| Verdict::Continue;
-        match self.train(candidate, seed, cancel, &go_on) {
-            Ok((model, _)) => Ok(Some(model)),
+        let train = || {
+            let run = self.run(&trial.candidate, line, seed)?;
+            let epochs = match (&trial.outcome, trial.curve.last()) {
+                (Outcome::Stopped { .. }, Some(last)) => last.step as usize,
+                _ => run.epochs_of(&trial.candidate),
+            };
+            self.train(&run, epochs, cancel, &|_| Verdict::Continue)
+        };
+        match train() {
+            Ok(trained) => Ok(Some(trained.model)),
             Err(_) if cancel.is_cancelled() => Err(ModelError::Cancelled),
             Err(reason) => Err(ModelError::Fit(reason)),
         }
+    }
+
+    fn takes_fidelity(&self) -> bool {
+        true
     }
 
     fn data(&self) -> Option<&OpenData> {

@@ -1,112 +1,94 @@
-//! A guard kills the process groups of a program that was killed itself.
+//! A guard runs one program, and nothing that the program started outlives the two of them.
 //!
-//! It is a process beside, in a group of its own, that is told which groups there are and waits for the pipe to close, which
-//! it does however the program ends.
+//! It is a process between ours and the program. Where the system offers it (Linux), it adopts whatever loses its parent below
+//! it, so that the program's processes stay its descendants even where they leave their group and session. When the program
+//! has ended, or our own process is gone, however that came, it kills those that are left.
 
-use std::collections::BTreeSet;
-use std::io::{self, BufRead, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid, getppid};
 
-/// Our end of a guard.
-#[derive(Debug)]
-pub struct Guard {
-    child: Child,
-    /// Taken when the guard is let go.
-    pipe: Mutex<Option<ChildStdin>>,
+use super::tree;
+
+/// The argument that makes this program a guard. What follows is the process that it serves, the program and its arguments.
+pub const GUARD: &str = "guard";
+
+/// The first wait for the program's end.
+const NAP: Duration = Duration::from_micros(200);
+/// The longest.
+const LONGEST_NAP: Duration = Duration::from_millis(20);
+
+/// `command` under a guard, which `program`, this program, becomes.
+pub(super) fn guarded(command: &Command, program: &Path) -> Command {
+    let mut guard = Command::new(program);
+    guard.arg(GUARD).arg(std::process::id().to_string());
+    guard.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        guard.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => guard.env(name, value),
+            None => guard.env_remove(name),
+        };
+    }
+    guard
 }
 
-impl Guard {
-    /// Starts `command` as a guard: a program that calls [`run`] on its stdin.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn start(command: &mut Command) -> io::Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        Ok(Self {
-            pipe: Mutex::new(child.stdin.take()),
-            child,
-        })
+/// Runs `command` as the guard of the process `parent`; its exit code.
+///
+/// # Errors
+/// When it cannot be started or waited for.
+pub fn run(parent: i32, command: &mut Command) -> io::Result<i32> {
+    #[cfg(target_os = "linux")]
+    {
+        nix::sys::prctl::set_child_subreaper(true)?;
+        // Where memory runs out, the system is to choose the trial and not the study. It is only a wish.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     }
+    let child = command.spawn()?;
+    let program = Pid::from_raw(child.id().cast_signed());
+    let ended = wait(program, Pid::from_raw(parent));
+    tree::kill_below(getpid());
+    Ok(match ended? {
+        Some(WaitStatus::Exited(_, code)) => code,
+        Some(WaitStatus::Signaled(_, signal, _)) => end_by(signal),
+        _ => 1,
+    })
+}
 
-    pub(super) fn hold(&self, group: Pid) {
-        self.tell('+', group);
-    }
-
-    pub(super) fn release(&self, group: Pid) {
-        self.tell('-', group);
-    }
-
-    fn tell(&self, sign: char, group: Pid) {
-        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipe) = pipe.as_mut() {
-            // A guard that someone has killed guards nothing; the work itself goes on.
-            let _ = pipe.write_all(format!("{sign}{group}\n").as_bytes());
+/// How `program` ended; `None` where `parent` has ended first.
+fn wait(program: Pid, parent: Pid) -> io::Result<Option<WaitStatus>> {
+    let mut nap = NAP;
+    while getppid() == parent {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => {
+                std::thread::sleep(nap);
+                nap = (nap * 2).min(LONGEST_NAP);
+            }
+            Ok(status) if status.pid() == Some(program) => return Ok(Some(status)),
+            // One that we have adopted has ended.
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(None)
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let pipe = self.pipe.get_mut().unwrap_or_else(PoisonError::into_inner);
-        *pipe = None;
-        let _ = self.child.wait();
+/// Ends as the program did; where that is impossible, the code by which shells tell it.
+fn end_by(signal: Signal) -> i32 {
+    // Its memory is not the one that a core dump should show.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_dumpable(false);
+    // Of some signals the first only ends what the language's runtime makes of them.
+    for _ in 0..2 {
+        let _ = raise(signal);
     }
-}
-
-/// Guards the groups that `input` tells until it ends, then kills those that are left.
-pub fn run(input: impl BufRead) {
-    let mut groups = BTreeSet::new();
-    for line in input.lines().map_while(Result::ok) {
-        let Some((sign, group)) = line.split_at_checked(1) else {
-            continue;
-        };
-        // Group 0 would be our own, 1 that of the system.
-        match (sign, group.parse::<i32>()) {
-            ("+", Ok(group @ 2..)) => {
-                groups.insert(group);
-            }
-            ("-", Ok(group)) => {
-                groups.remove(&group);
-            }
-            _ => {}
-        }
-    }
-    for group in groups {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_not_released_is_killed() {
-        let start = || {
-            let mut command = Command::new("sleep");
-            command.arg("100").process_group(0).spawn().unwrap()
-        };
-        let (mut held, mut released) = (start(), start());
-        let text = format!(
-            "+{}\n+{}\n\nnonsense\n+0\n+1\n-{}\n",
-            held.id(),
-            released.id(),
-            released.id()
-        );
-        run(text.as_bytes());
-        assert!(!held.wait().unwrap().success());
-        assert!(released.try_wait().unwrap().is_none());
-        released.kill().unwrap();
-        released.wait().unwrap();
-    }
+    128 + signal as i32
 }

@@ -11,6 +11,7 @@
 
 #[cfg(test)]
 mod check;
+mod checkpoint;
 mod engine;
 mod loss;
 mod norm;
@@ -29,7 +30,7 @@ use burn_backend::ops::FloatTensorOps;
 use burn_backend::tensor::FloatTensor;
 use burn_backend::{AutodiffBackend, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
-use lapidary_core::fit::{Epoch, FitContext, FitPlan, Fitted, Verdict};
+use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Fitted, Verdict};
 use lapidary_core::model::{ModelError, Trainable};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples, Targets};
@@ -72,25 +73,31 @@ pub fn run(graph: &Graph, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
         .collect())
 }
 
-/// Trains a copy of `graph` by `plan` on `train` and returns it with the history of the run.
+/// Trains a copy of `graph` by `plan` on `train` and returns it with the history of the run, and what is needed to go on where
+/// the plan has a pause.
 ///
 /// With patience and `valid`, training stops early and the weights of the best epoch are returned (patience without `valid` has no
 /// effect). Where the last batch of an epoch would be a single sample, it joins the one before.
 ///
 /// # Errors
 /// [`ModelError::Node`] before training starts where an operator has no gradient or shapes do not fit, [`ModelError::Fit`] where
-/// samples and plan do not fit the model or the loss is not finite, [`ModelError::Cancelled`] when asked to stop.
+/// samples, plan or checkpoint do not fit the model or the loss is not finite, [`ModelError::Cancelled`] when asked to stop.
 pub fn fit(
     graph: &Graph,
     plan: &FitPlan,
     train: &Samples,
     valid: Option<&Samples>,
     cx: &FitContext<'_>,
-) -> Result<(Graph, Vec<Epoch>), ModelError> {
+) -> Result<(Graph, Vec<Epoch>, Option<Checkpoint>), ModelError> {
     let (graph, copies) = program::unshared(graph);
     let mut trainer = Trainer::new(&graph, &copies, plan, train, valid)?;
-    let history = trainer.run(cx)?;
-    Ok((trainer.trained(graph.clone()), history))
+    if let Some(checkpoint) = &plan.from {
+        trainer.restore(checkpoint)?;
+    }
+    let paused = trainer.run(cx)?;
+    let paused = paused.then(|| trainer.checkpoint());
+    let trained = trainer.trained(graph.clone());
+    Ok((trained, trainer.progress.history, paused))
 }
 
 impl Trainable for OnnxModel {
@@ -101,9 +108,13 @@ impl Trainable for OnnxModel {
         valid: Option<&Samples>,
         cx: &FitContext<'_>,
     ) -> Result<Fitted, ModelError> {
-        let (graph, history) = fit(self.graph(), plan, train, valid, cx)?;
+        let (graph, history, paused) = fit(self.graph(), plan, train, valid, cx)?;
         let model = Box::new(self.with_graph(graph)?);
-        Ok(Fitted { model, history })
+        Ok(Fitted {
+            model,
+            history,
+            paused,
+        })
     }
 }
 
@@ -124,6 +135,18 @@ struct Trainer<'a> {
     /// Numbers the model gives for a sample.
     width: usize,
     steps: u64,
+    progress: Progress,
+}
+
+/// How far a training run has come.
+#[derive(Default)]
+struct Progress {
+    /// The epochs run.
+    history: Vec<Epoch>,
+    /// With patience, the best metric and the weights that gave it.
+    best: Option<(f64, Vec<Value<Flex>>)>,
+    /// Epochs since.
+    waited: usize,
 }
 
 impl<'a> Trainer<'a> {
@@ -246,41 +269,41 @@ impl<'a> Trainer<'a> {
             program,
             width,
             steps: 0,
+            progress: Progress::default(),
         })
     }
 
-    /// Trains to the end, or until asked to stop, or until patience is over.
-    fn run(&mut self, cx: &FitContext<'_>) -> Result<Vec<Epoch>, ModelError> {
-        let mut history = Vec::new();
-        let mut best: Option<(f64, Vec<Value<Flex>>)> = None;
-        let mut waited = 0;
-        for epoch in 1..=self.plan.epochs {
+    /// Trains to the end or the pause, or until asked to stop, or until patience is over; whether it is to be gone on with.
+    fn run(&mut self, cx: &FitContext<'_>) -> Result<bool, ModelError> {
+        let pause = self.plan.pause.map(|epoch| epoch.min(self.plan.epochs));
+        let last = pause.unwrap_or(self.plan.epochs);
+        let mut stopped = false;
+        while self.progress.history.len() < last && !self.is_patience_over() && !stopped {
+            let epoch = self.progress.history.len() + 1;
             let loss = self.epoch(epoch, cx)?;
             let valid = self.validate(cx)?;
             let done = Epoch { epoch, loss, valid };
-            history.push(done);
-            let verdict = (cx.epoch)(&done);
-            if let (Some(patience), Some(metric)) = (self.plan.patience, valid) {
-                if best.as_ref().is_none_or(|(most, _)| metric > *most) {
-                    best = Some((metric, self.program.plain().collect()));
-                    waited = 0;
+            self.progress.history.push(done);
+            stopped = (cx.epoch)(&done) == Verdict::Stop;
+            if let (Some(_), Some(metric)) = (self.plan.patience, valid) {
+                let best = self.progress.best.as_ref();
+                if best.is_none_or(|(most, _)| metric > *most) {
+                    self.progress.best = Some((metric, self.program.plain().collect()));
+                    self.progress.waited = 0;
                 } else {
-                    waited += 1;
-                    if waited >= patience {
-                        break;
-                    }
+                    self.progress.waited += 1;
                 }
             }
-            if verdict == Verdict::Stop {
-                break;
-            }
         }
-        if let Some((_, values)) = best {
-            for (weight, value) in self.program.weights.iter_mut().zip(values) {
-                weight.value = value;
-            }
-        }
-        Ok(history)
+        Ok(pause.is_some() && !stopped)
+    }
+
+    /// Whether so many epochs brought nothing better that no more follow.
+    fn is_patience_over(&self) -> bool {
+        let waited = self.progress.waited;
+        self.plan
+            .patience
+            .is_some_and(|patience| waited > 0 && waited >= patience)
     }
 
     /// One pass over the training samples; the mean loss.
@@ -430,12 +453,12 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The graph with what was learnt; untouched weights stay shared with the original.
+    /// The graph with what was learnt, with patience that of the best epoch; untouched weights stay shared with the original.
     fn trained(&self, mut graph: Graph) -> Graph {
-        for weight in &self.program.weights {
-            let (Value::Float(values), Some(old)) =
-                (&weight.value, graph.weights.get(&weight.name))
-            else {
+        let best = self.progress.best.as_ref().map(|(_, values)| values);
+        for (number, weight) in self.program.weights.iter().enumerate() {
+            let value = best.map_or(&weight.value, |values| &values[number]);
+            let (Value::Float(values), Some(old)) = (value, graph.weights.get(&weight.name)) else {
                 continue;
             };
             let new = array(values);

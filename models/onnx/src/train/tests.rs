@@ -131,7 +131,8 @@ fn fit_quietly(
         cancel: &Cancel::new(),
         epoch: &|_| Verdict::Continue,
     };
-    fit(graph, plan, train, valid, &cx)
+    let (graph, history, _) = fit(graph, plan, train, valid, &cx)?;
+    Ok((graph, history))
 }
 
 fn weight<'a>(graph: &'a Graph, name: &str) -> &'a Shared<f32> {
@@ -446,6 +447,117 @@ fn patience_stops_and_returns_the_best_epoch() {
 }
 
 #[test]
+fn a_paused_run_goes_on_with_the_bits_of_one_that_was_not() {
+    let (train, valid) = (bars(50), bars(20));
+    let plan = |rule, patience, epochs| FitPlan {
+        update: rule,
+        patience,
+        ..plan(epochs, 0.02)
+    };
+    let adam = FitPlan::default().update;
+    let plans = [
+        plan(adam, None, 4),
+        plan(Update::Sgd { momentum: 0.9 }, None, 4),
+        // Over before its end, so that one pause comes after that.
+        plan(adam, Some(1), 30),
+    ];
+    for whole in plans {
+        let (trained, history) = fit_quietly(&residual(), &whole, &train, Some(&valid)).unwrap();
+        let mut from = None;
+        let pauses = [1, 1, 3, history.len(), whole.epochs];
+        for (before, pause) in [0].into_iter().chain(pauses).zip(pauses) {
+            let part = FitPlan {
+                pause: Some(pause),
+                from: from.take(),
+                ..whole.clone()
+            };
+            let seen = std::sync::Mutex::new(Vec::new());
+            let cx = FitContext {
+                cancel: &Cancel::new(),
+                epoch: &|epoch| {
+                    seen.lock().unwrap().push(epoch.epoch);
+                    Verdict::Continue
+                },
+            };
+            let (graph, epochs, paused) =
+                fit(&residual(), &part, &train, Some(&valid), &cx).unwrap();
+            let done = pause.min(history.len());
+            assert_eq!(epochs, history[..done]);
+            let new: Vec<usize> = (before.min(done) + 1..=done).collect();
+            assert_eq!(*seen.lock().unwrap(), new);
+            let paused = std::sync::Arc::new(paused.unwrap());
+            // What is kept does not hang on how often the run was paused.
+            let at_once = FitPlan {
+                pause: Some(pause),
+                ..whole.clone()
+            };
+            let again = fit(&residual(), &at_once, &train, Some(&valid), &cx).unwrap();
+            assert_eq!(
+                (&again.0.weights, again.2.as_ref()),
+                (&graph.weights, Some(&*paused))
+            );
+            if pause == whole.epochs {
+                assert_eq!(graph.weights, trained.weights);
+            }
+            from = Some(paused);
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused() {
+    let train = xor(32);
+    let cx = FitContext {
+        cancel: &Cancel::new(),
+        epoch: &|_| Verdict::Continue,
+    };
+    let paused = FitPlan {
+        pause: Some(2),
+        ..plan(4, 0.05)
+    };
+    let (_, _, checkpoint) = fit(&mlp(2), &paused, &train, None, &cx).unwrap();
+    let bytes = checkpoint.unwrap().0;
+    let refused = |graph: &Graph, plan: FitPlan, bytes: &[u8]| {
+        let plan = FitPlan {
+            from: Some(Arc::new(Checkpoint(bytes.to_vec()))),
+            ..plan
+        };
+        fit(graph, &plan, &train, None, &cx)
+            .err()
+            .unwrap()
+            .to_string()
+    };
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        let message = refused(&mlp(2), plan(4, 0.05), &bytes[..cut]);
+        assert!(
+            message.contains("the checkpoint cannot be read"),
+            "{message}"
+        );
+    }
+    let mut later = bytes.clone();
+    later[0] = 9;
+    let message = refused(&mlp(2), plan(4, 0.05), &later);
+    assert!(message.contains("has version 9, not 1"), "{message}");
+    let message = refused(&mlp(1), plan(4, 0.05), &bytes);
+    assert!(message.contains("is of another model"), "{message}");
+    let sgd = FitPlan {
+        update: Update::Sgd { momentum: 0.0 },
+        ..plan(4, 0.05)
+    };
+    let message = refused(&mlp(2), sgd, &bytes);
+    assert!(message.contains("is of another plan"), "{message}");
+    let earlier = FitPlan {
+        pause: Some(1),
+        ..plan(4, 0.05)
+    };
+    let message = refused(&mlp(2), earlier, &bytes);
+    assert!(
+        message.contains("after the epoch that is wanted"),
+        "{message}"
+    );
+}
+
+#[test]
 fn the_host_can_stop_and_cancel() {
     let epochs = AtomicUsize::new(0);
     let stop = |_: &Epoch| {
@@ -456,7 +568,7 @@ fn the_host_can_stop_and_cancel() {
         cancel: &Cancel::new(),
         epoch: &stop,
     };
-    let (trained, history) = fit(&mlp(2), &plan(5, 0.05), &xor(32), None, &cx).unwrap();
+    let (trained, history, _) = fit(&mlp(2), &plan(5, 0.05), &xor(32), None, &cx).unwrap();
     assert_eq!((history.len(), epochs.load(Ordering::Relaxed)), (1, 1));
     assert_ne!(weight(&trained, "w1"), weight(&mlp(2), "w1"));
 

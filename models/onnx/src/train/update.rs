@@ -44,6 +44,24 @@ impl Updater {
         }
     }
 
+    /// Steps so far, and the moments of each weight.
+    pub(super) fn state(&self) -> (usize, &[[Vec<f32>; 2]]) {
+        (self.step, &self.moments)
+    }
+
+    /// Goes on from a state; whether it is one of such weights under such a rule.
+    pub(super) fn restore(&mut self, step: usize, moments: Vec<[Vec<f32>; 2]>) -> bool {
+        let sizes = |moments: &[[Vec<f32>; 2]]| -> Vec<[usize; 2]> {
+            let sizes = |[first, second]: &[Vec<f32>; 2]| [first.len(), second.len()];
+            moments.iter().map(sizes).collect()
+        };
+        let fits = sizes(&moments) == sizes(&self.moments);
+        if fits {
+            (self.step, self.moments) = (step, moments);
+        }
+        fits
+    }
+
     /// Begins the next step.
     pub(super) fn begin(&mut self) -> Rate {
         let share = self.step as f64 / self.total.max(1) as f64;
