@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lapidary_files::{check_folder, folder, write_whole};
+use lapidary_files::{check_folder, write_whole};
 use thiserror::Error;
 
 /// Why something cannot be written.
@@ -23,7 +23,7 @@ pub fn check(path: &Path) -> Result<(), FileError> {
     if path.is_dir() || path.file_name().is_none() {
         return Err(FileError::Folder { path: path.into() });
     }
-    check_folder(folder(path)).map_err(refuse(path))
+    lapidary_files::check(path).map_err(refuse(path))
 }
 
 /// Makes the folder at `path` where it is missing, and checks that files can appear in it.

@@ -178,6 +178,11 @@ fn mistakes_in_a_study_file_are_named_with_their_place() {
         ("x = {", "x = [", &["study.toml:"]),
         ("[-1.0, 1.0]", "[1.0, -1.0]", &["study.toml:12", "`x`"]),
         (
+            "[-1.0, 1.0]",
+            "[-1.0, 1.0], when = \"z == 1\"",
+            &["study.toml:12", "`z`"],
+        ),
+        (
             "[goal]",
             "[strategy]\nspeed = 3\n[goal]",
             &["speed", "sampling"],
@@ -299,6 +304,29 @@ fn where_nothing_can_be_written_is_found_out_before_the_work() {
     ])
     .refused();
     assert!(message.contains("no models"), "{message}");
+}
+
+#[test]
+fn a_disk_that_is_full_fails_the_work_and_leaves_nothing_half_written() {
+    let study = Study::new(&STUDY.replace("trials = 2", "trials = 100"));
+    let folder = folder();
+    let log = folder.path().join("log.jsonl");
+    std::fs::write(&log, "of an earlier search").unwrap();
+    // Files may have a block or two of 512 bytes; a write beyond them fails.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"])
+        .arg(lapidary_tests::lapidary().get_program())
+        .args(["search", &study.path(), "--log", &text(&log)])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error: cannot write ") && stderr.contains("log.jsonl"));
+    assert_eq!(
+        std::fs::read_to_string(&log).unwrap(),
+        "of an earlier search"
+    );
+    assert_eq!(files(folder.path()), ["file", "log.jsonl"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all.
 
-use std::fs::File;
-use std::io::{Result, Write};
+use std::fs::{self, File};
+use std::io::{Error, Result, Write};
 use std::path::Path;
 
 use tempfile::{Builder, NamedTempFile};
@@ -10,8 +10,10 @@ use tempfile::{Builder, NamedTempFile};
 /// one, even after a power cut.
 ///
 /// # Errors
-/// When the folder is missing or cannot be written to, or the disk is full; `path` is as it was, and nothing is left beside it.
+/// When the folder is missing or cannot be written to, the disk is full, or `path` is a device or a folder; `path` is as it was,
+/// and nothing is left beside it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    check_replaced(path)?;
     let folder = folder(path);
     let mut file = beside(folder)?;
     file.write_all(bytes)?;
@@ -22,6 +24,15 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Checks that a file can appear at `path`; nothing is left there.
+///
+/// # Errors
+/// When it cannot.
+pub fn check(path: &Path) -> Result<()> {
+    check_replaced(path)?;
+    check_folder(folder(path))
+}
+
 /// Checks that files can appear in `folder`; nothing is left there.
 ///
 /// # Errors
@@ -30,8 +41,16 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     beside(folder).map(drop)
 }
 
+/// Refuses what a file must not take the place of, such as `/dev/stdout`.
+fn check_replaced(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() => Err(Error::other("what is there is no file")),
+        _ => Ok(()),
+    }
+}
+
 /// The folder that `path` lies in.
-pub fn folder(path: &Path) -> &Path {
+fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -53,7 +72,6 @@ fn beside(folder: &Path) -> Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_failed_write_leaves_what_was_there_and_nothing_beside() {
@@ -70,6 +88,18 @@ mod tests {
         assert!(check_folder(&path).is_err());
         check_folder(dir.path()).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = write_whole(&path, b"x").unwrap_err();
+        assert_eq!(error.to_string(), "what is there is no file");
+        assert!(check(&path).is_err() && check(&dir.path().join("new")).is_ok());
+        assert!(!fs::metadata(&path).unwrap().is_file());
     }
 
     #[cfg(unix)]
