@@ -717,13 +717,20 @@ impl Point {
 
     /// A key that is equal exactly for equal points of one space.
     pub fn key(&self) -> PointKey {
-        PointKey(self.values.iter().map(|v| v.map(AxisValue::key)).collect())
+        let mut words = vec![0; self.values.len().div_ceil(64)];
+        words.reserve_exact(self.values.len());
+        for (i, value) in self.values.iter().enumerate() {
+            words[i / 64] |= u64::from(value.is_some()) << (i % 64);
+        }
+        words.extend(self.values.iter().map(|v| v.map_or(0, |v| v.key().1)));
+        PointKey(words.into())
     }
 }
 
-/// Identity of a point within its space, for sets and maps.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PointKey(Vec<Option<(u8, u64)>>);
+/// Identity of a point within its space, for sets and maps: a bit for each axis that says whether it is active, then the bits
+/// of each value. A study keeps one for every trial, so it is short.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PointKey(Box<[u64]>);
 
 impl std::fmt::Display for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -201,6 +201,8 @@ impl Store {
             let lock = lock::take(path)?;
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;
+            // Of a new file. A trial changes about ten pages, a row or two of each: small ones are less to write.
+            connection.pragma_update(None, "page_size", 2048)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             // What the rows hang on is there by how they are written.

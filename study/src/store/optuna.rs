@@ -9,7 +9,7 @@ use lapidary_core::goal::{Direction, Goal, Relation};
 use lapidary_core::json::Json;
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 use serde_json::json;
 
 use super::{Noted, StoreError, record};
@@ -25,6 +25,9 @@ pub const CONSTRAINTS: &str = "constraints";
 pub const REASON: &str = "reason";
 /// User attribute of a trial: its fidelity, where that is not 1.
 const FIDELITY: &str = "fidelity";
+
+/// Parameters that one statement writes: SQLite starts statements less quickly than it adds rows.
+const PARAMETERS_AT_ONCE: usize = 16;
 
 /// State of a trial that has no outcome yet.
 pub const RUNNING: &str = "RUNNING";
@@ -45,6 +48,13 @@ pub fn local_time(at: i64) -> String {
         .to_zoned_datetime(TimeZone::system())
         .strftime("%Y-%m-%d %H:%M:%S%.6f")
         .to_string()
+}
+
+/// Inserts `n` parameters of the trial ?1, at least one.
+fn insert_parameters(n: usize) -> String {
+    let first = "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) \
+                 VALUES (?1, ?, ?, ?)";
+    first.to_owned() + &", (?1, ?, ?, ?)".repeat(n - 1)
 }
 
 /// The rows of one study.
@@ -101,11 +111,15 @@ impl Rows<'_> {
             )?
             .execute(params![trial, number, self.study, RUNNING, now])?;
         let trial = trial.unwrap_or_else(|| self.connection.last_insert_rowid());
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?1, ?2, ?3, ?4)",
-        )?;
-        for (axis, value, distribution) in parameters(&candidate.point, self.distributions) {
-            insert.execute(params![trial, axis.name, value, distribution])?;
+        let parameters: Vec<_> = parameters(&candidate.point, self.distributions).collect();
+        for parameters in parameters.chunks(PARAMETERS_AT_ONCE) {
+            let mut values: Vec<&dyn ToSql> = vec![&trial];
+            for (axis, value, distribution) in parameters {
+                values.extend([&axis.name as &dyn ToSql, value, distribution]);
+            }
+            self.connection
+                .prepare_cached(&insert_parameters(parameters.len()))?
+                .execute(values.as_slice())?;
         }
         Ok(trial)
     }
