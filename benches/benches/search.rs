@@ -1,32 +1,43 @@
-//! Ask and tell: time per trial with ten mixed axes, after 1,000 and 10,000 trials.
+//! Ask and tell: time per trial with ten mixed axes, of the first 1,000 trials, and after 10,000 and 100,000.
 
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lapidary_benches::{Loop, mixed_space, numbers};
-use lapidary_core::json::Json;
+use lapidary_benches::{Loop, mixed, mixed_space, numbers, searcher};
 use lapidary_core::registry::Registry;
-use lapidary_core::searcher::SearchInit;
 
-/// Trials timed before the history is made anew, so that it keeps about its length.
+/// Trials timed before the searcher is set back, so that it has been told about as many all the time.
 const STRETCH: u64 = 1000;
 
 fn ask_and_tell(criterion: &mut Criterion) {
     let registry = Registry::new(lapidary_strategies::ENTRIES).expect("the entries are sound");
+    let space = mixed_space();
     let mut group = criterion.benchmark_group("ask_and_tell");
     group.throughput(Throughput::Elements(1));
     for entry in lapidary_strategies::ENTRIES {
-        for history in [1_000, 10_000] {
-            let id = format!("{}/{history}", entry.info.name);
-            group.bench_function(id, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    let mut spent = Duration::ZERO;
-                    let mut left = iterations;
-                    while left > 0 {
-                        let mut study = study(&registry, entry.info.name);
-                        for _ in 0..history {
+        let name = entry.info.name;
+        for told in [0, 10_000, 100_000] {
+            let mut snapshot = None;
+            group.bench_function(format!("{name}/{told}"), |bencher| {
+                let snapshot = snapshot.get_or_insert_with(|| {
+                    let mut searcher = searcher(&registry, name, &space);
+                    {
+                        let mut study =
+                            Loop::new(searcher.as_mut(), 1, |c| vec![mixed(&numbers(c))]);
+                        for _ in 0..told {
                             study.trial();
                         }
+                        study.tell_all();
+                    }
+                    searcher.snapshot().expect("snapshots work")
+                });
+                bencher.iter_custom(|iterations| {
+                    let (mut spent, mut left) = (Duration::ZERO, iterations);
+                    while left > 0 {
+                        let mut searcher = searcher(&registry, name, &space);
+                        searcher.restore(snapshot).expect("its own snapshot");
+                        let mut study =
+                            Loop::new(searcher.as_mut(), 1, |c| vec![mixed(&numbers(c))]);
                         let stretch = left.min(STRETCH);
                         let start = Instant::now();
                         for _ in 0..stretch {
@@ -41,27 +52,6 @@ fn ask_and_tell(criterion: &mut Criterion) {
         }
     }
     group.finish();
-}
-
-/// A study whose evaluations cost next to nothing.
-fn study(
-    registry: &Registry,
-    name: &str,
-) -> Loop<impl FnMut(&lapidary_core::trial::Candidate) -> Vec<f64>> {
-    let init = SearchInit {
-        space: mixed_space(),
-        seed: 1,
-        objectives: 1,
-        trials: None,
-        installed: None,
-    };
-    let searcher = registry
-        .searcher(name, &Json::Null, &init)
-        .expect("the defaults work");
-    Loop::new(searcher, 4, |candidate| {
-        let p = numbers(candidate);
-        vec![(p[0] - 1.0) * (p[0] - 1.0) + p[5] * 0.01]
-    })
 }
 
 criterion_group! {

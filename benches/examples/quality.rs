@@ -1,6 +1,8 @@
 //! How good the searchers are at equal evaluations: medians over seeds on the functions and tables that the peers were
 //! measured on. `cargo run --release -p lapidary-benches --example quality -- STRATEGY [key=value …]`; the tables are read
-//! from the folder `LAPIDARY_DATA`, and left out where it is not set. `window=N` sets the study's window.
+//! from the folder `LAPIDARY_DATA`, and left out where it is not set. `window=N` sets the study's window, `only=TEXT` leaves
+//! out the problems without that text in their names, `seeds=N` runs so many seeds, and `json=true` prints a JSON line for every
+//! problem and every run instead of medians.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -9,10 +11,11 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lapidary_benches::{Loop, choice, float, int, mixed_space, numbers, space};
+use lapidary_benches::{Loop, choice, float, int, mixed, mixed_space, numbers, space};
 use lapidary_core::registry::Registry;
 use lapidary_core::searcher::SearchInit;
-use lapidary_core::space::Space;
+use lapidary_core::space::{Domain, Space};
+use serde_json::{Value as Json, json};
 
 /// Objectives of a point's values, options by index.
 type Evaluate = Box<dyn Fn(&[f64]) -> Vec<f64>>;
@@ -50,20 +53,6 @@ fn rosenbrock(x: &[f64]) -> f64 {
     x.windows(2)
         .map(|w| 100.0 * (w[1] - w[0] * w[0]).powi(2) + (1.0 - w[0]).powi(2))
         .sum()
-}
-
-fn mixed(p: &[f64]) -> f64 {
-    let (a, b) = (p[8] as usize, p[9] as usize);
-    let reals: f64 = (0..4)
-        .map(|i| (p[i] - 2.0 * (i as f64 + 1.0 + 2.0 * a as f64).sin()).powi(2))
-        .sum();
-    reals
-        + 2.0 * (p[4].log10() + 2.5).powi(2)
-        + ((p[5] - 37.0) / 8.0).powi(2)
-        + ((p[6] - 6.0) / 3.0).powi(2)
-        + 0.5 * (p[7].log2() - 6.0).powi(2)
-        + [3.0, 1.0, 0.0, 5.0][a]
-        + [2.0, 0.0, 1.0][b]
 }
 
 fn zdt(x: &[f64], waves: bool) -> Vec<f64> {
@@ -138,7 +127,7 @@ fn table(
             let key: Vec<usize> = x.iter().map(|v| *v as usize).collect();
             vec![rows.get(&key).copied().unwrap_or(f64::MAX) - best]
         }),
-        marks: vec![25, 50, 100, 200, 400],
+        marks: vec![25, 50, 100, 200, 400, 500],
         seeds: 200,
     }))
 }
@@ -169,21 +158,41 @@ fn hypervolume(points: &[Vec<f64>]) -> f64 {
     volume
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// What is asked on the command line.
+struct Args {
+    strategy: String,
+    settings: Json,
+    window: usize,
+    only: String,
+    seeds: Option<u64>,
+    json: bool,
+}
+
+fn arguments() -> Result<Args, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let strategy = arguments.next().ok_or("which strategy?")?;
-    let (mut window, mut only, mut settings) = (4, String::new(), serde_json::Map::new());
+    let mut args = Args {
+        strategy: arguments.next().ok_or("which strategy?")?,
+        settings: json!({}),
+        window: 4,
+        only: String::new(),
+        seeds: None,
+        json: false,
+    };
     for argument in arguments {
         let (key, value) = argument.split_once('=').ok_or("settings are key=value")?;
         match key {
-            "window" => window = value.parse()?,
-            "only" => only = value.to_owned(),
-            _ => {
-                let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-                settings.insert(key.to_owned(), value);
-            }
+            "window" => args.window = value.parse()?,
+            "only" => args.only = value.to_owned(),
+            "seeds" => args.seeds = Some(value.parse()?),
+            "json" => args.json = value.parse()?,
+            _ => args.settings[key] = serde_json::from_str(value).unwrap_or_else(|_| value.into()),
         }
     }
+    Ok(args)
+}
+
+/// All problems, those of the tables where there is data.
+fn problems() -> Result<Vec<Problem>, Box<dyn Error>> {
     let reals = |low, high| space(vec![float(low, high, false); 10]);
     let mut problems = vec![
         function("sphere10", reals(-5.12, 5.12), sphere),
@@ -222,39 +231,124 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         problems.extend(table(name, file, &fcnet, &[2, 3, 4, 5, 7, 8], mean)?);
     }
+    Ok(problems)
+}
+
+/// One run of a strategy.
+struct Run {
+    seed: u64,
+    /// What was reached at each mark.
+    reached: Vec<f64>,
+    /// The last point that was evaluated, and its objectives.
+    last: (Vec<f64>, Vec<f64>),
+    seconds: f64,
+}
+
+fn run(
+    registry: &Registry,
+    problem: &Problem,
+    args: &Args,
+    seed: u64,
+) -> Result<Run, Box<dyn Error>> {
+    let start = Instant::now();
+    let init = SearchInit {
+        space: problem.space.clone(),
+        seed,
+        objectives: problem.objectives,
+        trials: None,
+        installed: None,
+    };
+    let mut searcher = registry.searcher(&args.strategy, &args.settings, &init)?;
+    let mut last = Vec::new();
+    let mut study = Loop::new(searcher.as_mut(), args.window, |candidate| {
+        last = numbers(candidate);
+        (problem.evaluate)(&last)
+    });
+    let trials = *problem.marks.last().ok_or("no marks")?;
+    let values: Vec<_> = std::iter::from_fn(|| study.trial()).take(trials).collect();
+    drop(study);
+    let reached = problem.marks.iter().map(|mark| {
+        let values = &values[..values.len().min(*mark)];
+        if problem.objectives == 1 {
+            values.iter().map(|v| v[0]).fold(f64::INFINITY, f64::min)
+        } else {
+            hypervolume(values)
+        }
+    });
+    Ok(Run {
+        seed,
+        reached: reached.collect(),
+        last: (last, values.last().cloned().unwrap_or_default()),
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// An axis as a study file has it.
+fn axis(domain: &Domain) -> Json {
+    match domain {
+        Domain::Float { low, high, log, .. } => json!({"float": [low, high], "log": log}),
+        Domain::Int { low, high, log, .. } => json!({"int": [low, high], "log": log}),
+        Domain::Choice { options } => json!({"choice": options}),
+    }
+}
+
+fn print_problem(problem: &Problem) {
+    let axes: Json = problem
+        .space
+        .axes()
+        .iter()
+        .map(|a| axis(&a.domain))
+        .collect();
+    let name = problem.name;
+    println!(
+        "{}",
+        json!({"problem": name, "axes": axes, "objectives": problem.objectives})
+    );
+}
+
+fn print_run(problem: &Problem, args: &Args, run: &Run) {
+    let marks = problem.marks.iter().map(usize::to_string);
+    let reached: serde_json::Map<_, _> = marks.zip(run.reached.iter().map(|v| json!(v))).collect();
+    println!(
+        "{}",
+        json!({
+            "strategy": args.strategy, "window": args.window, "problem": problem.name, "seed": run.seed,
+            "reached": reached, "last": {"point": run.last.0, "objectives": run.last.1}, "seconds": run.seconds,
+        })
+    );
+}
+
+fn print_medians(problem: &Problem, runs: &[Run]) {
+    print!("{:<16}", problem.name);
+    for (i, mark) in problem.marks.iter().enumerate() {
+        let mut values: Vec<f64> = runs.iter().map(|run| run.reached[i]).collect();
+        values.sort_by(f64::total_cmp);
+        let n = values.len();
+        let median = (values[(n - 1) / 2] + values[n / 2]) / 2.0;
+        print!(" {mark}: {median:<11.5}");
+    }
+    let seconds: f64 = runs.iter().map(|run| run.seconds).sum();
+    println!(" ({seconds:.1} s)");
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = arguments()?;
     let registry = Registry::new(lapidary_strategies::ENTRIES)?;
-    for problem in problems.iter().filter(|p| p.name.contains(&only)) {
-        let start = Instant::now();
-        let trials = *problem.marks.last().ok_or("no marks")?;
-        let mut reached = vec![Vec::new(); problem.marks.len()];
-        for seed in 0..problem.seeds {
-            let init = SearchInit {
-                space: problem.space.clone(),
-                seed,
-                objectives: problem.objectives,
-                trials: None,
-                installed: None,
-            };
-            let searcher = registry.searcher(&strategy, &settings.clone().into(), &init)?;
-            let mut study = Loop::new(searcher, window, |c| (problem.evaluate)(&numbers(c)));
-            let values: Vec<_> = std::iter::from_fn(|| study.trial()).take(trials).collect();
-            for (mark, reached) in problem.marks.iter().zip(&mut reached) {
-                let values = &values[..values.len().min(*mark)];
-                reached.push(if problem.objectives == 1 {
-                    values.iter().map(|v| v[0]).fold(f64::INFINITY, f64::min)
-                } else {
-                    hypervolume(values)
-                });
+    for problem in problems()?.iter().filter(|p| p.name.contains(&args.only)) {
+        if args.json {
+            print_problem(problem);
+        }
+        let mut runs = Vec::new();
+        for seed in 0..args.seeds.unwrap_or(problem.seeds).max(1) {
+            let run = run(&registry, problem, &args, seed)?;
+            if args.json {
+                print_run(problem, &args, &run);
             }
+            runs.push(run);
         }
-        print!("{:<16}", problem.name);
-        for (mark, mut values) in problem.marks.iter().zip(reached) {
-            values.sort_by(f64::total_cmp);
-            let n = values.len();
-            let median = (values[(n - 1) / 2] + values[n / 2]) / 2.0;
-            print!(" {mark}: {median:<11.5}");
+        if !args.json {
+            print_medians(problem, &runs);
         }
-        println!(" ({:.1} s)", start.elapsed().as_secs_f64());
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! What the benches share: spaces and the loop of a study, without its store.
+//! What the benches share: spaces, a function, and the loop of a study.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
-use lapidary_core::searcher::Searcher;
+use lapidary_core::registry::Registry;
+use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_core::space::{Axis, AxisValue, Domain, Space};
 use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};
 
@@ -59,6 +60,21 @@ pub fn mixed_space() -> Arc<Space> {
     space(domains)
 }
 
+/// A function over [`mixed_space`] that every axis bears on, its minimum 0 at none of their middles.
+pub fn mixed(p: &[f64]) -> f64 {
+    let (a, b) = (p[8] as usize, p[9] as usize);
+    let reals: f64 = (0..4)
+        .map(|i| (p[i] - 2.0 * (i as f64 + 1.0 + 2.0 * a as f64).sin()).powi(2))
+        .sum();
+    reals
+        + 2.0 * (p[4].log10() + 2.5).powi(2)
+        + ((p[5] - 37.0) / 8.0).powi(2)
+        + ((p[6] - 6.0) / 3.0).powi(2)
+        + 0.5 * (p[7].log2() - 6.0).powi(2)
+        + [3.0, 1.0, 0.0, 5.0][a]
+        + [2.0, 0.0, 1.0][b]
+}
+
 /// The values of a point as numbers, options by index; inactive axes are left out.
 pub fn numbers(candidate: &Candidate) -> Vec<f64> {
     let values = candidate.point.values().iter().flatten();
@@ -71,17 +87,34 @@ pub fn numbers(candidate: &Candidate) -> Vec<f64> {
         .collect()
 }
 
+/// The strategy `name` with its defaults, to minimise one objective over `space`.
+///
+/// # Panics
+/// When there is none of that name.
+pub fn searcher(registry: &Registry, name: &str, space: &Arc<Space>) -> Box<dyn Searcher> {
+    let init = SearchInit {
+        space: space.clone(),
+        seed: 1,
+        objectives: 1,
+        trials: None,
+        installed: None,
+    };
+    registry
+        .searcher(name, &Json::Null, &init)
+        .expect("the strategy is there and its defaults work")
+}
+
 /// A study's loop around a searcher: a window of open trials, told in order.
-pub struct Loop<F> {
-    searcher: Box<dyn Searcher>,
+pub struct Loop<'a, F> {
+    searcher: &'a mut dyn Searcher,
     evaluate: F,
     window: usize,
     open: VecDeque<Trial>,
 }
 
-impl<F: FnMut(&Candidate) -> Vec<f64>> Loop<F> {
+impl<'a, F: FnMut(&Candidate) -> Vec<f64>> Loop<'a, F> {
     /// A loop that evaluates candidates by `evaluate`.
-    pub fn new(searcher: Box<dyn Searcher>, window: usize, evaluate: F) -> Self {
+    pub fn new(searcher: &'a mut dyn Searcher, window: usize, evaluate: F) -> Self {
         Self {
             searcher,
             evaluate,
@@ -120,6 +153,14 @@ impl<F: FnMut(&Candidate) -> Vec<f64>> Loop<F> {
                 return None;
             }
         }
+    }
+
+    /// Tells all trials that are open.
+    ///
+    /// # Panics
+    /// When the searcher fails.
+    pub fn tell_all(&mut self) {
+        while self.tell() {}
     }
 
     fn tell(&mut self) -> bool {

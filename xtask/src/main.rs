@@ -1,7 +1,8 @@
-//! Project tasks: `cargo xtask test` passes every test and sets up what they need; `cargo xtask measure` prints every number
-//! the README quotes.
+//! Project tasks: `cargo xtask test` passes every test and sets up what they need; `cargo xtask measure` prints the
+//! numbers the README quotes; `cargo xtask peers` compares with other search libraries.
 
 mod measure;
+mod peers;
 mod process;
 mod python;
 
@@ -25,14 +26,23 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         cargo: Vec<String>,
     },
-    /// Measures on the real models and data in the folder LAPIDARY_DATA and prints every number the README quotes
+    /// Measures on the real models and data in the folder LAPIDARY_DATA and prints the numbers the README quotes
     Measure,
+    /// Compares with other search libraries side by side, in a Python environment that is made on first use
+    Peers {
+        /// What to compare; all where nothing is named
+        comparisons: Vec<peers::Comparison>,
+        /// Fewer seeds, trials and evaluations: minutes instead of hours
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Test { cargo } => test(&cargo),
         Task::Measure => measure::run_all(),
+        Task::Peers { comparisons, quick } => peers::compare(&comparisons, quick),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,7 +55,7 @@ fn main() -> ExitCode {
 
 /// All tests: the plain ones and those marked ignored because they need Python or a release build.
 fn test(cargo: &[String]) -> Result<(), String> {
-    let python = python::environment("tests/foreign/requirements.txt")?;
+    let python = python::environment(".venv", "tests/foreign/requirements.txt")?;
     let mut command = process::cargo();
     command.arg("test");
     if !cargo

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::process::{cargo, output, root, run};
+use crate::process::{cargo, output, run, target};
 
 /// Normalisation the CIFAR-10 ResNets were trained with.
 const CIFAR_SCALE: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"];
@@ -24,12 +24,10 @@ pub fn run_all() -> Result<(), String> {
         .filter(|folder| folder.is_dir())
         .ok_or("set LAPIDARY_DATA to the folder with the real models and data (models/, mnist/, cifar10/, …)")?;
     run(cargo().args(["build", "--release", "--package", "lapidary"]))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let bench = Bench {
-        lapidary: target.join("release").join("lapidary"),
+        lapidary: target().join("release").join("lapidary"),
         data,
-        out: target.join("measure"),
+        out: target().join("measure"),
     };
     std::fs::create_dir_all(&bench.out).map_err(|e| format!("{}: {e}", bench.out.display()))?;
     bench.demo()?;

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use crate::process::{root, run};
 
-/// The interpreter of `.venv`, with the packages of a requirements file; made where it is missing or the file has changed.
-pub fn environment(requirements: &str) -> Result<PathBuf, String> {
-    let folder = root().join(".venv");
+/// The interpreter of the environment in `folder`, with the packages of a requirements file; made where it is missing or the
+/// file has changed.
+pub fn environment(folder: &str, requirements: &str) -> Result<PathBuf, String> {
+    let folder = root().join(folder);
     let python = folder.join("bin").join("python");
     let stamp = folder.join("installed.txt");
     let file = root().join(requirements);
@@ -41,5 +42,5 @@ fn interpreter() -> Result<String, String> {
                 .is_ok_and(|status| status.success())
         })
         .map(str::to_owned)
-        .ok_or_else(|| "the foreign checks need Python 3.10 or newer on the PATH".to_owned())
+        .ok_or_else(|| "this needs Python 3.10 or newer on the PATH".to_owned())
 }
