@@ -275,10 +275,12 @@ pub enum Study {
     List(StoreArg),
     /// Show what a study has found.
     Show(StudyArg),
+    /// Draw a study.
+    Plot(Plot),
     /// Write all trials of a study to a file.
     Export(Export),
     /// Remove a study with all its trials.
-    Rm(StudyArg),
+    Rm(Remove),
 }
 
 /// Which store.
@@ -296,6 +298,42 @@ pub struct StudyArg {
     pub name: String,
     #[command(flatten)]
     pub store: StoreArg,
+}
+
+/// `study plot`.
+#[derive(Debug, clap::Args)]
+pub struct Plot {
+    #[command(flatten)]
+    pub study: StudyArg,
+    /// What to draw.
+    #[arg(long, value_enum)]
+    pub kind: PlotKind,
+    /// Where to write the picture; its ending says whether as SVG or PNG.
+    #[arg(short, long, value_name = "OUT.svg|OUT.png")]
+    pub output: PathBuf,
+}
+
+/// What a picture shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlotKind {
+    /// Every trial in order, and the best so far.
+    History,
+    /// Two objectives against each other, every pair where there are more.
+    Front,
+    /// Every trial a line through its values.
+    Parallel,
+    /// How much each axis decides, alone and together.
+    Importance,
+}
+
+/// `study rm`.
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    #[command(flatten)]
+    pub study: StudyArg,
+    /// Do not ask on the terminal; needed where there is none.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `study export`.

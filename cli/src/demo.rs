@@ -1,7 +1,7 @@
 //! `lapidary demo`: searches a small convolutional network for the bundled digits, then distills, prunes and quantizes it.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapidary_core::json::Json;
 use lapidary_core::optimizer::{Recipe, Step};
@@ -17,7 +17,8 @@ use serde_json::json;
 use crate::failure::{End, Failure};
 use crate::optimize::save;
 use crate::progress::Progress;
-use crate::search::{Document as SearchDocument, Watch};
+use crate::search::Document as SearchDocument;
+use crate::watch::Watch;
 use crate::{args, files, installed, interrupt, output, search, stages};
 
 /// Names of the stages, by what has just been done to the model.
@@ -49,7 +50,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     let cancel = interrupt::watch()?;
 
     eprintln!("searching convolutional networks for the bundled digits");
-    let mut watch = Watch::new(&file.goal, file.budget.trials, false);
+    let mut watch = Watch::new(&file, 0, Duration::ZERO, false);
     let jobs = search::jobs(None, file.window);
     let finished = search::search(
         &file,

@@ -33,9 +33,9 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
         .map_err(refuse(path))
 }
 
-/// Writes `text` to `path`.
-pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
-    write_whole(path, text.as_bytes()).map_err(refuse(path))
+/// Writes `content` to `path`.
+pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Result<(), FileError> {
+    write_whole(path, content.as_ref()).map_err(refuse(path))
 }
 
 fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> FileError + '_ {

@@ -5,6 +5,7 @@ mod data;
 mod demo;
 mod eval;
 mod failure;
+mod failures;
 mod files;
 mod info;
 mod inspect;
@@ -20,6 +21,7 @@ mod session;
 mod setup;
 mod stages;
 mod study;
+mod watch;
 mod worker;
 
 use std::process::ExitCode;

@@ -9,6 +9,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Plain lines come no closer than this.
 const PACE: Duration = Duration::from_secs(2);
 
+/// Plain lines of long work come no closer than this share of the time it has taken.
+const SHARE: u32 = 30;
+
+/// The bar shows a new text no sooner than this.
+const FRAME: Duration = Duration::from_millis(100);
+
 /// Steps a bar has where only a share is known.
 const SHARES: u64 = 1000;
 
@@ -16,8 +22,11 @@ const SHARES: u64 = 1000;
 pub struct Progress {
     bar: ProgressBar,
     total: Option<u64>,
-    /// When the last plain line was written; `None` on a terminal.
-    plain: Option<Mutex<Option<Instant>>>,
+    began: Instant,
+    /// When the last text was shown.
+    shown: Mutex<Option<Instant>>,
+    /// Whether there is no terminal.
+    plain: bool,
 }
 
 impl Progress {
@@ -27,7 +36,9 @@ impl Progress {
             return Self {
                 bar: ProgressBar::hidden(),
                 total,
-                plain: Some(Mutex::new(None)),
+                began: Instant::now(),
+                shown: Mutex::new(None),
+                plain: true,
             };
         }
         let bar = match total {
@@ -40,7 +51,9 @@ impl Progress {
         Self {
             bar,
             total,
-            plain: None,
+            began: Instant::now(),
+            shown: Mutex::new(None),
+            plain: false,
         }
     }
 
@@ -54,28 +67,40 @@ impl Progress {
     }
 
     /// `done` steps are done; `text` says what stands.
-    pub fn step(&self, done: u64, text: &str) {
+    pub fn step(&self, done: u64, text: impl FnOnce() -> String) {
         self.bar.set_position(done);
-        self.bar.set_message(text.to_owned());
         let total = self.total.map_or_else(String::new, |n| format!("/{n}"));
-        self.line_now_and_then(|| format!("{done}{total} {text}"));
+        self.show(text, |text| format!("{done}{total} {text}"));
     }
 
     /// `share` of the work is done; `text` says what is being done.
     pub fn share(&self, share: f64, text: &str) {
         let share = share.clamp(0.0, 1.0);
         self.bar.set_position((share * SHARES as f64) as u64);
-        self.bar.set_message(text.to_owned());
-        self.line_now_and_then(|| format!("{:3.0} % {text}", share * 100.0));
+        self.show(
+            || text.to_owned(),
+            |text| format!("{:3.0} % {text}", share * 100.0),
+        );
     }
 
-    fn line_now_and_then(&self, line: impl FnOnce() -> String) {
-        let Some(Ok(mut last)) = self.plain.as_ref().map(Mutex::lock) else {
+    /// Shows a text, in a line of its own where there is no terminal, unless one was shown a moment ago.
+    fn show(&self, text: impl FnOnce() -> String, line: impl FnOnce(&str) -> String) {
+        let Ok(mut shown) = self.shown.lock() else {
             return;
         };
-        if last.is_none_or(|at| at.elapsed() >= PACE) {
-            *last = Some(Instant::now());
-            eprintln!("{}", line());
+        let pace = if self.plain {
+            PACE.max(self.began.elapsed() / SHARE)
+        } else {
+            FRAME
+        };
+        if shown.is_some_and(|at| at.elapsed() < pace) {
+            return;
+        }
+        *shown = Some(Instant::now());
+        if self.plain {
+            eprintln!("{}", line(&text()));
+        } else {
+            self.bar.set_message(text());
         }
     }
 }

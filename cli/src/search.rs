@@ -2,27 +2,28 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapidary_core::budget::WallClock;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::Evaluator;
-use lapidary_core::goal::{Direction, Goal};
+use lapidary_core::goal::Goal;
 use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
-use lapidary_core::study::{End as StudyEnd, Finished, Log, LogError, StudyError, line};
+use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, line};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
 use lapidary_study::file::StudyFile;
 use lapidary_study::measure;
-use lapidary_study::store::{StudyLog, record};
+use lapidary_study::store::StudyLog;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::{End, Failure};
+use crate::failures::Failures;
 use crate::optimize::save;
 use crate::output::{self, grouped, number};
-use crate::progress::Progress;
+use crate::watch::Watch;
 use crate::{args, files, installed, interrupt, setup};
 
 /// What a study found, as `--json` prints it.
@@ -33,6 +34,8 @@ pub struct Document {
     seed: u64,
     trials: usize,
     failed: usize,
+    /// Number of failed trials by reason.
+    failures: Map<String, Value>,
     best: Option<Found>,
     front: Vec<Found>,
     /// Whether the best trial keeps all constraints, and meets `stop_at` where that is given.
@@ -98,8 +101,10 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     }
     let jobs = jobs(args.jobs, file.window);
     let cancel = interrupt::watch()?;
-    let mut watch = Watch::new(&file.goal, file.budget.trials, args.log.is_some());
     let mut stored = setup::begin(&args.keep, &file, &registry)?;
+    let (recalled, spent) =
+        (stored.as_ref()).map_or((0, Duration::ZERO), |log| (log.recalled(), log.spent()));
+    let mut watch = Watch::new(&file, recalled, spent, args.log.is_some());
     let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
     let mut both;
     let log: &mut dyn Log = match &mut stored {
@@ -136,7 +141,8 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     if !document.reproducible {
         eprintln!("time decides in this study, so the same seed may give other trials");
     }
-    output::print(json, &document, || document.text(&file.goal))?;
+    let failures = Failures::of(&finished.trials);
+    output::print(json, &document, || document.text(&file.goal, &failures))?;
     if finished.end == StudyEnd::Cancelled {
         if let Some(path) = &args.keep.store {
             eprintln!(
@@ -269,6 +275,9 @@ impl Document {
             seed: file.seed,
             trials: finished.trials.len(),
             failed: finished.failed(),
+            failures: (Failures::of(&finished.trials).by_reason().into_iter())
+                .map(|(reason, n)| (reason.to_owned(), n.into()))
+                .collect(),
             goal_met: best.is_some_and(Trial::is_feasible)
                 && (file.goal.stop_at.is_empty() || finished.end == StudyEnd::Reached),
             best: best.map(Found::new),
@@ -287,16 +296,16 @@ impl Document {
     }
 
     /// The document for people.
-    fn text(&self, goal: &Goal) -> String {
+    fn text(&self, goal: &Goal, failures: &Failures) -> String {
         let mut text = found_table(goal, self.best.as_ref(), &self.front);
         for (name, value) in self.test.iter().flatten() {
             text.push_str(&format!("test {name}: {}\n", number(*value)));
         }
         text.push_str(&format!(
-            "{} trials of {} ({} failed), ended by {}, {:.1} s",
+            "{} trials of {} ({}), ended by {}, {:.1} s",
             grouped(self.trials as u64),
             self.strategy,
-            self.failed,
+            failures.text(),
             self.end,
             self.seconds
         ));
@@ -370,63 +379,4 @@ fn point_text(point: &Value) -> String {
         })
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// Watches a study: shows progress and keeps a line a trial where that is asked for.
-pub struct Watch {
-    progress: Progress,
-    objective: (String, Direction),
-    best: Option<f64>,
-    told: u64,
-    lines: Option<String>,
-}
-
-impl Watch {
-    /// Watches a study with `goal` over so many `trials`.
-    pub fn new(goal: &Goal, trials: Option<u64>, keep_lines: bool) -> Self {
-        let first = &goal.objectives[0];
-        Self {
-            progress: Progress::steps(trials),
-            objective: (first.metric.clone(), first.direction),
-            best: None,
-            told: 0,
-            lines: keep_lines.then(String::new),
-        }
-    }
-
-    /// The lines that were kept.
-    pub fn finish(self) -> String {
-        self.lines.unwrap_or_default()
-    }
-}
-
-impl Log for Watch {
-    fn asked(&mut self, _: &Candidate) -> Result<(), LogError> {
-        Ok(())
-    }
-
-    fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
-        self.told += 1;
-        let (metric, direction) = &self.objective;
-        let value = trial.outcome.metrics().and_then(|m| m.get(metric)).copied();
-        if let (true, Some(value)) = (trial.is_feasible(), value) {
-            let better = self.best.is_none_or(|best| match direction {
-                Direction::Minimize => value < best,
-                Direction::Maximize => value > best,
-            });
-            if better {
-                self.best = Some(value);
-            }
-        }
-        let best = self.best.map_or_else(
-            || "nothing feasible yet".to_owned(),
-            |v| format!("best {metric} {}", number(v)),
-        );
-        self.progress.step(self.told, &best);
-        if let Some(lines) = &mut self.lines {
-            lines.push_str(&record::trial(trial).to_string());
-            lines.push('\n');
-        }
-        Ok(())
-    }
 }

@@ -1,5 +1,9 @@
 //! `lapidary study`: studies in a store.
 
+mod plot;
+
+use std::io::{IsTerminal, Write};
+
 use lapidary_core::study::{best, front};
 use lapidary_core::trial::Outcome;
 use lapidary_study::store::export::{csv, json_lines, optuna_journal};
@@ -9,6 +13,7 @@ use serde_json::json;
 
 use crate::args::{self, ExportFormat};
 use crate::failure::{End, Failure};
+use crate::failures::Failures;
 use crate::output::{grouped, number};
 use crate::search::{Found, found_table};
 use crate::{files, output};
@@ -18,6 +23,7 @@ pub fn run(args: &args::Study, json: bool) -> Result<End, Failure> {
     match args {
         args::Study::List(args) => list(args, json),
         args::Study::Show(args) => show(args, json),
+        args::Study::Plot(args) => plot::run(args, json),
         args::Study::Export(args) => export(args, json),
         args::Study::Rm(args) => remove(args, json),
     }
@@ -135,11 +141,11 @@ fn show(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
     output::print(json, &shown, || {
         let summary = &shown.summary;
         format!(
-            "{}{} trials of {} ({} failed, {} pending)",
+            "{}{} trials of {} ({}; {} pending)",
             found_table(goal, summary.best.as_ref(), &shown.front),
             grouped(summary.trials as u64),
             summary.strategy,
-            summary.failed,
+            Failures::of(&stored.trials).text(),
             summary.pending,
         )
     })?;
@@ -163,15 +169,35 @@ fn export(args: &args::Export, json: bool) -> Result<End, Failure> {
     Ok(End::Done)
 }
 
-fn remove(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
+fn remove(args: &args::Remove, json: bool) -> Result<End, Failure> {
+    let (name, path) = (&args.study.name, &args.study.store.store);
     // Opened to read first: nothing is made where there is no store.
-    Store::open(&args.store.store)
-        .and_then(|_| Store::create(&args.store.store))
-        .and_then(|mut store| store.remove(&args.name))
+    let there = Store::open(path).and_then(|store| store.require(name));
+    there.map_err(Failure::input)?;
+    if !args.yes && !agreed(&format!("remove study {name} with all its trials?"))? {
+        return Err(Failure::Interrupted);
+    }
+    Store::create(path)
+        .and_then(|mut store| store.remove(name))
         .map_err(Failure::input)?;
-    let document = json!({"study": args.name, "removed": true});
-    output::print(json, &document, || format!("removed {}", args.name))?;
+    let document = json!({"study": name, "removed": true});
+    output::print(json, &document, || format!("removed {name}"))?;
     Ok(End::Done)
+}
+
+/// Whether the user agrees, who is asked on the terminal.
+fn agreed(question: &str) -> Result<bool, Failure> {
+    let (input, mut error) = (std::io::stdin(), std::io::stderr());
+    if !input.is_terminal() || !error.is_terminal() {
+        return Err(Failure::input(
+            "nobody can be asked where there is no terminal; --yes removes without asking",
+        ));
+    }
+    let mut answer = String::new();
+    write!(error, "{question} [y/N] ")
+        .and_then(|()| input.read_line(&mut answer))
+        .map_err(Failure::work)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
 fn read(args: &args::StudyArg) -> Result<Stored, Failure> {

@@ -7,6 +7,7 @@ pub mod condition;
 pub mod evaluator;
 pub mod fit;
 pub mod goal;
+pub mod importance;
 pub mod json;
 pub mod ledger;
 pub mod metrics;

@@ -210,9 +210,25 @@ impl<'a> Session<'a> {
         self.end
     }
 
-    /// All trials told, by id.
+    /// All trials told to the searcher, by id; later ones that are answered are [`Session::waiting`].
     pub fn trials(&self) -> &[Trial] {
         &self.trials
+    }
+
+    /// Trials that are answered and wait for one with a lower id, by id; scored by this answer alone.
+    pub fn waiting(&self) -> Vec<Trial> {
+        let answered = self.open.iter().filter_map(|open| {
+            let outcome = open.outcome.clone()?;
+            Some(Trial {
+                candidate: open.candidate.clone(),
+                origin: open.origin,
+                score: self.study.goal.score(&outcome).ok(),
+                outcome,
+                curve: open.curve.clone(),
+                repeats: open.repeats,
+            })
+        });
+        answered.collect()
     }
 
     /// All trials told, by id.

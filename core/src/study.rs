@@ -273,7 +273,7 @@ pub fn line(trials: &[Trial], candidate: &Candidate) -> Vec<Candidate> {
 
 /// The best of a study's trials: for one objective the best by Deb's rules, for several the first of the front; `None` where
 /// all failed.
-pub fn best(trials: &[Trial]) -> Option<&Trial> {
+pub fn best<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Option<&'a Trial> {
     let scored = scored(trials);
     let best = scored
         .iter()
@@ -282,7 +282,7 @@ pub fn best(trials: &[Trial]) -> Option<&Trial> {
 }
 
 /// The trials of a study that no other beats, by id.
-pub fn front(trials: &[Trial]) -> Vec<&Trial> {
+pub fn front<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Vec<&'a Trial> {
     let scored = scored(trials);
     let scores: Vec<&Score> = scored.iter().map(|(_, s)| *s).collect();
     rank::best_front(&scores)
@@ -292,11 +292,11 @@ pub fn front(trials: &[Trial]) -> Vec<&Trial> {
 }
 
 /// Trials at full fidelity with their scores; of a point that was evaluated several times the last, which knows most.
-fn scored(trials: &[Trial]) -> Vec<(&Trial, &Score)> {
+fn scored<'a>(trials: impl IntoIterator<Item = &'a Trial>) -> Vec<(&'a Trial, &'a Score)> {
     let mut last: HashMap<PointKey, usize> = HashMap::new();
     let mut kept: Vec<Option<(&Trial, &Score)>> = Vec::new();
     for trial in trials
-        .iter()
+        .into_iter()
         .filter(|t| t.candidate.fidelity == 1.0 && t.repeats.is_none())
     {
         let Some(score) = &trial.score else { continue };

@@ -5,7 +5,7 @@
 //! | `{"ask": 4}` | `{"candidates": [{"id": 17, "point": {"lr": 0.01}, "fidelity": 1.0}]}`: at most so many, and `"parent"` where one goes on from an earlier trial; where there are none `"end"` says why the study is over, or `"pending"` how many answers are awaited |
 //! | `{"tell": {"id": 17, "metrics": {"loss": 0.3}}}`, `{"tell": {"id": 17, "failed": "reason"}}` | `{"ok": true}`, once it is stored |
 //! | `{"report": {"id": 17, "step": 3, "metrics": {"loss": 0.5}}}` | `{"stop": false}`; whether to end this trial |
-//! | `{"best": true}` | `{"best": {"id": 17, "point": …, "metrics": …, "feasible": true}}`, and for several objectives `"front"`, a list of the same |
+//! | `{"best": true}` | `{"best": {"id": 17, "point": …, "metrics": …, "feasible": true}}` of all that was told, in whatever order, and for several objectives `"front"`, a list of the same |
 //! | `{"pending": true}` | `{"pending": […]}`: the candidates that were handed out and not answered, also by a session that was killed |
 //!
 //! Numbers that are not finite are the texts `"nan"`, `"inf"` and `"-inf"`. A line that cannot be used is answered with
@@ -184,9 +184,11 @@ fn answer(
             Ok(json!({ "stop": verdict == Verdict::Stop }))
         }
         Request::Best(True) => {
-            let mut answer = json!({ "best": best(session.trials()).map(found) });
+            let waiting = session.waiting();
+            let answered = || session.trials().iter().chain(&waiting);
+            let mut answer = json!({ "best": best(answered()).map(found) });
             if session.goal().objectives.len() > 1 {
-                let front = front(session.trials()).into_iter().map(found);
+                let front = front(answered()).into_iter().map(found);
                 answer["front"] = front.collect();
             }
             Ok(answer)
@@ -309,6 +311,25 @@ mod tests {
         assert_eq!(answers[8]["pending"], answers[6]["candidates"]);
         assert_eq!(answers[9], json!({ "ok": true }));
         assert_eq!(answers[10], json!({ "candidates": [] }));
+    }
+
+    #[test]
+    fn the_best_is_known_whatever_is_still_awaited() {
+        let answers = session(
+            "minimize = [\"loss\"]\nsubject_to = [\"loss >= 0\"]",
+            &[
+                r#"{"ask": 3}"#,
+                r#"{"tell": {"id": 2, "metrics": {"loss": 2}}}"#,
+                r#"{"best": true}"#,
+                r#"{"tell": {"id": 1, "metrics": {"loss": -1}}}"#,
+                r#"{"best": true}"#,
+                r#"{"tell": {"id": 0, "metrics": {"loss": 1}}}"#,
+                r#"{"best": true}"#,
+            ],
+        );
+        for (answer, id) in [(2, 2), (4, 2), (6, 0)] {
+            assert_eq!(answers[answer]["best"]["id"], id, "{answers:?}");
+        }
     }
 
     #[test]

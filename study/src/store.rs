@@ -250,6 +250,14 @@ impl Store {
         names().map_err(|e| StoreError::from(e).at(&self.path))
     }
 
+    /// Checks that there is a study called `name`.
+    ///
+    /// # Errors
+    /// When there is none, or the file cannot be read.
+    pub fn require(&self, name: &str) -> Result<(), StoreError> {
+        self.row(name).map(drop).map_err(|e| e.at(&self.path))
+    }
+
     /// Whether there is a study called `name`.
     ///
     /// # Errors
@@ -269,7 +277,7 @@ impl Store {
     }
 
     fn read_study(&self, name: &str) -> Result<Stored, StoreError> {
-        let study = self.require(name)?;
+        let study = self.row(name)?;
         let (identity, _) = self.identity(study, name)?;
         let identity = Identity::from_json(&identity).map_err(|reason| StoreError::Damaged {
             name: name.to_owned(),
@@ -322,7 +330,7 @@ impl Store {
     }
 
     fn remove_study(&mut self, name: &str) -> Result<(), StoreError> {
-        let study = self.require(name)?;
+        let study = self.row(name)?;
         let transaction = self.connection.transaction()?;
         let which = "IN (SELECT trial_id FROM trials WHERE study_id = ?1)";
         optuna::forget_trials(&transaction, which, study)?;
@@ -419,7 +427,7 @@ impl Store {
             .optional()?)
     }
 
-    fn require(&self, name: &str) -> Result<i64, StoreError> {
+    fn row(&self, name: &str) -> Result<i64, StoreError> {
         match self.find(name)? {
             Some(study) => Ok(study),
             None => Err(self.unknown(name)?),

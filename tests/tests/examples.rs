@@ -77,6 +77,35 @@ fn command() {
 }
 
 #[test]
+#[ignore = "needs Python with scikit-learn; run by cargo xtask test"]
+fn sklearn() {
+    let python =
+        std::env::var("LAPIDARY_PYTHON").expect("LAPIDARY_PYTHON names a Python with scikit-learn");
+    let program = format!("evaluate.program=\"{python}\"");
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let log = log.to_str().unwrap();
+    let tiny = ["--trials", "12", "--set", &program, "--log", log];
+    let json = example(
+        "sklearn.toml",
+        &[&tiny[..], &["--set", "strategy.min_fidelity=0.3"]].concat(),
+    );
+    assert_eq!(json["trials"], 12);
+    let loss = json["best"]["metrics"]["loss"].as_f64().unwrap();
+    assert!(
+        loss < std::f64::consts::LN_10,
+        "no better than guessing: {json}"
+    );
+    for line in std::fs::read_to_string(log).unwrap().lines() {
+        let trial: serde_json::Value = serde_json::from_str(line).unwrap();
+        let epochs = trial["curve"].as_array().unwrap().len() as f64;
+        let share = trial["fidelity"].as_f64().unwrap();
+        let stopped = trial["outcome"]["state"] == "stopped";
+        assert!(stopped || epochs == (27.0 * share).round(), "{trial}");
+    }
+}
+
+#[test]
 fn every_example_is_tested() {
     let mut names: Vec<String> = std::fs::read_dir(root().join("examples"))
         .unwrap()
@@ -91,7 +120,8 @@ fn every_example_is_tested() {
             "command.toml",
             "digits.toml",
             "fashion_mnist.toml",
-            "function.toml"
+            "function.toml",
+            "sklearn.toml"
         ]
     );
 }

@@ -249,7 +249,7 @@ fn a_running_study_is_read_by_others_written_by_none_and_says_how_to_go_on() {
     let message = run(&other).refused();
     let holder = format!("another process ({}) is writing to it", child.id());
     assert!(message.contains(&holder), "{message}");
-    let rm = ["study", "rm", "the front", "--store", &paths[1]];
+    let rm = ["study", "rm", "the front", "--yes", "--store", &paths[1]];
     assert!(run(&rm).refused().contains(&holder));
 
     let ended = Command::new("kill")
@@ -438,7 +438,7 @@ fn stored_studies_are_listed_shown_exported_and_removed() {
         .done()
         .stdout;
     assert!(
-        text.contains("41 trials of genetic (0 failed, 0 pending)"),
+        text.contains("41 trials of genetic (0 failed; 0 pending)"),
         "{text}"
     );
     let text = run(&["study", "list", "--store", &paths[1]]).done().stdout;
@@ -456,7 +456,23 @@ fn stored_studies_are_listed_shown_exported_and_removed() {
         "{message}"
     );
 
-    ask(&["study", "rm", "second"]).done();
+    let message = ask(&["study", "rm", "second"]).refused();
+    assert!(
+        message.contains("--yes removes without asking"),
+        "{message}"
+    );
+    let message = ask(&["study", "rm", "third", "--yes"]).refused();
+    assert!(message.contains("no study `third`"), "{message}");
+    assert_eq!(
+        ask(&["study", "list"])
+            .done()
+            .json
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    ask(&["study", "rm", "second", "--yes"]).done();
     assert_eq!(
         ask(&["study", "list"])
             .done()
@@ -471,10 +487,15 @@ fn stored_studies_are_listed_shown_exported_and_removed() {
 
 /// Runs `tests/foreign/store.py`.
 fn optuna(args: &[&str]) {
+    python("store.py", args);
+}
+
+/// Runs a script of `tests/foreign`.
+fn python(script: &str, args: &[&str]) {
     let python =
         std::env::var_os("LAPIDARY_PYTHON").expect("LAPIDARY_PYTHON names a Python with optuna");
     let output = Command::new(python)
-        .arg(root().join("tests/foreign/store.py"))
+        .arg(root().join("tests/foreign").join(script))
         .args(args)
         .output()
         .unwrap();
@@ -532,4 +553,45 @@ fn optuna_reads_a_study_that_runs() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+#[ignore = "needs Python with optuna-dashboard; run by cargo xtask test"]
+fn optuna_dashboard_shows_studies() {
+    // Trials of a shell script that report three steps; some fail, some are stopped, some break the constraint.
+    let reports = Study::new(
+        r#"
+[study]
+name = "front"
+strategy = "random"
+[budget]
+trials = 40
+[goal]
+minimize = ["loss"]
+subject_to = ["cost <= 15"]
+[stop]
+rule = "median"
+[evaluate]
+kind = "command"
+program = "sh"
+args = ["-c", """
+[ {n} = 3 ] && { echo no luck >&2; exit 1; }
+for step in 1 2 3; do echo "{{\"step\": $step, \"loss\": {x}}}"; done
+echo '{{"loss": {x}, "cost": '{n}'}}'"""]
+[space]
+x = { float = [0.001, 1.0], log = true }
+n = { int = [1, 20] }
+c = { choice = [true, false] }
+y = { float = [0, 1], step = 0.25, when = "c == true" }
+"#,
+    );
+    for study in [reports, study("genetic", 40)] {
+        let paths = paths(&study);
+        let mut child = spawn(&search(&paths, &[]));
+        child.wait().unwrap();
+        let lines = trials(&study);
+        assert!(lines.len() >= 40);
+        let exported = study.beside("trials.jsonl");
+        python("dashboard.py", &[&paths[1], "front", &exported]);
+    }
 }
