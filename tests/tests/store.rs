@@ -558,7 +558,7 @@ fn optuna_reads_a_study_that_runs() {
 #[test]
 #[ignore = "needs Python with optuna-dashboard; run by cargo xtask test"]
 fn optuna_dashboard_shows_studies() {
-    // Trials of a shell script that report three steps; some fail, some are stopped, some break the constraint.
+    // Trials of a shell script that report three steps; some fail, some break the constraint.
     let reports = Study::new(
         r#"
 [study]
@@ -569,15 +569,13 @@ trials = 40
 [goal]
 minimize = ["loss"]
 subject_to = ["cost <= 15"]
-[stop]
-rule = "median"
 [evaluate]
 kind = "command"
 program = "sh"
 args = ["-c", """
 [ {n} = 3 ] && { echo no luck >&2; exit 1; }
-for step in 1 2 3; do echo "{{\"step\": $step, \"loss\": {x}}}"; done
-echo '{{"loss": {x}, "cost": '{n}'}}'"""]
+for step in 1 2 3; do echo "{\"step\": $step, \"loss\": {x}}"; done
+echo '{"loss": {x}, "cost": '{n}'}'"""]
 [space]
 x = { float = [0.001, 1.0], log = true }
 n = { int = [1, 20] }
