@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use crate::error::PluginError;
 use crate::frame::{self, Frames};
 use crate::host::{Limits, Program};
-use crate::serve::{LATE, SILENT};
+use crate::serve::SILENT;
 use crate::session::{Answer, Call, Over, Reply, Session};
 
 /// How often the time is looked at while an answer is waited for.
@@ -33,6 +33,8 @@ pub(crate) struct Child {
     frames: Frames,
     /// Calls that go with the next one that is answered.
     gathered: Vec<u8>,
+    /// The last call that was not answered, where there were any since the last one that was.
+    posted: Option<Call>,
     limits: Limits,
     over: Option<Over>,
 }
@@ -59,6 +61,7 @@ impl Child {
                 socket,
                 frames: Frames::default(),
                 gathered: Vec::new(),
+                posted: None,
                 limits,
                 over: None,
             })
@@ -71,46 +74,42 @@ impl Child {
     }
 
     /// Sends what was gathered.
-    fn send(&mut self, deadline: Instant) -> Result<(), Over> {
+    fn send(&mut self, call: Call, deadline: Instant) -> Result<(), Over> {
         let mut rest = &self.gathered[..];
         while !rest.is_empty() {
             match self.socket.write(rest) {
                 Ok(written) => rest = &rest[written..],
                 Err(error) if is_wait(&error) && Instant::now() < deadline => {}
-                Err(error) => return Err(self.end(&error)),
+                Err(error) => return Err(self.end(call, &error)),
             }
         }
         self.gathered.clear();
         Ok(())
     }
 
-    fn receive(&mut self, deadline: Instant) -> Result<Reply, Over> {
+    fn receive(&mut self, call: Call, deadline: Instant) -> Result<Reply, Over> {
         loop {
             match self.frames.next() {
                 Ok(Some(frame)) => {
                     return Ok(Reply {
-                        status: Status((frame.number & !LATE) as i32),
-                        bytes: Answer::Owned(if frame.number & LATE == 0 {
-                            frame.payload
-                        } else {
-                            [b"of an earlier call: ".as_slice(), &frame.payload].concat()
-                        }),
+                        status: Status(frame.number.cast_signed()),
+                        bytes: Answer::Owned(frame.payload),
                     });
                 }
                 Ok(None) => {}
-                Err(error) => return Err(self.end(&error)),
+                Err(error) => return Err(self.end(call, &error)),
             }
             match self.frames.fill(&mut self.socket) {
                 Ok(true) => {}
-                Ok(false) => return Err(self.end(&ErrorKind::UnexpectedEof.into())),
+                Ok(false) => return Err(self.end(call, &ErrorKind::UnexpectedEof.into())),
                 Err(error) if is_wait(&error) && Instant::now() < deadline => {}
-                Err(error) => return Err(self.end(&error)),
+                Err(error) => return Err(self.end(call, &error)),
             }
         }
     }
 
     /// Ends the child, and says why.
-    fn end(&mut self, error: &io::Error) -> Over {
+    fn end(&mut self, call: Call, error: &io::Error) -> Over {
         let reason = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 format!(
@@ -122,7 +121,12 @@ impl Child {
             _ => self.last_words(),
         };
         self.kill();
-        let over = Over(reason);
+        let over = match self.posted {
+            Some(posted) if posted != call => {
+                Over::when(&reason, &format!("{} or {}", posted.text(), call.text()))
+            }
+            _ => Over::when(&reason, call.text()),
+        };
         self.over = Some(over.clone());
         over
     }
@@ -178,10 +182,12 @@ impl Session for Child {
         }
         frame::write(&mut self.gathered, call as u32, payload);
         let deadline = Instant::now() + self.limits.time;
-        self.send(deadline)?;
-        let reply = self.receive(deadline)?;
+        self.send(call, deadline)?;
+        let reply = self.receive(call, deadline)?;
+        self.posted = None;
         if reply.status == Status::PANICKED {
-            let over = Over(format!("panicked ({})", reply.bytes.text()));
+            // It says itself when that was.
+            let over = Over(reply.bytes.text());
             self.over = Some(over.clone());
             return Err(over);
         }
@@ -193,8 +199,9 @@ impl Session for Child {
             return Err(over.clone());
         }
         frame::write(&mut self.gathered, call as u32 | SILENT, payload);
+        self.posted = Some(call);
         if self.gathered.len() > GATHERED {
-            self.send(Instant::now() + self.limits.time)?;
+            self.send(call, Instant::now() + self.limits.time)?;
         }
         Ok(Reply::done())
     }
@@ -206,7 +213,7 @@ impl Drop for Child {
     }
 }
 
-/// Children without work, to be used again: starting one takes longer than most of what searchers do.
+/// Children that may end their searcher and make another: starting one takes longer than most of what searchers do.
 #[derive(Clone, Default)]
 pub(crate) struct Idle(Arc<Mutex<Vec<Child>>>);
 
@@ -222,7 +229,7 @@ impl Idle {
             .push(child);
     }
 
-    /// A session that gives its child back where it is as good as new.
+    /// A session that gives its child back where it still works.
     pub fn lend(&self, child: Child) -> Lent {
         Lent {
             child: Some(child),
@@ -258,13 +265,10 @@ impl Session for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take()
+        if let Some(child) = self.child.take()
             && child.over.is_none()
         {
-            // Nothing that was gathered matters any more, unless a part of it is on its way.
-            if child.post(Call::Destroy, &[]).is_ok() {
-                self.idle.give(child);
-            }
+            self.idle.give(child);
         }
     }
 }

@@ -70,11 +70,14 @@ pub enum PluginError {
     Aborts { path: PathBuf },
     #[error("{path}: it cannot be opened: {reason}", path = path.display())]
     Open { path: PathBuf, reason: String },
+    /// The same as in this process, as its own process says it.
+    #[error("{reason}")]
+    Unopened { reason: String },
     #[error("{path}: what it exports is not as it must be: {reason}", path = path.display())]
     Export { path: PathBuf, reason: String },
     #[error("{path}: what it says about itself cannot be read: {source}", path = path.display())]
     Info { path: PathBuf, source: WireError },
-    #[error("{path}: it {reason} when it was opened", path = path.display())]
+    #[error("{path}: it {reason}", path = path.display())]
     Broken { path: PathBuf, reason: String },
     #[error("{path}: {program} cannot be started: {source}", path = path.display(), program = program.display())]
     Start {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 /// Bytes before the payload: its length and the number, 32 bits each.
 const HEADER: usize = 8;
 /// No payload may be longer.
-const LONGEST: usize = 1 << 30;
+pub(crate) const LONGEST: usize = 1 << 30;
 /// Bytes that are read at a time.
 const PART: usize = 1 << 16;
 

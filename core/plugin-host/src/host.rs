@@ -16,6 +16,7 @@ use crate::library::Library;
 use crate::manifest::Manifest;
 use crate::policy;
 use crate::searcher::PluginSearcher;
+use crate::serve::UNOPENED;
 use crate::session::{Call, Over, Reply, Session};
 
 /// How plug-ins are run.
@@ -88,10 +89,19 @@ impl Host {
         policy::check(&path)?;
         let manifest = Manifest::read(&path)?;
         let (reply, sessions) = self.open(&path, &manifest)?;
+        if reply.status == UNOPENED {
+            return Err(PluginError::Unopened {
+                reason: reply.bytes.text(),
+            });
+        }
         if reply.status != Status::OK {
             return Err(PluginError::Broken {
                 path,
-                reason: format!("failed ({})", reply.bytes.text()),
+                reason: Over::when(
+                    &format!("failed ({})", reply.bytes.text()),
+                    Call::Info.text(),
+                )
+                .0,
             });
         }
         let described = read_info(reply.bytes.get()).map_err(|source| PluginError::Info {
@@ -180,7 +190,16 @@ struct Children {
 impl Children {
     fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
         let child = match self.idle.take() {
-            Some(child) => child,
+            Some(mut child) => {
+                // Told only now, when its end can be waited for.
+                child
+                    .call(Call::Destroy, &[])
+                    .map_err(|Over(reason)| PluginError::Broken {
+                        path: self.plugin.clone(),
+                        reason,
+                    })?;
+                child
+            }
             None => Child::start(&self.program, &self.plugin, self.limits)?,
         };
         Ok(Box::new(self.idle.lend(child)))

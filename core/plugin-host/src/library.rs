@@ -10,6 +10,7 @@ use lapidary_plugin::abi::{
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
 
 use crate::error::PluginError;
+use crate::frame::LONGEST;
 use crate::manifest::Manifest;
 use crate::session::{Answer, Call, Over, Reply, Session};
 
@@ -137,6 +138,16 @@ fn chain(error: &dyn Error) -> String {
 fn answer(call: impl FnOnce(*mut Buffer) -> Status) -> Reply {
     let mut out = Buffer::empty();
     let status = call(&raw mut out);
+    if out.len() > LONGEST {
+        // So much cannot be true: it is given back without a look at it.
+        return Reply::refused(
+            Status::FAILED,
+            format!(
+                "it gave {} bytes at once, {LONGEST} are the most",
+                out.len()
+            ),
+        );
+    }
     Reply {
         status,
         bytes: Answer::Lent(out),
@@ -222,7 +233,8 @@ impl Session for InProcess {
         }
         let reply = self.dispatch(call, payload);
         if reply.status == Status::PANICKED {
-            let over = Over(format!("panicked ({})", reply.bytes.text()));
+            let what = format!("panicked ({})", reply.bytes.text());
+            let over = Over::when(&what, call.text());
             self.over = Some(over.clone());
             return Err(over);
         }

@@ -47,8 +47,8 @@ impl PluginSearcher {
         let request = w.finish();
         let reply = session
             .call(Call::Build, &request)
-            .map_err(|over| broken(over_in(Call::Build, &over)))?;
-        let reason = reply.bytes.text();
+            .map_err(|over| broken(text(&over)))?;
+        let reason = reply.reason();
         match reply.status {
             Status::OK => Ok(Self {
                 session: RefCell::new(session),
@@ -67,7 +67,7 @@ impl PluginSearcher {
 
     fn call(&self, call: Call, payload: &[u8]) -> Result<Reply, SearchError> {
         let reply = self.session.borrow_mut().call(call, payload);
-        reply.map_err(|over| self.wrong(over_in(call, &over)))
+        reply.map_err(|over| self.wrong(text(&over)))
     }
 
     /// The error that the plug-in did something wrong.
@@ -80,7 +80,7 @@ impl PluginSearcher {
 
     /// What a call was refused for, where there is nothing more to say about it than the plug-in does.
     fn refused(&self, reply: &Reply) -> SearchError {
-        self.wrong(reply.bytes.text())
+        self.wrong(reply.reason())
     }
 
     /// Refuses ids that do not rise.
@@ -100,8 +100,8 @@ impl PluginSearcher {
     }
 }
 
-fn over_in(call: Call, over: &Over) -> String {
-    format!("the plug-in {} when it was {}", over.0, call.text())
+fn text(over: &Over) -> String {
+    format!("the plug-in {}", over.0)
 }
 
 impl Searcher for PluginSearcher {
@@ -135,7 +135,7 @@ impl Searcher for PluginSearcher {
         } else {
             self.session.get_mut().call(Call::Tell, &self.scratch)
         };
-        let reply = reply.map_err(|over| self.wrong(over_in(Call::Tell, &over)))?;
+        let reply = reply.map_err(|over| self.wrong(text(&over)))?;
         let strategy = self.name;
         match reply.status {
             Status::OK => {

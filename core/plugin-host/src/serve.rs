@@ -18,8 +18,9 @@ use crate::session::{Call, Over, Reply, Session};
 
 /// Marks a call that is answered only by the failure of the next one.
 pub(crate) const SILENT: u32 = 1 << 16;
-/// Marks an answer that belongs to an earlier call, which was not answered.
-pub(crate) const LATE: u32 = 1 << 16;
+
+/// The status of every answer where the plug-in cannot be opened; none of the interface's.
+pub(crate) const UNOPENED: Status = Status(1 << 15);
 
 /// What can go wrong with serving.
 #[derive(Debug, Error)]
@@ -63,19 +64,31 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
             late = None;
         }
         // After a failure that was not told nothing is done until it is.
-        let (reply, mark) = match late.take() {
-            Some(reply) => (reply, LATE),
-            None => (reply(&mut session, call, &frame.payload), 0),
+        if silent && late.is_some() {
+            continue;
+        }
+        let reply = match late.take() {
+            Some(reply) => reply,
+            None => reply(&mut session, call, &frame.payload),
         };
         if silent {
-            if reply.status != Status::OK {
-                late = Some(reply);
-            }
+            late = match reply.status {
+                Status::OK => None,
+                // Of a panic it is said already when that was.
+                Status::PANICKED => Some(reply),
+                _ => Some(Reply::refused(
+                    Status::FAILED,
+                    format!("when it was {}: {}", call.text(), reply.reason()),
+                )),
+            };
             continue;
         }
         answer.clear();
-        let number = reply.status.0.cast_unsigned() & !LATE | mark;
-        frame::write(&mut answer, number, reply.bytes.get());
+        frame::write(
+            &mut answer,
+            reply.status.0.cast_unsigned(),
+            reply.bytes.get(),
+        );
         socket.write_all(&answer)?;
     }
 }
@@ -91,7 +104,7 @@ fn reply(session: &mut Result<InProcess, PluginError>, call: Call, payload: &[u8
             Ok(reply) => reply,
             Err(Over(reason)) => Reply::refused(Status::PANICKED, reason),
         },
-        Err(error) => Reply::refused(Status::FAILED, error.to_string()),
+        Err(error) => Reply::refused(UNOPENED, error.to_string()),
     }
 }
 

@@ -26,13 +26,13 @@ impl Call {
     /// What a plug-in was doing in such a call.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Info => "asked about itself",
+            Self::Info => "opened and asked about itself",
             Self::Build => "asked for a searcher",
             Self::Ask => "asked for candidates",
             Self::Tell => "told a trial",
             Self::Snapshot => "asked for a snapshot",
             Self::Restore => "given a snapshot",
-            Self::Destroy => "ended",
+            Self::Destroy => "told to end a searcher",
         }
     }
 }
@@ -73,6 +73,15 @@ impl Reply {
         }
     }
 
+    /// Why the call was refused.
+    pub fn reason(&self) -> String {
+        let text = self.bytes.text();
+        if text.is_empty() {
+            return format!("the plug-in gave status {} and no reason", self.status.0);
+        }
+        text
+    }
+
     pub fn refused(status: Status, reason: impl Into<String>) -> Self {
         Self {
             status,
@@ -81,9 +90,15 @@ impl Reply {
     }
 }
 
-/// Why a session is over: what the plug-in did, as in "it {…} when it was asked for candidates".
+/// Why a session is over: what the plug-in did and when, as in "the plug-in {crashed when it was asked for candidates}".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Over(pub String);
+
+impl Over {
+    pub fn when(what: &str, doing: &str) -> Self {
+        Self(format!("{what} when it was {doing}"))
+    }
+}
 
 /// A searcher at work.
 pub(crate) trait Session: Send {

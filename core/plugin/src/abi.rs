@@ -116,6 +116,16 @@ impl Buffer {
         }
     }
 
+    /// How many bytes there are, as its maker says.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         if self.data.is_null() || self.len == 0 {
