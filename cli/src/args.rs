@@ -108,6 +108,31 @@ pub enum Plugin {
     List(PluginArgs),
     /// Check that a plug-in keeps what every strategy keeps.
     Check(PluginCheck),
+    /// Make a project to start a strategy from: it builds, passes its tests and loads.
+    New(PluginNew),
+}
+
+/// `plugin new`.
+#[derive(Debug, clap::Args)]
+pub struct PluginNew {
+    /// Name of the search strategy and of the new folder: lower-case letters, digits, - and _.
+    pub name: String,
+    /// What it is written in.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub lang: Language,
+    /// Checkout of Lapidary from which a project in Rust takes the crates, as they are not published; by default the one that the
+    /// working directory lies in.
+    #[arg(long, value_name = "DIR")]
+    pub lapidary: Option<PathBuf>,
+}
+
+/// What a plug-in is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// A crate, and in it a package that makes the plug-in.
+    Rust,
+    /// A file with the header and a Makefile.
+    C,
 }
 
 /// `plugin check`.

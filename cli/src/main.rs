@@ -12,6 +12,7 @@ mod inspect;
 mod installed;
 mod interrupt;
 mod list;
+mod new;
 mod optimize;
 mod output;
 mod plugin;

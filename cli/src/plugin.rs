@@ -13,13 +13,14 @@ use serde::Serialize;
 
 use crate::args;
 use crate::failure::{End, Failure};
-use crate::{installed, output};
+use crate::{installed, new, output};
 
 /// Runs the command.
 pub fn run(args: &args::Plugin, json: bool) -> Result<End, Failure> {
     match args {
         args::Plugin::List(args) => list(args, json),
         args::Plugin::Check(args) => check(args, json),
+        args::Plugin::New(args) => new::run(args, json),
     }
 }
 

@@ -86,7 +86,16 @@ pub struct Answer {
 /// # Panics
 /// When the program was ended by a signal, or stdout is not one JSON document though it was asked for.
 pub fn run<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Answer {
-    let output = lapidary().args(args).output().expect("the program starts");
+    run_in(Path::new("."), args)
+}
+
+/// The same as [`run`] with another working directory.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_in<S: AsRef<std::ffi::OsStr>>(folder: &Path, args: &[S]) -> Answer {
+    let mut program = lapidary();
+    let output = (program.current_dir(folder).args(args).output()).expect("the program starts");
     let stdout = String::from_utf8(output.stdout).expect("stdout is UTF-8");
     let stderr = String::from_utf8(output.stderr).expect("stderr is UTF-8");
     let code = output

@@ -1,13 +1,23 @@
 //! The properties that every strategy and optimizer keeps, for its author to run: one macro line in
 //! `tests/conformance.rs` makes one named test of each.
 //!
-//! ```ignore
-//! lapidary_testkit::searcher_conformance!(my_strategy::ENTRY);
+//! ```
+//! lapidary_testkit::searcher_conformance!(lapidary_random::ENTRY);
 //! ```
 //!
 //! Those of optimizers need models to work on and come with the feature `optimizers`.
 //!
-//! The properties are plain functions that panic where one does not hold, so that other programs can run them as well.
+//! The properties are plain functions that panic where one does not hold, so that other programs can run them as well:
+//!
+//! ```
+//! use lapidary_testkit::searcher::PROPERTIES;
+//!
+//! let (name, property) = PROPERTIES[0];
+//! assert_eq!(name, "values_are_in_the_space");
+//! property(&lapidary_random::ENTRY);
+//! ```
+//!
+//! For tests of what a strategy achieves there are [`searcher::run`] and, for optimizers, `optimizer::World`.
 
 mod info;
 #[cfg(feature = "optimizers")]

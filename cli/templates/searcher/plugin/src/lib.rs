@@ -1,0 +1,3 @@
+//! The strategy as a plug-in.
+
+lapidary_plugin::export!(my_searcher::ENTRY);

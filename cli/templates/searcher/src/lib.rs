@@ -1,0 +1,30 @@
+//! A search that draws one axis of the best known point anew, or now and then a point anywhere.
+
+mod algorithm;
+mod config;
+mod error;
+
+use lapidary_core::inventory;
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+
+pub use config::Config;
+pub use error::Error;
+
+/// The registry's entry.
+pub static ENTRY: Entry = Entry {
+    info: Info {
+        name: "my-searcher",
+        summary: "draws one axis of the best known point anew",
+        docs: "Draws one axis of the best known point anew, or, with the chance `wander`, a point anywhere.",
+        settings: &[Setting {
+            name: "wander",
+            kind: "number in [0, 1]",
+            default: "0.1",
+            doc: "Chance of a point anywhere.",
+        }],
+        promises: &[Promise::LearnsFromForeign],
+    },
+    factory: Factory::Searcher(&algorithm::build),
+};
+
+inventory::submit! { Linked(&ENTRY) }

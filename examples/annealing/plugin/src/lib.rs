@@ -1,0 +1,3 @@
+//! Simulated annealing as a plug-in.
+
+lapidary_plugin::export!(annealing::ENTRY);

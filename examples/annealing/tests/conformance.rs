@@ -1,0 +1,3 @@
+//! The properties every searcher keeps.
+
+lapidary_testkit::searcher_conformance!(annealing::ENTRY);

@@ -1,0 +1,302 @@
+//! What the author of a strategy of one's own does: new projects, the examples, and all that the guide says.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::Entry;
+use lapidary_core::searcher::SearchInit;
+use lapidary_core::space::{Axis, Domain, Space};
+use lapidary_core::trial::{Score, Trial};
+use lapidary_plugin_host::{Host, Isolation, Limits};
+use lapidary_tests::{Answer, files, lapidary, root, run, run_in};
+use tempfile::TempDir;
+
+/// Where all projects are built, so that they share what they have in common.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("authors")
+}
+
+/// Runs a shell script in `folder`, in which `lapidary` is the program under test, and returns what it printed.
+#[track_caller]
+fn shell(folder: &Path, script: &str) -> String {
+    let program = lapidary().get_program().to_owned();
+    let programs = Path::new(&program).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(folder)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("LAPIDARY", root())
+        .env("CARGO", env!("CARGO"))
+        .env("CARGO_TARGET_DIR", target())
+        .env("XDG_DATA_HOME", folder.join(".local/share"))
+        .env_remove("LAPIDARY_PLUGINS")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let stdout = text(output.stdout);
+    assert!(
+        output.status.success(),
+        "{script}\n{stdout}\n{}",
+        text(output.stderr)
+    );
+    stdout
+}
+
+/// `lapidary plugin new` with these arguments in `folder`.
+fn new(folder: &Path, args: &[&str]) -> Answer {
+    run_in(folder, &[&["plugin", "new"], args].concat())
+}
+
+#[test]
+fn a_new_project_appears_whole_and_names_the_checkout() {
+    let folder = TempDir::new().unwrap();
+    let checkout = root().to_str().unwrap();
+    for (name, more) in [
+        ("in-rust", ["--lapidary", checkout, "--json"]),
+        ("in-c", ["--lang", "c", "--json"]),
+    ] {
+        let answer = new(folder.path(), &[&[name], &more[..]].concat()).done();
+        assert_eq!(answer.json["name"], name);
+        let listed = answer.json["files"].as_array().unwrap();
+        let mut listed: Vec<&str> = listed.iter().map(|f| f.as_str().unwrap()).collect();
+        listed.sort_unstable();
+        let found = files(&folder.path().join(name));
+        let found: Vec<String> = found.iter().map(|f| format!("{name}/{f}")).collect();
+        assert_eq!(listed, found);
+    }
+    let manifest = std::fs::read_to_string(folder.path().join("in-rust/Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("path = \"{checkout}/core\"")));
+}
+
+#[test]
+fn bad_names_and_places_are_refused_and_leave_nothing() {
+    let folder = TempDir::new().unwrap();
+    let checkout = root().to_str().unwrap();
+    std::fs::create_dir(folder.path().join("taken")).unwrap();
+    for (args, reason) in [
+        (vec!["Hill", "--lapidary", checkout], "lower-case"),
+        (vec!["../hill", "--lapidary", checkout], "lower-case"),
+        (vec!["match", "--lapidary", checkout], "package"),
+        (
+            vec!["genetic", "--lapidary", checkout],
+            "searcher called `genetic`",
+        ),
+        (vec!["taken", "--lapidary", checkout], "exists"),
+        (vec!["hill"], "--lapidary"),
+        (vec!["hill", "--lapidary", "/nowhere"], "no checkout"),
+    ] {
+        let error = new(folder.path(), &args).refused();
+        assert!(error.contains(reason), "{args:?}: {error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+#[ignore = "builds projects of their own; run by cargo xtask test"]
+fn the_guide_does_what_it_says() {
+    let guide = std::fs::read_to_string(root().join("docs/writing-a-strategy.md")).unwrap();
+    let folder = TempDir::new().unwrap();
+    // The project that the guide is at.
+    let mut project = String::new();
+    let mut compared = 0;
+    for (header, body) in blocks(&guide) {
+        if header == "console" {
+            let script = script(&body);
+            shell(folder.path(), &script);
+            let made = body.split_once("plugin new ");
+            project = made.map_or(project, |(_, rest)| {
+                rest.split_whitespace().next().unwrap().to_owned()
+            });
+        } else {
+            let (_, file) = header.split_once(" file=").expect("a block names its file");
+            let place = match file.starts_with("examples/") {
+                true => root().to_owned(),
+                false => folder.path().join(&project),
+            };
+            let text = std::fs::read_to_string(place.join(file)).unwrap();
+            assert!(text.contains(&body), "{project}/{file} has no\n{body}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 3, "{compared} blocks were compared");
+}
+
+/// The fenced blocks of a text: what stands behind the fence, and what is in it.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut parts = text.split("```");
+    parts.next();
+    let mut blocks = Vec::new();
+    while let (Some(block), Some(_)) = (parts.next(), parts.next()) {
+        let (header, body) = block.split_once('\n').unwrap();
+        blocks.push((header.to_owned(), body.to_owned()));
+    }
+    blocks
+}
+
+/// The commands of a console block. Projects are built in the folder they share instead of their own, from the versions that
+/// the workspace is locked to.
+fn script(block: &str) -> String {
+    let own = |word: &str| match word.split_once("target/release/") {
+        Some((_, file)) => format!("\"$CARGO_TARGET_DIR\"/release/{file}"),
+        None => word.replace("~/", "./"),
+    };
+    // A study that ends without its goal is no failure here.
+    let mut script = "lapidary() { command lapidary \"$@\" || test $? = 3; }\n".to_owned();
+    for line in block.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        let words: Vec<String> = line.split(' ').map(own).collect();
+        script += &words.join(" ");
+        if line.starts_with("cd ") {
+            script += "\ncp \"$LAPIDARY/Cargo.lock\" .";
+        }
+        script.push('\n');
+    }
+    script
+}
+
+/// Builds the project in `folder` as a release and returns the plug-in called `name`.
+#[track_caller]
+fn built(folder: &Path, name: &str) -> PathBuf {
+    lock(folder);
+    shell(folder, "cargo build --release --quiet");
+    target()
+        .join("release")
+        .join(format!("lib{name}_plugin.so"))
+}
+
+/// Lets a project start from the versions that the workspace is locked to, so that nothing else has to be fetched.
+fn lock(folder: &Path) {
+    let lock = folder.join("Cargo.lock");
+    if !lock.exists() {
+        std::fs::copy(root().join("Cargo.lock"), lock).unwrap();
+    }
+}
+
+/// All that a strategy proposes in a search over numbers and options.
+fn searched(entry: &Entry) -> Vec<Trial> {
+    let float = |log| Domain::Float {
+        low: 0.001,
+        high: 4.0,
+        log,
+        step: None,
+    };
+    let options = Domain::Choice {
+        options: (0..5).map(Json::from).collect(),
+    };
+    let axes = [
+        Axis::new("a", float(false)),
+        Axis::new("b", float(true)),
+        Axis::new("c", options),
+    ];
+    let init = SearchInit {
+        space: Arc::new(Space::new(axes.into()).unwrap()),
+        seed: 3,
+        objectives: 1,
+        trials: None,
+        installed: None,
+    };
+    lapidary_testkit::searcher::run(entry, &Json::Null, &init, 4, 300, |point| {
+        let places = point.to_unit();
+        let distances = places.iter().flatten().map(|u| (u - 0.3).abs());
+        Some(Score {
+            objectives: vec![distances.sum()],
+            violation: 0.0,
+        })
+    })
+}
+
+#[test]
+#[ignore = "builds the example; run by cargo xtask test"]
+fn the_searcher_among_the_examples_is_the_same_linked_and_as_a_plug_in() {
+    let folder = root().join("examples/annealing");
+    let plugin = built(&folder, "annealing");
+    shell(&folder, "cargo test --quiet");
+    let file = plugin.to_str().unwrap();
+    run(&["plugin", "check", file]).done();
+    let host = Host {
+        isolation: Isolation::InProcess,
+        limits: Limits::default(),
+    };
+    let loaded = host.load(&plugin).unwrap();
+    let trials = searched(&loaded.entry);
+    assert_eq!(trials.len(), 300);
+    assert_eq!(trials, searched(&annealing::ENTRY));
+    let study = root().join("examples/function.toml");
+    let search = |more: &[&str]| {
+        let study = study.to_str().unwrap();
+        let args = [
+            "search",
+            study,
+            "--plugin",
+            file,
+            "--strategy",
+            "annealing",
+            "--trials",
+            "300",
+            "--json",
+        ];
+        run(&[&args, more].concat()).json["best"].clone()
+    };
+    let best = search(&[]);
+    assert!(best["metrics"]["value"].as_f64().unwrap() < 10.0, "{best}");
+    assert_eq!(best, search(&["--in-process"]));
+}
+
+#[test]
+#[ignore = "needs a C compiler; run by cargo xtask test"]
+fn a_project_in_c_is_built_with_make_and_loads() {
+    let folder = TempDir::new().unwrap();
+    new(folder.path(), &["two-words", "--lang", "c"]).done();
+    let project = folder.path().join("two-words");
+    shell(
+        &project,
+        "make CFLAGS='-O2 -Wall -Wextra -Wpedantic -Werror' check",
+    );
+    let study = root().join("examples/function.toml");
+    let search = |more: &[&str]| {
+        let plugin = project.join("two_words.so");
+        let (study, plugin) = (study.to_str().unwrap(), plugin.to_str().unwrap());
+        let args = [
+            "search",
+            study,
+            "--plugin",
+            plugin,
+            "--strategy",
+            "two-words",
+            "--trials",
+            "400",
+            "--json",
+        ];
+        run(&[&args, more].concat()).json["best"].clone()
+    };
+    let best = search(&[]);
+    assert!(best["metrics"]["value"].as_f64().unwrap() < 10.0, "{best}");
+    assert_eq!(best, search(&["--in-process"]));
+}
+
+#[test]
+#[ignore = "needs a C compiler; run by cargo xtask test"]
+fn the_example_in_c_is_what_a_new_project_is() {
+    let folder = TempDir::new().unwrap();
+    new(folder.path(), &["hill-climb", "--lang", "c"]).done();
+    let here = root().join("examples/c");
+    let project = folder.path().join("hill-climb");
+    let text = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    assert_eq!(
+        text(here.join("hill_climb.c")),
+        text(project.join("hill_climb.c"))
+    );
+    let out = folder.path().join("here.so");
+    let make = format!(
+        "make -B -f Makefile hill_climb.so && mv hill_climb.so {}",
+        out.display()
+    );
+    shell(&here, &make);
+    run(&["plugin", "check", out.to_str().unwrap()]).done();
+}
+
+/// The example's own test, here so that the engine it needs is not built once more.
+#[path = "../../examples/clustering/tests/conformance.rs"]
+mod clustering_conformance;
