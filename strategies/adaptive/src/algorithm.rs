@@ -17,7 +17,7 @@ use crate::archive::{Archive, Entry};
 use crate::config::{Config, Start};
 use crate::credit::Credits;
 use crate::error::AdaptiveError;
-use crate::member::{Base, Lesson, Members, View, Who};
+use crate::member::{Lesson, Members, View, Who};
 use crate::place::{Place, other_option, reflect};
 
 const NAME: &str = crate::ENTRY.info.name;
@@ -29,7 +29,7 @@ const TRIES: usize = 3;
 const DRAWS: usize = 32;
 
 /// Trials without gain before a descent is given up: so many, and so many for each axis.
-const PATIENCE: (u32, u32) = (30, 3);
+const PATIENCE: (u32, u32) = (30, 8);
 /// With several objectives, trials without gain before they are seen in another way, besides one for each axis.
 const PATIENCE_OF_A_VIEW: u32 = 8;
 
@@ -70,9 +70,7 @@ struct State {
     credits: Credits,
     members: Members,
     /// The best of the running descent; none until its start is told.
-    base: Option<Base>,
-    /// Bases so far.
-    bases: u64,
+    base: Option<Entry>,
     /// Places to begin the running descent from, the next last.
     starts: Vec<Place>,
     descent: u32,
@@ -87,8 +85,6 @@ struct Asked {
     /// The member that proposed it; none for starts and draws.
     by: Option<Who>,
     descent: u32,
-    /// Number of the base it was proposed from.
-    base: u64,
 }
 
 impl Adaptive {
@@ -114,7 +110,6 @@ impl Adaptive {
                 credits: Credits::new(),
                 members: Members::new(axes.len()),
                 base: None,
-                bases: 0,
                 starts,
                 descent: 0,
                 since: 0,
@@ -136,6 +131,7 @@ impl Adaptive {
             while !open.is_empty() {
                 let who = state.credits.draw(&open, rng);
                 let view = View {
+                    trial: state.ledger.next(),
                     space: &self.space,
                     archive: &state.archive,
                     base,
@@ -150,7 +146,7 @@ impl Adaptive {
                     if state.tried.insert(&point) {
                         return Some((Some(who), point));
                     }
-                    state.members.get(who).refused();
+                    state.members.get(who).refused(view.trial);
                 }
                 open.retain(|other| *other != who);
             }
@@ -166,8 +162,9 @@ impl Adaptive {
         Some((None, point))
     }
 
-    fn learn(&mut self, place: Place, score: Option<Score>, asked: Option<Asked>) {
+    fn learn(&mut self, candidate: &Candidate, score: Option<Score>, asked: Option<Asked>) {
         let state = &mut self.state;
+        let place = Place::of(&candidate.point);
         let at = state.told;
         state.told += 1;
         let mut rng = Rng::keyed(state.seed, at, "adaptive tell");
@@ -185,19 +182,16 @@ impl Adaptive {
                 .then(|| state.archive.share(entry, over)),
         };
         let record = entry.as_ref().and_then(|e| gain(e, best.as_ref()));
-        let over_base = entry
-            .as_ref()
-            .and_then(|e| gain(e, state.base.as_ref().map(|b| &b.entry)));
+        let over_base = entry.as_ref().and_then(|e| gain(e, state.base.as_ref()));
         let over_base = over_base.filter(|_| running);
 
         let was_feasible = state.archive.is_feasible();
         let front_gain = entry.as_ref().map_or(0.0, |e| state.archive.add(e));
+        if entry.is_none() {
+            state.archive.fail(place.clone());
+        }
         if let (Some(entry), Some(_)) = (&entry, over_base) {
-            state.bases += 1;
-            state.base = Some(Base {
-                number: state.bases,
-                entry: entry.clone(),
-            });
+            state.base = Some(entry.clone());
         }
         if running {
             if over_base.is_some_and(|gain| gain > 1e-3) {
@@ -207,7 +201,7 @@ impl Adaptive {
             }
         }
 
-        if let Some((asked, who)) = asked.and_then(|a| Some((a, a.by?))) {
+        if let Some(who) = asked.and_then(|a| a.by) {
             let reward = if several {
                 if front_gain > 0.0 {
                     0.2 + 0.8 * (front_gain * 10.0).min(1.0)
@@ -224,11 +218,10 @@ impl Adaptive {
             state.credits.give(who, reward);
             if running || who == Who::Cma {
                 let lesson = Lesson {
+                    trial: candidate.id,
                     archive: &state.archive,
                     place: &place,
                     entry: entry.as_ref(),
-                    from: asked.base,
-                    base: state.bases,
                     improved: over_base.is_some(),
                 };
                 state.members.get(who).learn(&lesson);
@@ -254,11 +247,7 @@ impl Adaptive {
         state.archive.look(|sight, front| sight.turn(front, rng));
         state.members.restart();
         if let Some(best) = state.archive.best_of_front() {
-            state.bases += 1;
-            state.base = Some(Base {
-                number: state.bases,
-                entry: best.clone(),
-            });
+            state.base = Some(best.clone());
         }
     }
 
@@ -305,7 +294,6 @@ impl Searcher for Adaptive {
             let asked = Asked {
                 by,
                 descent: state.descent,
-                base: state.base.as_ref().map_or(0, |b| b.number),
             };
             state.pending.insert(id, asked);
             candidates.push(Candidate {
@@ -349,7 +337,7 @@ impl Searcher for Adaptive {
         };
         let usable = |s: &&Score| s.objectives.iter().all(|v| v.is_finite()) && s.violation >= 0.0;
         let score = trial.score.as_ref().filter(usable).cloned();
-        self.learn(Place::of(&trial.candidate.point), score, asked);
+        self.learn(&trial.candidate, score, asked);
         Ok(())
     }
 
@@ -379,7 +367,7 @@ impl State {
             return unfit("scored points");
         }
         let base = self.base.as_mut();
-        if base.is_some_and(|b| !self.archive.adopt(&mut b.entry, axes)) {
+        if base.is_some_and(|b| !self.archive.adopt(b, axes)) {
             return unfit("coordinates of the base");
         }
         if self.starts.iter().any(|s| s.len() != axes) {
@@ -391,7 +379,7 @@ impl State {
         if !self.members.is_sound(axes) || !self.credits.is_sound() {
             return unfit("members");
         }
-        if self.bases.max(self.told) > 1 << 60 {
+        if self.told > 1 << 60 {
             return unfit("counters");
         }
         Ok(())

@@ -13,6 +13,8 @@ use crate::sight::Sight;
 const KEPT: usize = 2000;
 /// Members of the front that are kept: the least crowded.
 const FRONT: usize = 200;
+/// Failed places that are kept: the latest.
+const FAILED: usize = 16;
 /// Rank of the entry that gains are measured against.
 const YARDSTICK: usize = 20;
 
@@ -40,6 +42,8 @@ pub struct Archive {
     entries: Vec<Entry>,
     /// With several objectives, entries that no other beats, oldest first.
     front: Vec<Entry>,
+    /// Places of failed trials, oldest first.
+    failed: Vec<Place>,
 }
 
 impl Entry {
@@ -57,6 +61,7 @@ impl Archive {
             sight: Sight::new(objectives),
             entries: Vec::new(),
             front: Vec::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -68,6 +73,19 @@ impl Archive {
     /// Scored points, best first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Where trials failed lately.
+    pub fn failed(&self) -> &[Place] {
+        &self.failed
+    }
+
+    /// Notes that a trial failed.
+    pub fn fail(&mut self, place: Place) {
+        if self.failed.len() >= FAILED {
+            self.failed.remove(0);
+        }
+        self.failed.push(place);
     }
 
     /// The best of all.
@@ -218,10 +236,77 @@ impl Archive {
                 .iter()
                 .chain(&self.front)
                 .all(|e| self.fits(e, axes))
+            || !self.failed.iter().all(|p| p.len() == axes)
         {
             return false;
         }
         self.sort();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(objectives: &[f64], violation: f64) -> Score {
+        Score {
+            objectives: objectives.to_vec(),
+            violation,
+        }
+    }
+
+    fn place(u: f64) -> Place {
+        Place::from(vec![Some(u)])
+    }
+
+    fn archive(scores: &[Score]) -> Archive {
+        let mut archive = Archive::new(scores[0].objectives.len());
+        for (at, score) in scores.iter().enumerate() {
+            let entry = archive.entry(place(at as f64 / 100.0), score.clone(), at as u64);
+            archive.add(&entry);
+        }
+        archive
+    }
+
+    #[test]
+    fn the_best_comes_first_and_only_the_best_are_kept() {
+        let scores: Vec<Score> = (0..KEPT + 50)
+            .map(|i| score(&[((i * 7919) % (KEPT + 50)) as f64], 0.0))
+            .collect();
+        let archive = archive(&scores);
+        let losses: Vec<f64> = archive.entries().iter().map(|e| e.loss).collect();
+        assert_eq!(losses, (0..KEPT).map(|i| i as f64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_infeasible_is_worse_than_all_that_is_feasible() {
+        let archive = archive(&[score(&[1.0], 0.0), score(&[5.0], 0.0), score(&[0.0], 0.3)]);
+        let merits: Vec<f64> = archive.entries().iter().map(|e| archive.merit(e)).collect();
+        assert!(merits[0] < merits[1] && merits[1] < merits[2], "{merits:?}");
+    }
+
+    #[test]
+    fn the_front_grows_by_what_none_beats() {
+        let mut archive = archive(&[score(&[0.0, 4.0], 0.0), score(&[4.0, 0.0], 0.0)]);
+        archive.look(|_, _| {});
+        let mut gain = |a: f64, b: f64| {
+            let entry = archive.entry(place(0.5), score(&[a, b], 0.0), 9);
+            archive.add(&entry)
+        };
+        assert_eq!(gain(1.0, 5.0), 0.0);
+        // A quarter of the extent better than the nearer end.
+        assert_eq!(gain(3.0, 1.0), 0.25);
+        assert_eq!(gain(3.0, 1.0), 0.0);
+        assert!(gain(1.0, 1.0) > 0.0);
+        assert_eq!(archive.front.len(), 3);
+    }
+
+    #[test]
+    fn the_latest_failures_are_remembered() {
+        let mut archive = Archive::new(1);
+        (0..FAILED + 3).for_each(|i| archive.fail(place(i as f64 / 100.0)));
+        assert_eq!(archive.failed().len(), FAILED);
+        assert_eq!(archive.failed()[0][0], 0.03);
     }
 }

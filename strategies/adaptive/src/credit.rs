@@ -68,3 +68,39 @@ impl Credits {
         self.0.len() == Who::ALL.len() && self.0.iter().all(fits)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rewards_count_most_and_old_ones_fade() {
+        let mut credits = Credits::new();
+        let mean = |credits: &Credits| credits.0[Who::Line as usize].mean;
+        let first = mean(&credits);
+        credits.give(Who::Line, 0.0);
+        assert!((mean(&credits) - first * (1.0 - RATES.0)).abs() < 1e-12);
+        for _ in 0..100 {
+            credits.give(Who::Line, 1.0);
+        }
+        assert!(mean(&credits) > 0.99 && credits.is_sound());
+    }
+
+    #[test]
+    fn turns_are_drawn_in_proportion_to_credit() {
+        let mut credits = Credits::new();
+        for _ in 0..200 {
+            credits.give(Who::Line, 0.6);
+            credits.give(Who::Tpe, 0.1);
+        }
+        let mut rng = Rng::keyed(1, 0, "credit");
+        let open = [Who::Line, Who::Tpe];
+        let draws = 20_000;
+        let lines = (0..draws)
+            .filter(|_| credits.draw(&open, &mut rng) == Who::Line)
+            .count();
+        let share = lines as f64 / draws as f64;
+        let wanted = (0.6 + FLOOR) / (0.7 + 2.0 * FLOOR);
+        assert!((share - wanted).abs() < 0.02, "{share} {wanted}");
+    }
+}

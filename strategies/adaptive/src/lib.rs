@@ -1,11 +1,12 @@
 //! Adaptive search: a portfolio of methods that share all they learn, with the next trial going to what improves.
 //!
 //! The members are search along axes (brackets, scans), a (1+1) evolution strategy, a quadratic model within a trust region,
-//! CMA-ES, the multivariate Parzen estimator and evolution by crossover; each names its sources. Whose turn it is is drawn in
-//! proportion to credit, a running mean of what the member's proposals gained (probability matching: Thierens, "An Adaptive
-//! Pursuit Strategy for Allocating Operator Probabilities", GECCO 2005; Fialho et al., "Analyzing Bandit-based Adaptive
-//! Operator Selection Mechanisms", 2010). The first descent starts in the middle of the space; one that gains no more gives
-//! way to another near the best or, at times, anywhere (iterated local search: Lourenço, Martin and Stützle, 2003).
+//! draws of an additive model, CMA-ES, the multivariate Parzen estimator and evolution by crossover; each names its sources.
+//! Whose turn it is is drawn in proportion to credit, a running mean of what the member's proposals gained (probability
+//! matching: Thierens, "An Adaptive Pursuit Strategy for Allocating Operator Probabilities", GECCO 2005; Fialho et al.,
+//! "Analyzing Bandit-based Adaptive Operator Selection Mechanisms", 2010). The first descent starts in the middle of the space;
+//! one that gains no more gives way to another near the best or, at times, anywhere (iterated local search: Lourenço, Martin
+//! and Stützle, 2003). What failed counts as bad where a member models good and bad places.
 //!
 //! Constraints follow Deb's rules: the violation is descended until something feasible is known, then the objective. With
 //! several objectives the descents follow augmented Chebyshev scalarisations (Wierzbicki, 1980) in turn, each from the member
@@ -33,8 +34,8 @@ pub static ENTRY: Entry = Entry {
     info: Info {
         name: "adaptive",
         summary: "a portfolio of line search, models, CMA-ES, TPE and evolution that shifts trials to what improves",
-        docs: "Search along axes, a (1+1) evolution strategy, a quadratic model within a trust region, CMA-ES, TPE and \
-               crossover take turns, drawn in proportion to what their proposals gained lately (probability matching, \
+        docs: "Search along axes, a (1+1) evolution strategy, a quadratic model within a trust region, \
+               draws of an additive Gaussian process, CMA-ES, TPE and crossover take turns, drawn in proportion to what their proposals gained lately (probability matching, \
                Thierens 2005). All learn from all trials, foreign ones included. It starts in the middle of the space and \
                starts again, near the best or anywhere, where a descent gains no more. Several objectives are descended \
                by rotating augmented Chebyshev scalarisations from the non-dominated front. No point comes twice.",
@@ -47,8 +48,8 @@ pub static ENTRY: Entry = Entry {
             },
             Setting {
                 name: "members",
-                kind: "list of \"line\", \"scan\", \"step\", \"quadratic\", \"cma\", \"tpe\", \"cross\"",
-                default: "[\"line\", \"scan\", \"step\", \"quadratic\", \"cma\", \"tpe\", \"cross\"]",
+                kind: "list of \"line\", \"scan\", \"step\", \"quadratic\", \"additive\", \"cma\", \"tpe\", \"cross\"",
+                default: "[\"line\", \"scan\", \"step\", \"quadratic\", \"additive\", \"cma\", \"tpe\", \"cross\"]",
                 doc: "The members that take turns.",
             },
         ],

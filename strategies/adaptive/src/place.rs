@@ -102,3 +102,29 @@ pub fn other_option(space: &Space, axis: usize, now: f64, rng: &mut Rng) -> f64 
     let drawn = rng.below(n - 1) as f64;
     if drawn >= now { drawn + 1.0 } else { drawn }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_an_axis_comes_back() {
+        for (u, wanted) in [
+            (0.4, 0.4),
+            (-0.1, 0.1),
+            (1.25, 0.75),
+            (2.5, 0.5),
+            (-1.5, 0.5),
+        ] {
+            assert!((reflect(u) - wanted).abs() < 1e-12, "{u}");
+        }
+    }
+
+    #[test]
+    fn inactive_coordinates_are_written_as_null() {
+        let place = Place::from(vec![Some(0.5), None]);
+        let text = serde_json::to_string(&place).unwrap();
+        assert_eq!(text, "[0.5,null]");
+        assert_eq!(serde_json::from_str::<Place>(&text).unwrap(), place);
+    }
+}

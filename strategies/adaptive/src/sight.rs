@@ -124,3 +124,30 @@ impl Sight {
             && positive(&self.extent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_is_least_where_the_front_meets_the_direction() {
+        let mut sight = Sight::new(2);
+        let front: Vec<Vec<f64>> = (0..=10)
+            .map(|i| vec![f64::from(i), 10.0 * f64::from(10 - i)])
+            .collect();
+        sight.fit(front.iter().map(Vec::as_slice));
+        for (direction, wanted) in [([1.0, 1.0], 5), ([0.0, 1.0], 0), ([3.0, 1.0], 7)] {
+            sight.aim(&direction);
+            let best = (0..front.len())
+                .min_by(|&a, &b| sight.loss(&front[a]).total_cmp(&sight.loss(&front[b])));
+            let best = best.unwrap() as i32;
+            assert!((best - wanted).abs() <= 1, "{direction:?} {best}");
+        }
+        assert!(sight.is_sound(2) && !sight.is_sound(3));
+    }
+
+    #[test]
+    fn one_objective_is_its_own_loss() {
+        assert_eq!(Sight::new(1).loss(&[-3.5]), -3.5);
+    }
+}

@@ -80,7 +80,7 @@ impl Cma {
 
 impl Member for Cma {
     fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
-        let base = &view.base.entry.place;
+        let base = &view.base.place;
         let axes: Vec<usize> = view
             .numbers
             .iter()
@@ -313,4 +313,47 @@ fn product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
     }
     let row = |row: &[f64]| row.iter().zip(vector).map(|(m, v)| m * v).sum();
     matrix.chunks(d).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Study, space};
+    use super::*;
+
+    #[test]
+    fn an_ill_conditioned_quadratic_is_descended_to_the_bottom() {
+        // One direction is a thousand times as steep as the other, and neither is an axis's.
+        let f = |x: &[f64]| {
+            let (a, b) = (x[0] + x[1] - 1.1, x[0] - x[1] - 0.2);
+            Some(a * a + 1e6 * b * b)
+        };
+        let mut study = Study::new(space(2, &[]), &[0.2, 0.9], f);
+        let mut cma = Cma::default();
+        for _ in 0..900 {
+            study.turn(&mut cma);
+        }
+        assert!(study.base.loss < 1e-8, "{}", study.base.loss);
+    }
+
+    #[test]
+    fn the_covariance_taken_apart_is_the_covariance() {
+        let covariance = [4.0, 1.0, 1.0, 2.0];
+        let shape = Shape::of(&covariance, 2).unwrap();
+        let rows: Vec<&[f64]> = shape.root.chunks(2).collect();
+        for (i, wanted) in covariance.iter().enumerate() {
+            let (a, b) = (rows[i / 2], rows[i % 2]);
+            assert!((a[0] * b[0] + a[1] * b[1] - wanted).abs() < 1e-12);
+        }
+        // The inverse root, squared, times the covariance is the identity.
+        let whitened = product(&shape.inverse, &product(&shape.inverse, &[4.0, 1.0]));
+        assert!((whitened[0] - 1.0).abs() < 1e-12 && whitened[1].abs() < 1e-12);
+        assert!(Shape::of(&[f64::NAN; 4], 2).is_none());
+    }
+
+    #[test]
+    fn what_failed_comes_last() {
+        assert!(compare(Some((0.0, 1e9)), None).is_lt());
+        assert!(compare(Some((0.0, 2.0)), Some((0.1, 1.0))).is_lt());
+        assert!(compare(None, None).is_eq());
+    }
 }

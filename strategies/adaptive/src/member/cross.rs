@@ -54,3 +54,38 @@ impl Member for Cross {
         Some(child)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Study, space};
+    use super::*;
+
+    #[test]
+    fn children_take_after_good_parents() {
+        let mut study = Study::new(space(2, &[3]), &[0.5, 0.5, 0.0], |x| {
+            Some(x[0] + x[1] + x[2])
+        });
+        assert_eq!(study.proposal(&mut Cross), None);
+        (0..200).for_each(|_| study.sample());
+        let mean = |places: &[Place]| {
+            places.iter().map(|p| p[0] + p[1] + p[2]).sum::<f64>() / places.len() as f64
+        };
+        let mut children = Vec::new();
+        for _ in 0..50 {
+            children.push(study.proposal(&mut Cross).unwrap());
+            study.sample();
+        }
+        let all: Vec<Place> = study
+            .archive
+            .entries()
+            .iter()
+            .map(|e| e.place.clone())
+            .collect();
+        assert!(
+            mean(&children) < 0.6 * mean(&all),
+            "{} {}",
+            mean(&children),
+            mean(&all)
+        );
+    }
+}

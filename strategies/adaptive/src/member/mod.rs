@@ -1,5 +1,6 @@
 //! The members of the portfolio: each proposes places from what all have learnt.
 
+mod additive;
 mod cma;
 mod cross;
 mod line;
@@ -28,6 +29,8 @@ pub enum Who {
     Step,
     /// A quadratic model within a trust region.
     Quadratic,
+    /// Draws of an additive model.
+    Additive,
     /// CMA-ES.
     Cma,
     /// The multivariate Parzen estimator.
@@ -38,40 +41,30 @@ pub enum Who {
 
 /// What a member sees when it proposes.
 pub struct View<'a> {
+    /// Number of the trial that is proposed.
+    pub trial: u64,
     /// The space.
     pub space: &'a Arc<Space>,
     /// Everything told.
     pub archive: &'a Archive,
     /// The best of the running descent.
-    pub base: &'a Base,
+    pub base: &'a Entry,
     /// Axes with numbers.
     pub numbers: &'a [usize],
     /// Axes with choices.
     pub choices: &'a [usize],
 }
 
-/// The best of a descent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Base {
-    /// How many bases there were before: tells one from another.
-    pub number: u64,
-    /// The scored point.
-    pub entry: Entry,
-}
-
 /// What came of a member's proposal.
 pub struct Lesson<'a> {
+    /// Number of the trial.
+    pub trial: u64,
     /// Everything told, this trial included.
     pub archive: &'a Archive,
     /// What was evaluated.
     pub place: &'a Place,
     /// The scored point; `None` where the trial failed.
     pub entry: Option<&'a Entry>,
-    /// Number of the base when it was proposed.
-    pub from: u64,
-    /// Number of the base now.
-    pub base: u64,
     /// Whether the trial became the base.
     pub improved: bool,
 }
@@ -84,8 +77,8 @@ pub trait Member {
     /// Learns what came of its proposal within the running descent.
     fn learn(&mut self, _lesson: &Lesson<'_>) {}
 
-    /// Its proposal was tried before and is not evaluated.
-    fn refused(&mut self) {}
+    /// Its proposal for a trial was tried before and is not evaluated.
+    fn refused(&mut self, _trial: u64) {}
 
     /// Forgets the running descent.
     fn restart(&mut self) {}
@@ -99,6 +92,7 @@ pub struct Members {
     scan: line::Line,
     step: step::Step,
     quadratic: quadratic::Quadratic,
+    additive: additive::Additive,
     cma: cma::Cma,
     #[serde(skip)]
     tpe: tpe::Tpe,
@@ -108,11 +102,12 @@ pub struct Members {
 
 impl Who {
     /// All members.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Line,
         Self::Scan,
         Self::Step,
         Self::Quadratic,
+        Self::Additive,
         Self::Cma,
         Self::Tpe,
         Self::Cross,
@@ -121,7 +116,7 @@ impl Who {
     /// The credit a member starts with: what works from few points comes first.
     pub fn first_credit(self) -> f64 {
         match self {
-            Self::Line | Self::Scan | Self::Quadratic => 0.5,
+            Self::Line | Self::Scan | Self::Quadratic | Self::Additive => 0.5,
             Self::Step => 0.4,
             Self::Cma | Self::Tpe | Self::Cross => 0.2,
         }
@@ -136,6 +131,7 @@ impl Members {
             scan: line::Line::scanning(axes),
             step: step::Step::default(),
             quadratic: quadratic::Quadratic::default(),
+            additive: additive::Additive::default(),
             cma: cma::Cma::default(),
             tpe: tpe::Tpe,
             cross: cross::Cross,
@@ -149,6 +145,7 @@ impl Members {
             Who::Scan => &mut self.scan,
             Who::Step => &mut self.step,
             Who::Quadratic => &mut self.quadratic,
+            Who::Additive => &mut self.additive,
             Who::Cma => &mut self.cma,
             Who::Tpe => &mut self.tpe,
             Who::Cross => &mut self.cross,
@@ -164,6 +161,155 @@ impl Members {
 
     /// Whether the state is one of a space of so many axes.
     pub fn is_sound(&self, axes: usize) -> bool {
-        self.line.is_sound(axes) && self.scan.is_sound(axes) && self.cma.is_sound(axes)
+        self.line.is_sound(axes)
+            && self.additive.is_sound()
+            && self.scan.is_sound(axes)
+            && self.cma.is_sound(axes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapidary_core::json::Json;
+    use lapidary_core::space::{Axis, Domain};
+    use lapidary_core::trial::Score;
+
+    use super::*;
+
+    /// A space of numbers in [0, 1] and choices.
+    pub fn space(numbers: usize, options: &[usize]) -> Arc<Space> {
+        let number = |i| {
+            let domain = Domain::Float {
+                low: 0.0,
+                high: 1.0,
+                log: false,
+                step: None,
+            };
+            Axis::new(format!("x{i}"), domain)
+        };
+        let choice = |(i, n): (usize, &usize)| {
+            let options = (0..*n).map(Json::from).collect();
+            Axis::new(format!("c{i}"), Domain::Choice { options })
+        };
+        let axes = (0..numbers).map(number);
+        let axes = axes.chain(options.iter().enumerate().map(choice));
+        Arc::new(Space::new(axes.collect()).unwrap())
+    }
+
+    /// One member alone with a function to minimise.
+    pub struct Study<F> {
+        space: Arc<Space>,
+        pub archive: Archive,
+        pub base: Entry,
+        f: F,
+        told: u64,
+    }
+
+    impl<F: Fn(&[f64]) -> Option<f64>> Study<F> {
+        /// Begins at a place that has a value.
+        pub fn new(space: Arc<Space>, start: &[f64], f: F) -> Self {
+            let mut archive = Archive::new(1);
+            let place = Place::from(start.iter().map(|u| Some(*u)).collect::<Vec<_>>());
+            let base = archive.entry(place, score(f(start).unwrap()), 0);
+            archive.add(&base);
+            Self {
+                space,
+                archive,
+                base,
+                f,
+                told: 1,
+            }
+        }
+
+        fn rng(&self, purpose: &str) -> Rng {
+            Rng::keyed(5, self.told, purpose)
+        }
+
+        /// Draws a place evenly and notes its value.
+        pub fn sample(&mut self) {
+            let mut rng = self.rng("sample");
+            let place = Place::of(&self.space.sample(&mut rng));
+            self.note(place);
+        }
+
+        /// What the member proposes.
+        pub fn proposal(&mut self, member: &mut dyn Member) -> Option<Place> {
+            let axes = self.space.axes();
+            let (choices, numbers): (Vec<usize>, Vec<usize>) =
+                (0..axes.len()).partition(|&i| axes[i].domain.is_choice());
+            let mut rng = self.rng("propose");
+            let view = View {
+                trial: self.told,
+                space: &self.space,
+                archive: &self.archive,
+                base: &self.base,
+                numbers: &numbers,
+                choices: &choices,
+            };
+            member.propose(&view, &mut rng)
+        }
+
+        /// Lets the member propose and learn; false where it has nothing to say.
+        pub fn turn(&mut self, member: &mut dyn Member) -> bool {
+            let Some(place) = self.proposal(member) else {
+                return false;
+            };
+            let trial = self.told;
+            let (entry, improved) = self.note(place.clone());
+            member.learn(&Lesson {
+                trial,
+                archive: &self.archive,
+                place: &place,
+                entry: entry.as_ref(),
+                improved,
+            });
+            true
+        }
+
+        /// Notes a place's value, and whether it is the base now.
+        pub fn note(&mut self, place: Place) -> (Option<Entry>, bool) {
+            let at = self.told;
+            self.told += 1;
+            let Some(value) = (self.f)(&place) else {
+                self.archive.fail(place);
+                return (None, false);
+            };
+            let entry = self.archive.entry(place, score(value), at);
+            self.archive.add(&entry);
+            let improved = entry.compare(&self.base).is_lt();
+            if improved {
+                self.base = entry.clone();
+            }
+            (Some(entry), improved)
+        }
+    }
+
+    fn score(value: f64) -> Score {
+        Score {
+            objectives: vec![value],
+            violation: 0.0,
+        }
+    }
+
+    #[test]
+    fn places_are_proposed_inside_the_space_whoever_proposes() {
+        let space = space(2, &[3]);
+        let f = |x: &[f64]| Some((x[0] - 0.9).abs() + x[1] + x[2]);
+        for who in Who::ALL {
+            let mut members = Members::new(3);
+            let mut study = Study::new(space.clone(), &[0.5, 0.5, 1.0], f);
+            (0..20).for_each(|_| study.sample());
+            for _ in 0..60 {
+                if let Some(place) = study.proposal(members.get(who)) {
+                    assert!(
+                        place[..2].iter().all(|u| (0.0..=1.0).contains(u)),
+                        "{who:?}"
+                    );
+                    assert!([0.0, 1.0, 2.0].contains(&place[2]), "{who:?}");
+                }
+                study.turn(members.get(who));
+            }
+            assert!(members.is_sound(3), "{who:?}");
+        }
     }
 }

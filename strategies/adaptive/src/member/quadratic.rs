@@ -57,7 +57,7 @@ impl Member for Quadratic {
             return None;
         }
         let model = Model::fit(view, self.radius)?;
-        let base = &view.base.entry.place;
+        let base = &view.base.place;
         let reach = |&axis: &usize| {
             let (low, high) = (
                 (-base[axis]).max(-self.radius),
@@ -76,7 +76,7 @@ impl Member for Quadratic {
             self.shrink();
             return None;
         }
-        self.promise = Some((view.archive.merit(&view.base.entry), decrease));
+        self.promise = Some((view.archive.merit(view.base), decrease));
         Some(place)
     }
 
@@ -94,7 +94,7 @@ impl Member for Quadratic {
         }
     }
 
-    fn refused(&mut self) {
+    fn refused(&mut self, _trial: u64) {
         self.promise = None;
         self.shrink();
     }
@@ -107,7 +107,7 @@ impl Member for Quadratic {
 impl Model {
     /// The model of the entries nearest to the base that share its choices; `None` where they are too few.
     fn fit(view: &View<'_>, radius: f64) -> Option<Self> {
-        let base = &view.base.entry.place;
+        let base = &view.base.place;
         let wide = |&i: &usize| {
             !base[i].is_nan()
                 && view.space.axes()[i]
@@ -142,7 +142,7 @@ impl Model {
         near.truncate((coefficients * 3 / 2 + 4).min(ROWS));
         let reach = near[near.len() - 1].0.sqrt().max(1e-12);
         let scale = radius.max(reach / (d as f64).sqrt());
-        let level = view.archive.merit(&view.base.entry);
+        let level = view.archive.merit(view.base);
         let rises: Vec<f64> = near
             .iter()
             .map(|(_, e)| view.archive.merit(e) - level)
@@ -269,4 +269,50 @@ fn ridge(a: &DMatrix<f64>, y: &DVector<f64>) -> Option<DVector<f64>> {
         a.transpose() * penalised(a * a.transpose(), 1e-10)?.solve(y)
     };
     solution.iter().all(|v| v.is_finite()).then_some(solution)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Study, space};
+    use super::*;
+
+    #[test]
+    fn one_proposal_finds_the_minimum_of_a_quadratic() {
+        let f = |x: &[f64]| {
+            let (a, b) = (x[0] - 0.52, x[1] - 0.47);
+            Some(3.0 * a * a + 2.0 * a * b + b * b)
+        };
+        let mut study = Study::new(space(2, &[]), &[0.45, 0.55], f);
+        (0..30).for_each(|_| study.sample());
+        let mut quadratic = Quadratic::default();
+        assert!(study.turn(&mut quadratic));
+        let best = &study.base.place;
+        assert!(
+            (best[0] - 0.52).abs() < 1e-4 && (best[1] - 0.47).abs() < 1e-4,
+            "{best:?}"
+        );
+    }
+
+    #[test]
+    fn the_trust_region_grows_with_kept_promises_and_shrinks_with_broken_ones() {
+        let mut study = Study::new(space(1, &[]), &[0.9], |x| Some(x[0]));
+        (0..8).for_each(|_| study.sample());
+        let mut quadratic = Quadratic::default();
+        study.turn(&mut quadratic);
+        assert!(quadratic.radius >= FIRST_RADIUS);
+        quadratic.promise = Some((0.0, 1.0));
+        quadratic.refused(0);
+        assert!(quadratic.promise.is_none() && quadratic.radius <= FIRST_RADIUS);
+    }
+
+    #[test]
+    fn ridge_regression_solves_and_shortens() {
+        let a = DMatrix::from_row_slice(3, 2, &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        let x = ridge(&a, &DVector::from_vec(vec![1.0, 2.0, 3.0])).unwrap();
+        assert!((x[0] - 1.0).abs() < 1e-6 && (x[1] - 2.0).abs() < 1e-6);
+        // One row, two columns: the shortest solution.
+        let a = DMatrix::from_row_slice(1, 2, &[1.0, 1.0]);
+        let x = ridge(&a, &DVector::from_vec(vec![2.0])).unwrap();
+        assert!((x[0] - 1.0).abs() < 1e-6 && (x[1] - 1.0).abs() < 1e-6);
+    }
 }

@@ -24,7 +24,7 @@ impl Default for Step {
 
 impl Member for Step {
     fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
-        let mut place = view.base.entry.place.clone();
+        let mut place = view.base.place.clone();
         for &i in view.numbers {
             if !place[i].is_nan() {
                 place[i] = reflect(place[i] + self.sigma * rng.normal());
@@ -52,5 +52,24 @@ impl Member for Step {
 
     fn restart(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Study, space};
+    use super::*;
+
+    #[test]
+    fn steps_follow_the_one_fifth_rule() {
+        let mut study = Study::new(space(3, &[]), &[0.9; 3], |x| {
+            Some(x.iter().map(|u| u * u).sum())
+        });
+        let mut step = Step::default();
+        for _ in 0..300 {
+            study.turn(&mut step);
+        }
+        assert!(study.base.loss < 1e-6, "{}", study.base.loss);
+        assert!(step.sigma < 1e-2);
     }
 }

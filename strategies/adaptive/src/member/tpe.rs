@@ -4,7 +4,6 @@
 use lapidary_core::rng::Rng;
 
 use super::{Member, View};
-use crate::archive::Entry;
 use crate::place::{Place, reflect};
 
 /// Candidates of which the most promising is proposed.
@@ -37,11 +36,11 @@ impl Member for Tpe {
             return None;
         }
         let (good, rest) = entries.split_at((entries.len() / 7).clamp(3, GOOD));
-        // An even sample of the poorer ones.
+        // An even sample of the poorer ones, and what failed.
         let n = POOR.min(rest.len());
-        let poor = (0..n).map(|k| &rest[k * rest.len() / n]);
-        let good = Density::new(view, good.iter());
-        let poor = Density::new(view, poor);
+        let poor = (0..n).map(|k| &rest[k * rest.len() / n].place);
+        let good = Density::new(view, good.iter().map(|e| &e.place).collect());
+        let poor = Density::new(view, poor.chain(view.archive.failed()).collect());
         let mut best: Option<(f64, Place)> = None;
         for _ in 0..DRAWS {
             let place = good.draw(rng);
@@ -55,8 +54,7 @@ impl Member for Tpe {
 }
 
 impl<'a> Density<'a> {
-    fn new(view: &'a View<'a>, group: impl Iterator<Item = &'a Entry>) -> Self {
-        let centres: Vec<&Place> = group.map(|e| &e.place).collect();
+    fn new(view: &'a View<'a>, centres: Vec<&'a Place>) -> Self {
         let widths = (0..view.space.axes().len())
             .map(|a| {
                 let values = || centres.iter().map(|c| c[a]).filter(|v| !v.is_nan());
@@ -137,5 +135,42 @@ impl<'a> Density<'a> {
             });
         }
         log
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Study, space};
+    use super::*;
+
+    #[test]
+    fn proposals_gather_where_the_good_entries_are() {
+        let f = |x: &[f64]| Some((x[0] - 0.3).abs() + if x[1] == 2.0 { 0.0 } else { 1.0 });
+        let mut study = Study::new(space(1, &[4]), &[0.9, 0.0], f);
+        (0..80).for_each(|_| study.sample());
+        let mut near = 0;
+        for _ in 0..40 {
+            let place = study.proposal(&mut Tpe).unwrap();
+            near += usize::from((place[0] - 0.3).abs() < 0.25 && place[1] == 2.0);
+            study.sample();
+        }
+        assert!(near > 30, "{near}");
+    }
+
+    #[test]
+    fn proposals_stay_away_from_where_trials_failed() {
+        // Lower is better down to a cliff at 0.3, below which all trials fail.
+        let low = |fails: bool| {
+            let f = move |x: &[f64]| (x[0] > 0.3 || !fails).then_some(x[0].max(0.3));
+            let mut study = Study::new(space(1, &[]), &[0.9], f);
+            (0..60).for_each(|_| study.sample());
+            let below = |_| {
+                let place = study.proposal(&mut Tpe).unwrap();
+                study.sample();
+                usize::from(place[0] < 0.28)
+            };
+            (0..40).map(below).sum::<usize>()
+        };
+        assert!(low(true) * 3 < low(false), "{} {}", low(true), low(false));
     }
 }
