@@ -93,7 +93,7 @@ pub struct Running {
     /// Run plug-ins in this very process: faster, but one that crashes takes the program with it.
     #[arg(long)]
     pub in_process: bool,
-    /// Time that a plug-in's process may take for one call.
+    /// Time that a plug-in's process may take for one call; an optimizer ten times as long between two words with its host.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "60s")]
     pub plugin_time: Duration,
     /// Memory that a plug-in's process may take.

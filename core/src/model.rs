@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ndarray::ArrayD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::fit::{FitContext, FitPlan, Fitted};
@@ -13,7 +13,7 @@ use crate::samples::{Inputs, Samples, Task};
 use crate::tensor::{DType, Dense, Tensor, TensorError};
 
 /// One extent of a shape: known, or named and only known at run time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Dim {
     /// A known extent.
@@ -23,7 +23,7 @@ pub enum Dim {
 }
 
 /// A named input or output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Port {
     /// Name of the value.
     pub name: String,
@@ -34,7 +34,7 @@ pub struct Port {
 }
 
 /// What a model takes and gives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// Inputs, in the model's order.
     pub inputs: Vec<Port>,
@@ -46,7 +46,7 @@ pub struct Signature {
 pub type ValueId = String;
 
 /// One operation of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeInfo {
     /// Unique name.
     pub name: String,
@@ -106,7 +106,7 @@ pub struct Topology {
 pub type Weights = BTreeMap<String, Arc<Tensor>>;
 
 /// Parameters of a uniform quantizer for activations: `value ≈ (code − zero_point) · scale`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Affine {
     /// Step between codes, at least `f32::MIN_POSITIVE`.
     pub scale: f32,
@@ -158,7 +158,7 @@ pub trait Tap {
 
 /// Where the channels of a group stand in one weight: along `axis`, each channel taking `repeat`
 /// consecutive indices from `offset` on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelSlice {
     /// Name of the weight.
     pub weight: String,
@@ -173,7 +173,7 @@ pub struct ChannelSlice {
 }
 
 /// Channels that only can be removed together: all weights along one path of the graph, skips included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelGroup {
     /// Id for [`Edit::CutChannels`]; valid for this model only.
     pub id: usize,

@@ -6,23 +6,29 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapidary_plugin::abi::Status;
+use lapidary_plugin::wire::{Message, Trouble};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::error::PluginError;
-use crate::frame::{self, Frames};
+use crate::frame::{self, Frame, Frames};
 use crate::host::{Limits, Program};
-use crate::serve::SILENT;
+use crate::hosted::{Hosted, Outgoing};
+use crate::optimizer::Order;
+use crate::serve::{HOST_CALL, REFUSED, SILENT};
 use crate::session::{Answer, Call, Over, Reply, Session};
 
 /// How often the time is looked at while an answer is waited for.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the end of a child that closed its socket is waited for.
 const GRACE: Duration = Duration::from_secs(2);
+/// An optimizer may take so many times as long as a searcher before it says a word.
+const WORK: u32 = 10;
 /// Bytes of calls that are not answered before they are sent on.
 const GATHERED: usize = 1 << 16;
 
@@ -37,6 +43,8 @@ pub(crate) struct Child {
     posted: Option<Call>,
     limits: Limits,
     over: Option<Over>,
+    /// Whether it did not answer in time.
+    hung: bool,
 }
 
 impl Child {
@@ -64,6 +72,7 @@ impl Child {
                 posted: None,
                 limits,
                 over: None,
+                hung: false,
             })
         };
         start().map_err(|source| PluginError::Start {
@@ -88,20 +97,35 @@ impl Child {
     }
 
     fn receive(&mut self, call: Call, deadline: Instant) -> Result<Reply, Over> {
+        let frame = self.frame(call, deadline, &|| false)?;
+        Ok(Reply {
+            status: Status(frame.number.cast_signed()),
+            bytes: Answer::Owned(frame.payload),
+        })
+    }
+
+    /// The next frame; once the work is `cancelled` it is not waited for much longer.
+    fn frame(
+        &mut self,
+        call: Call,
+        mut deadline: Instant,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Frame, Over> {
         loop {
             match self.frames.next() {
-                Ok(Some(frame)) => {
-                    return Ok(Reply {
-                        status: Status(frame.number.cast_signed()),
-                        bytes: Answer::Owned(frame.payload),
-                    });
-                }
+                Ok(Some(frame)) => return Ok(frame),
                 Ok(None) => {}
                 Err(error) => return Err(self.end(call, &error)),
             }
             match self.frames.fill(&mut self.socket) {
                 Ok(true) => {}
                 Ok(false) => return Err(self.end(call, &ErrorKind::UnexpectedEof.into())),
+                Err(error) if is_wait(&error) && cancelled() => {
+                    deadline = deadline.min(Instant::now() + GRACE);
+                    if Instant::now() >= deadline {
+                        return Err(self.end(call, &error));
+                    }
+                }
                 Err(error) if is_wait(&error) && Instant::now() < deadline => {}
                 Err(error) => return Err(self.end(call, &error)),
             }
@@ -112,6 +136,7 @@ impl Child {
     fn end(&mut self, call: Call, error: &io::Error) -> Over {
         let reason = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                self.hung = true;
                 format!(
                     "did not answer within {} seconds and was killed",
                     self.limits.time.as_secs_f64()
@@ -141,6 +166,17 @@ impl Child {
             }
         }
         "closed its connection and was killed".to_owned()
+    }
+
+    /// The reply, or the end of the session where it says that the plug-in panicked.
+    fn unless_panicked(&mut self, reply: Reply) -> Result<Reply, Over> {
+        if reply.status != Status::PANICKED {
+            return Ok(reply);
+        }
+        // It says itself when that was.
+        let over = Over(reply.bytes.text());
+        self.over = Some(over.clone());
+        Err(over)
     }
 
     fn kill(&mut self) {
@@ -185,13 +221,36 @@ impl Session for Child {
         self.send(call, deadline)?;
         let reply = self.receive(call, deadline)?;
         self.posted = None;
-        if reply.status == Status::PANICKED {
-            // It says itself when that was.
-            let over = Over(reply.bytes.text());
-            self.over = Some(over.clone());
-            return Err(over);
+        self.unless_panicked(reply)
+    }
+
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over> {
+        if let Some(over) = &self.over {
+            return Err(over.clone());
         }
-        Ok(reply)
+        let call = Call::Optimize;
+        frame::write(&mut self.gathered, call as u32, &order.to_bytes());
+        loop {
+            // An optimizer works longer than a searcher before it says a word.
+            let deadline = Instant::now() + self.limits.time * WORK;
+            self.send(call, deadline)?;
+            let frame = self.frame(call, deadline, &|| host.cancelled())?;
+            if frame.number != HOST_CALL {
+                return self.unless_panicked(Reply {
+                    status: Status(frame.number.cast_signed()),
+                    bytes: Answer::Owned(frame.payload),
+                });
+            }
+            let request = Message::from_bytes(&frame.payload);
+            let handled = request
+                .map_err(Trouble::Graph)
+                .and_then(|request| host.handle(&request));
+            let (number, outgoing) = match handled {
+                Ok(outgoing) => (HOST_CALL, outgoing),
+                Err(trouble) => (REFUSED, Outgoing::owned(Message::new(&trouble, Vec::new()))),
+            };
+            frame::write(&mut self.gathered, number, &outgoing.message.to_bytes());
+        }
     }
 
     fn post(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
@@ -215,15 +274,27 @@ impl Drop for Child {
 
 /// Children that may end their searcher and make another: starting one takes longer than most of what searchers do.
 #[derive(Clone, Default)]
-pub(crate) struct Idle(Arc<Mutex<Vec<Child>>>);
+pub(crate) struct Idle {
+    children: Arc<Mutex<Vec<Child>>>,
+    /// Set once one did not answer in time.
+    hung: Arc<AtomicBool>,
+}
 
 impl Idle {
+    /// Whether one of the children did not answer in time.
+    pub fn has_hung(&self) -> bool {
+        self.hung.load(Ordering::Relaxed)
+    }
+
     pub fn take(&self) -> Option<Child> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
     }
 
     fn give(&self, child: Child) {
-        self.0
+        self.children
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(child);
@@ -254,6 +325,10 @@ impl Lent {
 }
 
 impl Session for Lent {
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over> {
+        self.child()?.optimize(order, host)
+    }
+
     fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
         self.child()?.call(call, payload)
     }
@@ -265,9 +340,12 @@ impl Session for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(child) = self.child.take()
-            && child.over.is_none()
-        {
+        let Some(child) = self.child.take() else {
+            return;
+        };
+        if child.hung {
+            self.idle.hung.store(true, Ordering::Relaxed);
+        } else if child.over.is_none() {
             self.idle.give(child);
         }
     }

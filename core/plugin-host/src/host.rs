@@ -2,18 +2,21 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Origin, PluginFile};
+use lapidary_core::optimizer::Optimizer;
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Origin, PluginFile};
 use lapidary_core::searcher::{SearchInit, Searcher};
-use lapidary_plugin::abi::Status;
+use lapidary_plugin::abi::{SEARCHER, Status};
 use lapidary_plugin::wire::read_info;
 
 use crate::child::{Child, Idle};
 use crate::error::PluginError;
 use crate::library::Library;
 use crate::manifest::Manifest;
+use crate::optimizer::PluginOptimizer;
 use crate::policy;
 use crate::searcher::PluginSearcher;
 use crate::serve::UNOPENED;
@@ -118,26 +121,14 @@ impl Host {
             });
         }
         let info = described.leak();
-        let make = move |settings: &Json, init: &SearchInit<'_>| {
-            let broken = |reason| BuildError::Broken {
-                name: info.name,
-                reason,
-            };
-            let session = sessions.begin().map_err(|e| broken(e.to_string()))?;
-            let searcher = PluginSearcher::build(session, &info, settings, init)?;
-            Ok(Box::new(searcher) as Box<dyn Searcher>)
-        };
+        let factory = factory(sessions, info, manifest.kind);
         let file = PluginFile {
             path,
             version: manifest.version.clone(),
         };
         Ok(Plugin {
             manifest,
-            entry: Entry {
-                info,
-                // As the library that it calls, the entry stays as long as the program.
-                factory: Factory::Searcher(Box::leak(Box::new(make))),
-            },
+            entry: Entry { info, factory },
             origin: Origin::Plugin(Box::leak(Box::new(file))),
         })
     }
@@ -173,14 +164,36 @@ impl Host {
     }
 }
 
+/// What makes the things that a plug-in is for. As the library that it calls, it stays as long as the program.
+fn factory(sessions: Sessions, info: Info, kind: u32) -> Factory {
+    if kind == SEARCHER {
+        let make = move |settings: &Json, init: &SearchInit<'_>| {
+            let broken = |reason| BuildError::Broken {
+                name: info.name,
+                reason,
+            };
+            let session = sessions.begin().map_err(|e| broken(e.to_string()))?;
+            let searcher = PluginSearcher::build(session, &info, settings, init)?;
+            Ok(Box::new(searcher) as Box<dyn Searcher>)
+        };
+        return Factory::Searcher(Box::leak(Box::new(make)));
+    }
+    let sessions = Arc::new(sessions);
+    let make = move |settings: &Json| {
+        let optimizer = PluginOptimizer::build(&sessions, &info, settings)?;
+        Ok(Box::new(optimizer) as Box<dyn Optimizer>)
+    };
+    Factory::Optimizer(Box::leak(Box::new(make)))
+}
+
 /// What makes the sessions of a plug-in.
-enum Sessions {
+pub(crate) enum Sessions {
     InProcess(Library),
     Children(Children),
 }
 
 /// The children of one plug-in.
-struct Children {
+pub(crate) struct Children {
     program: Program,
     plugin: PathBuf,
     limits: Limits,
@@ -189,6 +202,13 @@ struct Children {
 
 impl Children {
     fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
+        if self.idle.has_hung() {
+            // Whoever asks again and again would wait for each.
+            return Err(PluginError::Broken {
+                path: self.plugin.clone(),
+                reason: "did not answer in time before and is not asked again".to_owned(),
+            });
+        }
         let child = match self.idle.take() {
             Some(mut child) => {
                 // Told only now, when its end can be waited for.
@@ -207,7 +227,8 @@ impl Children {
 }
 
 impl Sessions {
-    fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
+    /// A session for one thing that the plug-in makes.
+    pub fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
         match self {
             Self::InProcess(library) => Ok(Box::new(library.session())),
             Self::Children(children) => children.begin(),

@@ -5,20 +5,30 @@ use std::ffi::c_void;
 use std::path::Path;
 
 use lapidary_plugin::abi::{
-    Buffer, Bytes, Descriptor, MAGIC, MAJOR, SEARCHER, SYMBOL, SearcherTable, Status,
+    Buffer, Bytes, Descriptor, MAGIC, MAJOR, OptimizerTable, SEARCHER, SYMBOL, SearcherTable,
+    Status,
 };
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
 
 use crate::error::PluginError;
 use crate::frame::LONGEST;
+use crate::hosted::Hosted;
 use crate::manifest::Manifest;
+use crate::optimizer::{self, Order};
 use crate::session::{Answer, Call, Over, Reply, Session};
 
 /// The functions of a plug-in that was opened; it is never closed.
 #[derive(Clone, Copy)]
 pub(crate) struct Library {
     info: unsafe extern "C" fn(*mut Buffer) -> Status,
-    table: SearcherTable,
+    functions: Functions,
+}
+
+/// What a plug-in can do, by its kind.
+#[derive(Clone, Copy)]
+enum Functions {
+    Searcher(SearcherTable),
+    Optimizer(OptimizerTable),
 }
 
 impl Library {
@@ -68,12 +78,17 @@ impl Library {
         let info = descriptor
             .info
             .ok_or_else(|| wrong("it has no function `info`".to_owned()))?;
-        if descriptor.kind != SEARCHER {
-            return Err(wrong("optimizers are not supported yet".to_owned()));
-        }
-        // SAFETY: the table of a searcher, as its kind says.
-        let table = unsafe { searcher_table(descriptor.table.cast()) }.map_err(wrong)?;
-        Ok(Self { info, table })
+        let functions = if descriptor.kind == SEARCHER {
+            // SAFETY: the table of a searcher, as its kind says.
+            unsafe { searcher_table(descriptor.table.cast()) }.map(Functions::Searcher)
+        } else {
+            // SAFETY: the table of an optimizer, as its kind says.
+            unsafe { optimizer_table(descriptor.table.cast()) }.map(Functions::Optimizer)
+        };
+        Ok(Self {
+            info,
+            functions: functions.map_err(wrong)?,
+        })
     }
 
     /// What the plug-in says about itself.
@@ -123,6 +138,32 @@ unsafe fn searcher_table(table: *const SearcherTable) -> Result<SearcherTable, S
     }
 }
 
+/// As [`searcher_table`], of an optimizer.
+///
+/// # Safety
+/// `table` must be null or point to a table of an optimizer as long as its first field says.
+unsafe fn optimizer_table(table: *const OptimizerTable) -> Result<OptimizerTable, String> {
+    if table.is_null() {
+        return Err("it has no functions".to_owned());
+    }
+    // SAFETY: the size is the first field of every table.
+    let size = unsafe { (*table).size };
+    if size < size_of::<OptimizerTable>() {
+        return Err(format!("its functions take {size} bytes only"));
+    }
+    // SAFETY: it is as long as we know it, or longer.
+    let table = unsafe { *table };
+    let missing = [
+        ("build", table.build.is_none()),
+        ("optimize", table.optimize.is_none()),
+        ("destroy", table.destroy.is_none()),
+    ];
+    match missing.iter().find(|(_, missing)| *missing) {
+        Some((name, _)) => Err(format!("it has no function `{name}`")),
+        None => Ok(table),
+    }
+}
+
 /// An error and its causes: libloading keeps the loader's own words in the cause.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -135,7 +176,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// The reply of a function that fills a buffer.
-fn answer(call: impl FnOnce(*mut Buffer) -> Status) -> Reply {
+pub(crate) fn answer(call: impl FnOnce(*mut Buffer) -> Status) -> Reply {
     let mut out = Buffer::empty();
     let status = call(&raw mut out);
     if out.len() > LONGEST {
@@ -169,7 +210,18 @@ unsafe impl Send for InProcess {}
 impl InProcess {
     fn build(&mut self, request: &[u8]) -> Reply {
         self.destroy();
-        let table = &self.library.table;
+        let table = match &self.library.functions {
+            Functions::Searcher(table) => table,
+            Functions::Optimizer(table) => {
+                // Built to see whether it takes the settings; it is made anew for every run.
+                let mut made = std::ptr::null_mut();
+                let reply = optimizer::build(table, request, &mut made);
+                if reply.status == Status::OK {
+                    optimizer::destroy(table, made);
+                }
+                return reply;
+            }
+        };
         let mut searcher = std::ptr::null_mut();
         let reply = answer(|out| match table.build {
             // SAFETY: called as the interface says.
@@ -184,12 +236,24 @@ impl InProcess {
 
     fn destroy(&mut self) {
         let searcher = std::mem::replace(&mut self.searcher, std::ptr::null_mut());
-        if let (false, None, Some(destroy)) =
-            (searcher.is_null(), &self.over, self.library.table.destroy)
-        {
+        let Functions::Searcher(table) = &self.library.functions else {
+            return;
+        };
+        if let (false, None, Some(destroy)) = (searcher.is_null(), &self.over, table.destroy) {
             // SAFETY: the searcher was built by this library, did not panic, and is forgotten here.
             unsafe { destroy(searcher) }
         }
+    }
+
+    /// The reply, or the end of the session where it says that the plug-in panicked.
+    fn unless_panicked(&mut self, call: Call, reply: Reply) -> Result<Reply, Over> {
+        if reply.status != Status::PANICKED {
+            return Ok(reply);
+        }
+        let what = format!("panicked ({})", reply.bytes.text());
+        let over = Over::when(&what, call.text());
+        self.over = Some(over.clone());
+        Err(over)
     }
 
     fn dispatch(&mut self, call: Call, payload: &[u8]) -> Reply {
@@ -206,7 +270,9 @@ impl InProcess {
             }
             _ => {}
         }
-        let table = &self.library.table;
+        let Functions::Searcher(table) = &self.library.functions else {
+            return Reply::refused(Status::FAILED, "it makes optimizers");
+        };
         let lent = Bytes::lend(payload);
         answer(|out| {
             // SAFETY: called as the interface says, with a searcher that this library has built.
@@ -232,13 +298,18 @@ impl Session for InProcess {
             return Err(over.clone());
         }
         let reply = self.dispatch(call, payload);
-        if reply.status == Status::PANICKED {
-            let what = format!("panicked ({})", reply.bytes.text());
-            let over = Over::when(&what, call.text());
-            self.over = Some(over.clone());
-            return Err(over);
+        self.unless_panicked(call, reply)
+    }
+
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over> {
+        if let Some(over) = &self.over {
+            return Err(over.clone());
         }
-        Ok(reply)
+        let Functions::Optimizer(table) = &self.library.functions else {
+            return Ok(Reply::refused(Status::FAILED, "it makes searchers"));
+        };
+        let reply = optimizer::run(table, order, host);
+        self.unless_panicked(Call::Optimize, reply)
     }
 }
 

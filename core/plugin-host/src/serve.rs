@@ -6,16 +6,23 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use lapidary_plugin::abi::Status;
+use lapidary_plugin::wire::{Message, Trouble};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
 use thiserror::Error;
 
 use crate::error::PluginError;
-use crate::frame::{self, Frames};
+use crate::frame::{self, Frame, Frames};
+use crate::hosted::{Hosted, Outgoing};
 use crate::library::{InProcess, Library};
 use crate::manifest::Manifest;
+use crate::optimizer::Order;
 use crate::session::{Call, Over, Reply, Session};
 
+/// The number of a call to the host, and of its answer.
+pub(crate) const HOST_CALL: u32 = 1 << 17;
+/// The number of the answer that the host cannot do it.
+pub(crate) const REFUSED: u32 = HOST_CALL + 1;
 /// Marks a call that is answered only by the failure of the next one.
 pub(crate) const SILENT: u32 = 1 << 16;
 
@@ -69,6 +76,13 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
         }
         let reply = match late.take() {
             Some(reply) => reply,
+            None if call == Call::Optimize => {
+                let mut relay = Relay {
+                    socket: &mut socket,
+                    frames: &mut frames,
+                };
+                optimize(&mut session, &frame.payload, &mut relay)
+            }
             None => reply(&mut session, call, &frame.payload),
         };
         if silent {
@@ -96,6 +110,62 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
 fn open(path: &Path) -> Result<InProcess, PluginError> {
     let manifest = Manifest::read(path)?;
     Ok(Library::open(path, &manifest)?.session())
+}
+
+/// Passes calls to the host on to it.
+struct Relay<'a> {
+    socket: &'a mut UnixStream,
+    frames: &'a mut Frames,
+}
+
+impl Relay<'_> {
+    fn ask(&mut self, request: &Message<'_>) -> io::Result<Frame> {
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, HOST_CALL, &request.to_bytes());
+        self.socket.write_all(&bytes)?;
+        loop {
+            if let Some(frame) = self.frames.next()? {
+                return Ok(frame);
+            }
+            if !self.frames.fill(self.socket)? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+impl Hosted for Relay<'_> {
+    fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble> {
+        let frame = self.ask(request);
+        let frame =
+            frame.map_err(|e| Trouble::Graph(format!("the connection to the host: {e}")))?;
+        let message = Message::from_bytes(&frame.payload).map_err(Trouble::Graph)?;
+        if frame.number == REFUSED {
+            return Err(message.read().unwrap_or_else(Trouble::Graph));
+        }
+        Ok(Outgoing::owned(message))
+    }
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+fn optimize(
+    session: &mut Result<InProcess, PluginError>,
+    payload: &[u8],
+    relay: &mut Relay<'_>,
+) -> Reply {
+    let Some(order) = Order::from_bytes(payload) else {
+        return Reply::refused(Status::FAILED, "the order is cut off");
+    };
+    match session {
+        Ok(session) => match session.optimize(&order, relay) {
+            Ok(reply) => reply,
+            Err(Over(reason)) => Reply::refused(Status::PANICKED, reason),
+        },
+        Err(error) => Reply::refused(Status::FAILED, error.to_string()),
+    }
 }
 
 fn reply(session: &mut Result<InProcess, PluginError>, call: Call, payload: &[u8]) -> Reply {

@@ -1,8 +1,11 @@
-//! A searcher of a plug-in at work, wherever it runs.
+//! A plug-in at work, wherever it runs.
 
 use lapidary_plugin::abi::{Buffer, Status};
 
-/// What a searcher is told to do, by the number that crosses to a child process.
+use crate::hosted::Hosted;
+use crate::optimizer::Order;
+
+/// What a plug-in is told to do, by the number that crosses to a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Call {
@@ -13,12 +16,13 @@ pub(crate) enum Call {
     Snapshot = 5,
     Restore = 6,
     Destroy = 7,
+    Optimize = 8,
 }
 
 impl Call {
     pub fn numbered(number: u32) -> Option<Self> {
-        use Call::{Ask, Build, Destroy, Info, Restore, Snapshot, Tell};
-        [Info, Build, Ask, Tell, Snapshot, Restore, Destroy]
+        use Call::{Ask, Build, Destroy, Info, Optimize, Restore, Snapshot, Tell};
+        [Info, Build, Ask, Tell, Snapshot, Restore, Destroy, Optimize]
             .into_iter()
             .find(|call| *call as u32 == number)
     }
@@ -27,12 +31,13 @@ impl Call {
     pub fn text(self) -> &'static str {
         match self {
             Self::Info => "opened and asked about itself",
-            Self::Build => "asked for a searcher",
+            Self::Build => "asked to make what it is for",
             Self::Ask => "asked for candidates",
             Self::Tell => "told a trial",
             Self::Snapshot => "asked for a snapshot",
             Self::Restore => "given a snapshot",
             Self::Destroy => "told to end a searcher",
+            Self::Optimize => "at work",
         }
     }
 }
@@ -100,8 +105,11 @@ impl Over {
     }
 }
 
-/// A searcher at work.
+/// A plug-in at work.
 pub(crate) trait Session: Send {
+    /// Lets an optimizer work.
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over>;
+
     /// Calls and waits for the answer.
     fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over>;
 

@@ -91,6 +91,67 @@ typedef struct lapidary_searcher_table {
     void (*destroy)(void *searcher);
 } lapidary_searcher_table;
 
+/* A tensor lent for the length of a call: row-major elements in the machine's byte order. */
+typedef struct lapidary_tensor {
+    const uint8_t *data;
+    size_t len; /* bytes of all elements */
+    const uint64_t *shape;
+    size_t rank;
+    uint32_t dtype; /* element type, by its ONNX number: 1 float, 3 int8, 5 int16, 7 int64, 9 bool, 11 double … */
+    uint32_t reserved;
+} lapidary_tensor;
+
+/* What a host answers. It belongs to whoever gets it, until given back through `release`; its tensors are the host's own
+ * memory where it is in the same process. */
+typedef struct lapidary_answer {
+    lapidary_bytes text; /* JSON; where the status is not LAPIDARY_OK, why not */
+    const lapidary_tensor *tensors;
+    size_t count;
+    void *owner; /* for the maker */
+    void (*release)(struct lapidary_answer *answer);
+} lapidary_answer;
+
+/* What a host offers an optimizer while it is at work. Models go by numbers: 0 is the one it works on, others come from
+ * calls. A number in a text that stands for a tensor is its place among the tensors beside the text. Requests:
+ *   {"call": "describe", "model": 0}     signature, nodes and layers of a model; "structural", "trainable"
+ *   {"call": "weights", "model": 0}      {name: {"dense": 0} or {"quantized": {"codes": 0, "bits": 8, "signed": true,
+ *                                        "granularity": "Tensor" or {"Axis": 0} or {"Block": {"axis": 0, "size": 32}},
+ *                                        "scales": 1, "zero_points": 2}}}; codes and zero points are int16
+ *   {"call": "apply", "model": 0, "edits": [{"set_weight": {"name": …, "tensor": as above}},
+ *       {"quantize_value": {"node", "value", "affine": {"scale", "zero_point"}}}, {"cut_channels": {"group", "keep": […]}},
+ *       {"rename_value": {"from", "to"}}]}                        the number of the changed model
+ *   {"call": "groups", "model": 0}       the groups of channels that can be cut
+ *   {"call": "forward", "model": 0, "inputs": {name: 0}}          a list of tensors
+ *   {"call": "observe", "model": 0, "inputs": {name: 0}, "values": [name]}   [[name, tensor], …]
+ *   {"call": "fit", "model": 0, "plan": {"losses": [[{"labels": {"smoothing": 0, "class_weights": []}}, 1]], "update":
+ *       {"name": "adamw", "beta1": 0.9, "beta2": 0.999}, "learning_rate", "weight_decay", "schedule": "cosine", "epochs", "batch",
+ *       "patience": null, "masks": {}, "frozen": [], "seed"}, "train": samples, "valid": samples or null}
+ *                                        [the number of the trained model, epochs]
+ *   {"call": "samples", "part": "train", "valid" or "calibration"}   {"inputs": {name: 0}, "targets": {"classes": {"labels": 1,
+ *                                        "names": […]}} or {"values": 1} or null}, or null
+ *   {"call": "measure", "model": 0}      metrics on the samples that decisions may see; sizes are always among them
+ *   {"call": "accept", "metrics": {…}}   whether they meet the goal
+ *   {"call": "build", "spec": {"family": {"name", "settings"}} or {"file": path}}   the number of a model for the same task
+ *   {"call": "file_bytes", "model": 0}, {"call": "release", "model": 1}
+ *   {"call": "progress", "share": 0.5, "text": "…"}               true once the work is cancelled: return then */
+typedef struct lapidary_host_table {
+    size_t size; /* of this table */
+    void *context;
+    lapidary_status (*call)(void *context, lapidary_bytes request, const lapidary_tensor *tensors, size_t count,
+                            lapidary_answer *answer);
+} lapidary_host_table;
+
+/* What an optimizer can do. All functions must be there. */
+typedef struct lapidary_optimizer_table {
+    size_t size; /* of this table */
+    /* Makes an optimizer from its settings, an object or null. */
+    lapidary_status (*build)(lapidary_bytes settings, void **optimizer, lapidary_buffer *out);
+    /* Works on model 0: {"seed": 7, "cancelled": false}. Gives {"model": its number, "notes": [text, …]}. */
+    lapidary_status (*optimize)(void *optimizer, lapidary_bytes request, const lapidary_host_table *host, lapidary_buffer *out);
+    /* Ends an optimizer. */
+    void (*destroy)(void *optimizer);
+} lapidary_optimizer_table;
+
 /* What a plug-in exports as `lapidary_plugin`. The first three fields are the same in every version. */
 typedef struct lapidary_descriptor {
     uint32_t magic;
@@ -101,9 +162,10 @@ typedef struct lapidary_descriptor {
     /* What there is to know:
      *   {"name": …, "summary": one line, "docs": …, "settings": [{"name", "kind", "default", "doc"}], "promises": […]}
      * The name is that of the note; a default is JSON text. Promises of searchers: "learns_from_foreign", "never_repeats",
-     * "ends"; `lapidary plugin check` holds it to them. */
+     * "ends"; of optimizers: "idempotent", "round_to_nearest", "keeps_weights", "magnitude". `lapidary plugin check` holds it
+     * to them. */
     lapidary_status (*info)(lapidary_buffer *out);
-    const void *table; /* lapidary_searcher_table */
+    const void *table; /* lapidary_searcher_table or lapidary_optimizer_table */
 } lapidary_descriptor;
 
 /* The note. */

@@ -169,7 +169,7 @@ pub struct Descriptor {
     pub kind: u32,
     /// What there is to know, as JSON.
     pub info: Option<unsafe extern "C" fn(out: *mut Buffer) -> Status>,
-    /// A [`SearcherTable`] for a searcher.
+    /// A [`SearcherTable`] or an [`OptimizerTable`], by the kind.
     pub table: *const c_void,
 }
 
@@ -210,4 +210,134 @@ pub struct SearcherTable {
     >,
     /// Ends a searcher; not called after it panicked.
     pub destroy: Option<unsafe extern "C" fn(searcher: *mut c_void)>,
+}
+
+/// A tensor that is lent for the length of a call: row-major elements in the machine's byte order.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Tensor<'a> {
+    data: *const u8,
+    /// Bytes of all elements.
+    len: usize,
+    shape: *const u64,
+    rank: usize,
+    /// Element type, by its ONNX number.
+    dtype: u32,
+    reserved: u32,
+    lent: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Tensor<'a> {
+    /// Lends a tensor.
+    pub fn lend(dtype: u32, shape: &'a [u64], bytes: &'a [u8]) -> Self {
+        Self {
+            data: bytes.as_ptr(),
+            len: bytes.len(),
+            shape: shape.as_ptr(),
+            rank: shape.len(),
+            dtype,
+            reserved: 0,
+            lent: PhantomData,
+        }
+    }
+
+    /// Element type, by its ONNX number.
+    pub fn dtype(&self) -> u32 {
+        self.dtype
+    }
+
+    /// The extents of its axes and the bytes of its elements.
+    ///
+    /// # Safety
+    /// Both must live and not change for `'a`, as the interface demands of who made the tensor.
+    pub unsafe fn get(self) -> (&'a [u64], &'a [u8]) {
+        let shape = if self.rank == 0 {
+            &[]
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { std::slice::from_raw_parts(self.shape, self.rank) }
+        };
+        let bytes = if self.len == 0 {
+            &[]
+        } else {
+            // SAFETY: promised by the caller.
+            unsafe { std::slice::from_raw_parts(self.data, self.len) }
+        };
+        (shape, bytes)
+    }
+}
+
+/// What a host answers: a text and tensors, which belong to whoever gets them until they are given back through `release`.
+#[repr(C)]
+pub struct Answer {
+    /// JSON, or the reason as text where the call was not done.
+    pub text: Bytes<'static>,
+    /// The tensors that the text speaks of by number.
+    pub tensors: *const Tensor<'static>,
+    /// How many there are.
+    pub count: usize,
+    /// For the maker.
+    pub owner: *mut c_void,
+    /// Gives all of it back.
+    pub release: Option<unsafe extern "C" fn(*mut Answer)>,
+}
+
+impl Answer {
+    /// An answer without anything.
+    pub fn empty() -> Self {
+        Self {
+            text: Bytes::lend(&[]),
+            tensors: std::ptr::null(),
+            count: 0,
+            owner: std::ptr::null_mut(),
+            release: None,
+        }
+    }
+}
+
+/// What a host offers an optimizer while it is at work.
+#[repr(C)]
+pub struct HostTable {
+    /// Bytes of this table.
+    pub size: usize,
+    /// To be given to its functions.
+    pub context: *mut c_void,
+    /// Does what the request asks for; which requests there are stands in `lapidary.h`. One that is not known fails. May be
+    /// called from any thread, but not by two at once.
+    pub call: Option<
+        unsafe extern "C" fn(
+            context: *mut c_void,
+            request: Bytes<'_>,
+            tensors: *const Tensor<'_>,
+            count: usize,
+            answer: *mut Answer,
+        ) -> Status,
+    >,
+}
+
+/// What an optimizer can do.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct OptimizerTable {
+    /// Bytes of this table.
+    pub size: usize,
+    /// Makes an optimizer from its settings.
+    pub build: Option<
+        unsafe extern "C" fn(
+            settings: Bytes<'_>,
+            optimizer: *mut *mut c_void,
+            out: *mut Buffer,
+        ) -> Status,
+    >,
+    /// Works on the model that the request names, and gives the number of the result.
+    pub optimize: Option<
+        unsafe extern "C" fn(
+            optimizer: *mut c_void,
+            request: Bytes<'_>,
+            host: *const HostTable,
+            out: *mut Buffer,
+        ) -> Status,
+    >,
+    /// Ends an optimizer; not called after it panicked.
+    pub destroy: Option<unsafe extern "C" fn(optimizer: *mut c_void)>,
 }

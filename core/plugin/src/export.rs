@@ -1,5 +1,7 @@
 //! The plug-in's side of the border for strategies in Rust: an entry of the registry as tables of functions.
 
+mod optimizer;
+mod remote;
 mod searcher;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +43,7 @@ pub const fn descriptor<E: Exported>() -> Descriptor {
         info: Some(info::<E>),
         table: match E::ENTRY.factory {
             Factory::Searcher(_) => (&raw const *searcher::table::<E>()).cast(),
+            Factory::Optimizer(_) => (&raw const *optimizer::table::<E>()).cast(),
             _ => panic!("a plug-in makes searchers or optimizers"),
         },
     }

@@ -1,7 +1,10 @@
 //! Spaces, candidates, trials and what else searchers are told, as JSON: what stands in `lapidary.h`, in the types of
 //! `lapidary-core`.
 
+mod fit;
 mod info;
+mod message;
+mod model;
 mod searcher;
 mod space;
 #[cfg(test)]
@@ -14,7 +17,13 @@ use lapidary_core::space::SpaceError;
 
 use crate::json::JsonError;
 
+pub use fit::{PlanForm, SamplesForm};
 pub use info::{Described, read_info, write_info};
+pub use message::{Message, Piece};
+pub use model::{
+    Description, Done, EditForm, HostCall, SpecForm, Task, TensorForm, Trouble, metrics_form,
+    read_metrics_form,
+};
 pub use searcher::{
     Request, read_candidates, read_request, read_snapshot, read_trial, write_candidates,
     write_request, write_snapshot, write_trial,

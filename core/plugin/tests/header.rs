@@ -4,7 +4,10 @@ use std::fmt::Write;
 use std::mem::offset_of;
 use std::process::Command;
 
-use lapidary_plugin::abi::{self, Buffer, Bytes, Descriptor, SearcherTable, Status};
+use lapidary_plugin::abi::{
+    self, Answer, Buffer, Bytes, Descriptor, HostTable, OptimizerTable, SearcherTable, Status,
+    Tensor,
+};
 use lapidary_plugin::note::{Content, Note, TARGET};
 
 /// Lists what both sides print: C's expressions and Rust's values.
@@ -43,6 +46,25 @@ fn expected() -> Vec<(String, usize)> {
         tell,
         snapshot,
         restore,
+        destroy
+    );
+    layout!("lapidary_tensor", Tensor<'_>);
+    layout!(
+        "lapidary_answer",
+        Answer,
+        text,
+        tensors,
+        count,
+        owner,
+        release
+    );
+    layout!("lapidary_host_table", HostTable, size, context, call);
+    layout!(
+        "lapidary_optimizer_table",
+        OptimizerTable,
+        size,
+        build,
+        optimize,
         destroy
     );
     layout!("lapidary_note", Note);

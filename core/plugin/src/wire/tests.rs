@@ -222,3 +222,41 @@ fn wrong_candidates_are_named() {
     let mut r = Reader::new(b"1e999");
     assert!(read_value(&mut r).is_err());
 }
+
+#[test]
+fn messages_come_back_with_their_tensors() {
+    use lapidary_core::tensor::{DType, Dense};
+    let tensors = [
+        Dense::f32(&[2, 1], vec![f32::NAN, -0.0]).unwrap(),
+        Dense::i64(&[], vec![i64::MIN]).unwrap(),
+        Dense::f32(&[0, 3], vec![]).unwrap(),
+        Dense::Raw {
+            dtype: DType::BF16,
+            shape: vec![1],
+            bytes: [1u8, 2].as_slice().into(),
+        },
+    ];
+    let sent = Message::new(&vec!["a"; 3], tensors.iter().map(Piece::of).collect());
+    let bytes = sent.to_bytes();
+    let read = Message::from_bytes(&bytes).unwrap();
+    assert_eq!(read, sent);
+    assert_eq!(read.read::<Vec<String>>().unwrap(), ["a"; 3]);
+    for (piece, tensor) in read.pieces.iter().zip(&tensors) {
+        let back = piece.dense().unwrap();
+        assert_eq!(
+            (back.dtype(), back.shape()),
+            (tensor.dtype(), tensor.shape())
+        );
+        assert_eq!(Piece::of(&back), Piece::of(tensor));
+    }
+    for end in 1..bytes.len() {
+        // Cut anywhere it is refused, or is a shorter message.
+        let cut = Message::from_bytes(&bytes[..end]);
+        assert!(cut.is_err() || cut.is_ok_and(|cut| cut.pieces.len() < sent.pieces.len()));
+    }
+    let lying = Piece {
+        shape: vec![u64::MAX, 2],
+        ..Piece::of(&tensors[0])
+    };
+    assert!(lying.dense().is_err());
+}

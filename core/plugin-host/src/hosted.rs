@@ -1,0 +1,271 @@
+//! What a host does for an optimizer while it is at work.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use lapidary_core::fit::{FitContext, Verdict};
+use lapidary_core::model::{Edit, Model, ModelError, ModelSpec, Tap, Weights};
+use lapidary_core::optimizer::OptimizeContext;
+use lapidary_core::samples::{Inputs, Samples};
+use lapidary_core::tensor::Dense;
+use lapidary_plugin::wire::{
+    Description, EditForm, HostCall, Message, Piece, SamplesForm, TensorForm, Trouble,
+    metrics_form, read_metrics_form,
+};
+
+/// An answer, with what its tensors are borrowed from.
+pub(crate) struct Outgoing {
+    /// Dropped before what it borrows from.
+    pub message: Message<'static>,
+    _keep: Option<Weights>,
+}
+
+/// Something that answers a plug-in's calls.
+pub(crate) trait Hosted {
+    /// Answers one call.
+    fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble>;
+
+    /// Whether nobody waits for the work any more.
+    fn cancelled(&self) -> bool;
+}
+
+impl Outgoing {
+    /// An answer that owns its tensors.
+    pub fn owned(message: Message<'_>) -> Self {
+        let pieces = message.pieces.into_iter().map(|piece| Piece {
+            bytes: Cow::Owned(piece.bytes.into_owned()),
+            ..piece
+        });
+        Self {
+            message: Message {
+                text: message.text,
+                pieces: pieces.collect(),
+            },
+            _keep: None,
+        }
+    }
+
+    fn of(form: &impl serde::Serialize) -> Self {
+        Self::owned(Message::new(form, Vec::new()))
+    }
+
+    /// The weights of a model, without a copy.
+    fn weights(weights: &Weights) -> Self {
+        let keep = weights.clone();
+        let mut pieces = Vec::new();
+        let forms: BTreeMap<&String, TensorForm> = (keep.iter())
+            .map(|(name, tensor)| (name, TensorForm::of(tensor, &mut pieces)))
+            .collect();
+        let message = Message::new(&forms, pieces);
+        // SAFETY: the pieces borrow from the tensors behind the `Arc`s of `keep`, which do not move, and are kept as long as
+        // the message.
+        let message = unsafe { std::mem::transmute::<Message<'_>, Message<'static>>(message) };
+        Self {
+            message,
+            _keep: Some(keep),
+        }
+    }
+}
+
+/// The models of one run, by number.
+pub(crate) struct Served<'a> {
+    model: &'a dyn Model,
+    cx: &'a OptimizeContext<'a>,
+    /// Model n + 1 of the plug-in; `None` once it was released.
+    made: Vec<Option<Box<dyn Model>>>,
+}
+
+impl<'a> Served<'a> {
+    pub fn new(model: &'a dyn Model, cx: &'a OptimizeContext<'a>) -> Self {
+        Self {
+            model,
+            cx,
+            made: Vec::new(),
+        }
+    }
+
+    fn model(&self, number: u64) -> Result<&dyn Model, Trouble> {
+        if number == 0 {
+            return Ok(self.model);
+        }
+        let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+        let made = self.made.get(at).and_then(Option::as_deref);
+        made.ok_or_else(|| Trouble::Graph(format!("there is no model {number}")))
+    }
+
+    /// Hands out a model.
+    pub fn take(&mut self, number: u64) -> Result<Box<dyn Model>, Trouble> {
+        self.model(number).map(|model| model.share())
+    }
+
+    fn number(&mut self, model: Box<dyn Model>) -> Outgoing {
+        self.made.push(Some(model));
+        Outgoing::of(&self.made.len())
+    }
+
+    fn samples(&self, part: &str) -> Option<&'a Samples> {
+        match part {
+            "train" => self.cx.train,
+            "valid" => self.cx.valid,
+            "calibration" => self.cx.calibration,
+            _ => None,
+        }
+    }
+}
+
+fn wrong(reason: String) -> Trouble {
+    Trouble::Graph(format!("what the plug-in asked: {reason}"))
+}
+
+fn trouble(error: ModelError) -> Trouble {
+    Trouble::from(&error)
+}
+
+fn inputs(form: &BTreeMap<String, usize>, message: &Message<'_>) -> Result<Inputs, Trouble> {
+    let dense = |at: usize| -> Result<Dense, String> {
+        message.piece(at)?.dense().map_err(|e| e.to_string())
+    };
+    (form.iter())
+        .map(|(name, at)| Ok((name.clone(), dense(*at).map_err(wrong)?)))
+        .collect()
+}
+
+/// Keeps what is seen, in order.
+struct Seen(Vec<(String, Dense)>);
+
+impl Tap for Seen {
+    fn value(&mut self, id: &str, value: &Dense) {
+        self.0.push((id.to_owned(), value.clone()));
+    }
+}
+
+impl Hosted for Served<'_> {
+    fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble> {
+        let call: HostCall = request.read().map_err(wrong)?;
+        Ok(match call {
+            HostCall::Describe { model } => Outgoing::of(&Description::of(self.model(model)?)),
+            HostCall::Weights { model } => Outgoing::weights(self.model(model)?.weights()),
+            HostCall::FileBytes { model } => {
+                Outgoing::of(&self.model(model)?.file_bytes().map_err(trouble)?)
+            }
+            HostCall::Groups { model } => {
+                let structure = self.model(model)?.structure();
+                Outgoing::of(&structure.map(|s| s.groups()).unwrap_or_default())
+            }
+            HostCall::Apply { model, edits } => {
+                let edits = (edits.into_iter())
+                    .map(|edit: EditForm| edit.edit(request).map_err(wrong))
+                    .collect::<Result<Vec<Edit>, _>>()?;
+                let made = self.model(model)?.apply(&edits).map_err(trouble)?;
+                self.number(made)
+            }
+            HostCall::Forward {
+                model,
+                inputs: form,
+            } => {
+                let inputs = inputs(&form, request)?;
+                let outputs = self.model(model)?.forward(&inputs).map_err(trouble)?;
+                let places: Vec<usize> = (0..outputs.len()).collect();
+                let pieces = outputs.iter().map(Piece::of).collect();
+                Outgoing::owned(Message::new(&places, pieces))
+            }
+            HostCall::Observe {
+                model,
+                inputs: form,
+                values,
+            } => {
+                let inputs = inputs(&form, request)?;
+                let mut seen = Seen(Vec::new());
+                let model = self.model(model)?;
+                model
+                    .observe(&inputs, &values, &mut seen)
+                    .map_err(trouble)?;
+                let places: Vec<(&String, usize)> = (seen.0.iter().enumerate())
+                    .map(|(at, (id, _))| (id, at))
+                    .collect();
+                let pieces = seen.0.iter().map(|(_, value)| Piece::of(value)).collect();
+                Outgoing::owned(Message::new(&places, pieces))
+            }
+            HostCall::Fit {
+                model,
+                plan,
+                train,
+                valid,
+            } => {
+                let plan = plan.plan(request).map_err(wrong)?;
+                let train = train.samples(request).map_err(wrong)?;
+                let valid = valid.map(|valid| valid.samples(request)).transpose();
+                let valid = valid.map_err(wrong)?;
+                let trainable = self
+                    .model(model)?
+                    .trainable()
+                    .ok_or_else(|| Trouble::Unsupported("training".to_owned()))?;
+                let context = FitContext {
+                    cancel: self.cx.cancel,
+                    epoch: &|_| Verdict::Continue,
+                };
+                let fitted = trainable
+                    .fit(&plan, &train, valid.as_ref(), &context)
+                    .map_err(trouble)?;
+                self.made.push(Some(fitted.model));
+                Outgoing::of(&(self.made.len(), fitted.history))
+            }
+            HostCall::Measure { model } => {
+                let metrics = (self.cx.measure)(self.model(model)?).map_err(trouble)?;
+                Outgoing::of(&metrics_form(&metrics))
+            }
+            HostCall::Accept { metrics } => {
+                Outgoing::of(&(self.cx.accept)(&read_metrics_form(&metrics)))
+            }
+            HostCall::Build { spec } => {
+                let made = (self.cx.build)(&ModelSpec::from(spec)).map_err(trouble)?;
+                self.number(made)
+            }
+            HostCall::Samples { part } => {
+                let mut pieces = Vec::new();
+                let samples = self.samples(&part);
+                let form = samples.map(|samples| SamplesForm::of(samples, &mut pieces));
+                Outgoing::owned(Message::new(&form, pieces))
+            }
+            HostCall::Progress { share, text } => {
+                (self.cx.progress)(share.clamp(0.0, 1.0), &text);
+                Outgoing::of(&self.cx.cancel.is_cancelled())
+            }
+            HostCall::Release { model } => {
+                let at = usize::try_from(model).unwrap_or(usize::MAX);
+                if let Some(made) = at.checked_sub(1).and_then(|at| self.made.get_mut(at)) {
+                    *made = None;
+                }
+                Outgoing::of(&())
+            }
+        })
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cx.cancel.is_cancelled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapidary_core::tensor::Tensor;
+    use std::sync::Arc;
+
+    #[test]
+    fn weights_are_lent_without_a_copy() {
+        let dense = Dense::f32(&[1024, 1024], vec![0.5; 1 << 20]).unwrap();
+        let address = dense.as_f32().unwrap().as_ptr().cast::<u8>();
+        let weights = Weights::from([("w".to_owned(), Arc::new(Tensor::from(dense)))]);
+        let outgoing = Outgoing::weights(&weights);
+        // The model may go; what was lent stays.
+        drop(weights);
+        let piece = &outgoing.message.pieces[0];
+        assert_eq!(piece.bytes.as_ptr(), address);
+        assert_eq!(
+            (piece.shape.as_slice(), piece.bytes.len()),
+            (&[1024, 1024][..], 4 << 20)
+        );
+        assert!(matches!(piece.dense().unwrap(), Dense::F32(a) if a.iter().all(|v| *v == 0.5)));
+    }
+}
