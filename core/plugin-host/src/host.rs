@@ -206,7 +206,7 @@ impl Children {
             // Whoever asks again and again would wait for each.
             return Err(PluginError::Broken {
                 path: self.plugin.clone(),
-                reason: "did not answer in time before and is not asked again".to_owned(),
+                reason: "it did not answer in time before and is not asked again".to_owned(),
             });
         }
         let child = match self.idle.take() {

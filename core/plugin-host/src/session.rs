@@ -31,7 +31,7 @@ impl Call {
     pub fn text(self) -> &'static str {
         match self {
             Self::Info => "opened and asked about itself",
-            Self::Build => "asked to make what it is for",
+            Self::Build => "asked for a searcher",
             Self::Ask => "asked for candidates",
             Self::Tell => "told a trial",
             Self::Snapshot => "asked for a snapshot",
