@@ -64,8 +64,11 @@ pub fn add(registry: &mut Registry, path: &Path, plugin: &Plugin) -> Result<(), 
         })
 }
 
+/// A plug-in's file, and what came of loading it.
+pub type Found = (PathBuf, Result<Plugin, PluginError>);
+
 /// The plug-ins of the user's folder and those that are named, each file once.
-pub fn found(args: &PluginArgs) -> Result<Vec<(PathBuf, Result<Plugin, PluginError>)>, Failure> {
+pub fn found(args: &PluginArgs) -> Result<Vec<Found>, Failure> {
     let installed = match folder() {
         Some(folder) => files(&folder).map_err(Failure::input)?,
         None => Vec::new(),

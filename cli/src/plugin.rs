@@ -153,8 +153,11 @@ fn check(args: &args::PluginCheck, json: bool) -> Result<End, Failure> {
     )))
 }
 
+/// A named property, which panics where it does not hold.
+type Property<'a> = (&'static str, Box<dyn Fn() + 'a>);
+
 /// The properties of an entry's kind.
-fn properties(entry: &Entry) -> Vec<(&'static str, Box<dyn Fn() + '_>)> {
+fn properties(entry: &Entry) -> Vec<Property<'_>> {
     fn boxed<'a>(holds: impl Fn() + 'a) -> Box<dyn Fn() + 'a> {
         Box::new(holds)
     }

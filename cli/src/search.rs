@@ -11,7 +11,7 @@ use lapidary_core::goal::Goal;
 use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
 use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, line};
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_core::trial::{Metrics, Outcome, Trial};
 use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
 use lapidary_study::file::StudyFile;
 use lapidary_study::measure;

@@ -1,7 +1,7 @@
 //! The testkit itself: a sound optimizer passes every property, and each broken one fails those it breaks.
 #![cfg(feature = "optimizers")]
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lapidary_core::json::Json;
 use lapidary_core::model::{Edit, Model, check_finite};
@@ -240,7 +240,9 @@ fn broken<const FAULT: usize>() -> Vec<&'static str> {
         factory: Factory::Optimizer(&build::<FAULT>),
     };
     (PROPERTIES.iter())
-        .filter(|(_, property)| catch_unwind(|| property(&entry, &Json::Null)).is_err())
+        .filter(|(_, property)| {
+            catch_unwind(AssertUnwindSafe(|| property(&entry, &Json::Null))).is_err()
+        })
         .map(|(name, _)| *name)
         .collect()
 }
