@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,8 +42,6 @@ pub(crate) struct Child {
     posted: Option<Call>,
     limits: Limits,
     over: Option<Over>,
-    /// Whether it did not answer in time.
-    hung: bool,
 }
 
 impl Child {
@@ -72,7 +69,6 @@ impl Child {
                 posted: None,
                 limits,
                 over: None,
-                hung: false,
             })
         };
         start().map_err(|source| PluginError::Start {
@@ -136,7 +132,6 @@ impl Child {
     fn end(&mut self, call: Call, error: &io::Error) -> Over {
         let reason = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                self.hung = true;
                 format!(
                     "did not answer within {} seconds and was killed",
                     self.limits.time.as_secs_f64()
@@ -274,27 +269,15 @@ impl Drop for Child {
 
 /// Children that may end their searcher and make another: starting one takes longer than most of what searchers do.
 #[derive(Clone, Default)]
-pub(crate) struct Idle {
-    children: Arc<Mutex<Vec<Child>>>,
-    /// Set once one did not answer in time.
-    hung: Arc<AtomicBool>,
-}
+pub(crate) struct Idle(Arc<Mutex<Vec<Child>>>);
 
 impl Idle {
-    /// Whether one of the children did not answer in time.
-    pub fn has_hung(&self) -> bool {
-        self.hung.load(Ordering::Relaxed)
-    }
-
     pub fn take(&self) -> Option<Child> {
-        self.children
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn give(&self, child: Child) {
-        self.children
+        self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(child);
@@ -340,12 +323,9 @@ impl Session for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let Some(child) = self.child.take() else {
-            return;
-        };
-        if child.hung {
-            self.idle.hung.store(true, Ordering::Relaxed);
-        } else if child.over.is_none() {
+        if let Some(child) = self.child.take()
+            && child.over.is_none()
+        {
             self.idle.give(child);
         }
     }

@@ -202,13 +202,6 @@ pub(crate) struct Children {
 
 impl Children {
     fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
-        if self.idle.has_hung() {
-            // Whoever asks again and again would wait for each.
-            return Err(PluginError::Broken {
-                path: self.plugin.clone(),
-                reason: "it did not answer in time before and is not asked again".to_owned(),
-            });
-        }
         let child = match self.idle.take() {
             Some(mut child) => {
                 // Told only now, when its end can be waited for.
