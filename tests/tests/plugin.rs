@@ -1,10 +1,12 @@
 //! Plug-ins through the program: loaded, listed, checked, refused, and remembered by the store.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
-use lapidary_tests::{Answer, lapidary, root, run};
+use lapidary_builtin_plugins::{aborting, compiled};
+use lapidary_tests::{Answer, lapidary, run};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -29,31 +31,14 @@ a = { float = [-1.0, 2.0] }
 b = { float = [-1.0, 2.0] }
 "#;
 
-/// Compiles the searcher in C that stands among the fixtures.
-fn compile(folder: &Path, defines: &[&str]) -> PathBuf {
-    let file = folder.join("lattice.so");
-    let output = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
-        .args(["-std=gnu11", "-O1", "-shared", "-fPIC", "-I"])
-        .arg(root().join("core/plugin/include"))
-        .args(defines)
-        .arg(root().join("tests/fixtures/plugins/c/lattice.c"))
-        .args(["-lm", "-o"])
-        .arg(&file)
-        .output()
-        .expect("a C compiler is installed");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    file
-}
-
 fn lattice() -> &'static str {
     static FILE: OnceLock<(TempDir, String)> = OnceLock::new();
     let (_, file) = FILE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let file = compile(folder.path(), &[]).to_str().unwrap().to_owned();
+        let file = compiled(folder.path(), "lattice", &[])
+            .to_str()
+            .unwrap()
+            .to_owned();
         (folder, file)
     });
     file
@@ -97,7 +82,7 @@ fn a_study_runs_with_it_the_same_in_both_places() {
 #[test]
 fn those_in_the_folder_are_installed_and_bad_ones_left_out() {
     let folder = tempfile::tempdir().unwrap();
-    let file = compile(folder.path(), &[]);
+    let file = compiled(folder.path(), "lattice", &[]);
     std::fs::write(folder.path().join("text.so"), "no library").unwrap();
     std::fs::write(folder.path().join("readme.txt"), "nothing").unwrap();
     let listed = run_with_folder(folder.path(), &["list", "searchers", "--json"]).done();
@@ -153,11 +138,172 @@ fn a_check_says_which_properties_hold() {
     );
 }
 
+/// A study on the unit square by the searcher called `name`.
+fn study_of(name: &str, settings: &str) -> Study {
+    let text = STUDY
+        .replace("lattice", name)
+        .replace("-1.0, 2.0", "0.0, 1.0");
+    Study::new(&format!("{text}\n[strategy]\n{settings}\n"))
+}
+
+#[test]
+fn what_it_does_wrong_ends_the_study_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mended = tempfile::tempdir().unwrap();
+    let file = compiled(folder.path(), "hostile", &[]);
+    let mended = compiled(mended.path(), "hostile", &["-DTAME"]);
+    for (settings, limit, wanted) in [
+        (
+            "in = 'ask'\ndoes = 'crash'",
+            "",
+            "the plug-in crashed with signal 11 (SIGSEGV) when it was ",
+        ),
+        (
+            "in = 'tell'\ndoes = 'crash'",
+            "",
+            "the plug-in crashed with signal 11 (SIGSEGV) when it was ",
+        ),
+        (
+            "in = 'ask'\ndoes = 'loop'",
+            "--plugin-time=2s",
+            "the plug-in did not answer within 2 seconds and was killed when it was ",
+        ),
+        (
+            "in = 'ask'\ndoes = 'hog'",
+            "--plugin-memory=256MiB",
+            "the plug-in crashed with signal 6 (SIGABRT), as one that panics where that aborts, or takes more than the \
+             268435456 bytes of memory it may, when it was ",
+        ),
+        (
+            "in = 'ask'\ndoes = 'leave'",
+            "",
+            "the plug-in ended its process (exit status: 0) when it was ",
+        ),
+        (
+            "in = 'tell'\ndoes = 'panic'",
+            "",
+            "the plug-in panicked (as it was told) when it was told a trial",
+        ),
+        (
+            "in = 'ask'\ngives = \"[{'id':99,'point':[0.5,1.5]}]\"",
+            "",
+            "what it gave when asked for 1 candidates: candidate 99: ",
+        ),
+        (
+            "in = 'ask'\ngives = \"[{'id':3,'point':[0.5,0.5]}]\"",
+            "",
+            "it gave candidate 3 after candidate 9, but ids must rise",
+        ),
+    ] {
+        let study = study_of("hostile", &format!("{settings}\nafter = 10"));
+        let (path, store) = (study.path(), study.beside("store.db"));
+        let search = |file: &Path, more: &[&str]| {
+            let args = [
+                "search",
+                &path,
+                "--store",
+                &store,
+                "--plugin",
+                file.to_str().unwrap(),
+            ];
+            run(&[&args[..], more].concat())
+        };
+        let limit: Vec<&str> = [limit].into_iter().filter(|l| !l.is_empty()).collect();
+        let broken = search(&file, &limit);
+        assert_eq!(broken.code, 1, "{settings}: {}", broken.stderr);
+        let wanted = format!("hostile: {wanted}");
+        assert!(
+            broken.stderr.contains(&wanted),
+            "{}\n{wanted}",
+            broken.stderr
+        );
+        let show = ["study", "show", "bowl", "--store", &store, "--json"];
+        let shown = run(&show).done().json;
+        // It misbehaves in its tenth call or the one after; what was open then is evaluated again.
+        let trials = shown["trials"].as_u64().unwrap();
+        assert!((6..=11).contains(&trials), "{settings}: {shown}");
+        assert!(
+            shown["pending"].as_u64().unwrap() <= 4,
+            "{settings}: {shown}"
+        );
+        // It does the same again, and nothing is lost by that.
+        assert_eq!(search(&file, &[&limit[..], &["--resume"]].concat()).code, 1);
+        assert!(run(&show).done().json["trials"].as_u64().unwrap() >= trials);
+        // Mended, it goes on where it was.
+        let resumed = search(&mended, &["--resume", "--json"]).done();
+        assert!(
+            resumed.stderr.contains("going on after"),
+            "{}",
+            resumed.stderr
+        );
+        assert_eq!(resumed.json["trials"], 30);
+    }
+}
+
+#[test]
+fn what_it_prints_does_not_get_among_what_the_program_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = compiled(folder.path(), "hostile", &[]);
+    let study = study_of("hostile", "in = 'ask'\ndoes = 'print'");
+    let args = [
+        "search",
+        &study.path(),
+        "--plugin",
+        file.to_str().unwrap(),
+        "--json",
+    ];
+    let answer = run(&args).done();
+    assert_eq!(answer.json["trials"], 30);
+    assert!(answer.stderr.contains("the program's"), "{}", answer.stderr);
+}
+
+#[test]
+fn what_must_not_be_opened_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |file: &Path, more: &[&str]| {
+        let args = ["list", "--plugin", file.to_str().unwrap()];
+        let error = run(&[&args[..], more].concat()).refused();
+        assert!(
+            error.contains(file.file_name().unwrap().to_str().unwrap()),
+            "{error}"
+        );
+        error
+    };
+    let named = compiled(folder.path(), "hostile", &["-DNAME=\"random\""]);
+    let error = refused(&named, &[]);
+    assert!(
+        error.contains("two searchers are called `random`"),
+        "{error}"
+    );
+    set_permissions(&named, Permissions::from_mode(0o777)).unwrap();
+    assert!(refused(&named, &[]).contains("chmod go-w"));
+    let file = compiled(folder.path(), "hostile", &["-DON_OPEN=*nowhere=1"]);
+    let error = refused(&file, &[]);
+    assert!(
+        error.contains("crashed with signal 11 (SIGSEGV) when it was opened"),
+        "{error}"
+    );
+    // A panic that aborts would take the program along.
+    let aborts = aborting(folder.path());
+    assert!(refused(&aborts, &["--in-process"]).contains("panic = \"abort\""));
+    let study = study_of("aborts", "");
+    let broken = run(&[
+        "search",
+        &study.path(),
+        "--plugin",
+        aborts.to_str().unwrap(),
+    ]);
+    let wanted =
+        "aborts: the plug-in crashed with signal 6 (SIGABRT), as one that panics where that aborts";
+    assert_eq!(broken.code, 1, "{}", broken.stderr);
+    assert!(broken.stderr.contains(wanted), "{}", broken.stderr);
+}
+
 #[test]
 fn a_crash_ends_the_study_and_nothing_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let defines = ["-DON_ASK=if(((lattice*)searcher)->next>=10)*(volatile int*)0=1"];
-    let file = compile(folder.path(), &defines);
+    let file = compiled(folder.path(), "lattice", &defines);
     let study = Study::new(STUDY);
     let store = study.beside("store.db");
     let path = study.path();
@@ -177,8 +323,12 @@ fn a_crash_ends_the_study_and_nothing_is_lost() {
     assert_eq!(resumed.json["trials"], 30);
     // The store knows which plug-in it was.
     let error = run(&["search", &path, "--store", &store, "--resume"]).refused();
+    assert!(error.contains("no searcher `lattice`"), "{error}");
+    let other = tempfile::tempdir().unwrap();
+    let other = compiled(other.path(), "lattice", &["-DVERSION=\"2.0\""]);
+    let error = run(&[&args[..], &[other.to_str().unwrap(), "--resume"]].concat()).refused();
     assert!(
-        error.contains("plugins") && error.contains("lattice"),
+        error.contains("plugins lattice: 1.2.3 then, 2.0 now"),
         "{error}"
     );
 }
