@@ -115,8 +115,11 @@ pub enum Plugin {
 /// `plugin new`.
 #[derive(Debug, clap::Args)]
 pub struct PluginNew {
-    /// Name of the search strategy and of the new folder: lower-case letters, digits, - and _.
+    /// Name of the strategy and of the new folder: lower-case letters, digits, - and _.
     pub name: String,
+    /// What it is.
+    #[arg(long, value_enum, default_value_t = PluginKind::Searcher)]
+    pub kind: PluginKind,
     /// What it is written in.
     #[arg(long, value_enum, default_value_t = Language::Rust)]
     pub lang: Language,
@@ -124,6 +127,25 @@ pub struct PluginNew {
     /// working directory lies in.
     #[arg(long, value_name = "DIR")]
     pub lapidary: Option<PathBuf>,
+}
+
+/// What a plug-in is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PluginKind {
+    /// A search strategy.
+    Searcher,
+    /// An optimization method.
+    Optimizer,
+}
+
+impl PluginKind {
+    /// The registry's kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Searcher => Kind::Searcher,
+            Self::Optimizer => Kind::Optimizer,
+        }
+    }
 }
 
 /// What a plug-in is written in.

@@ -6,7 +6,7 @@ use lapidary_core::registry::{Kind, Registry};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::args::{self, Language};
+use crate::args::{self, Language, PluginKind};
 use crate::failure::{End, Failure};
 use crate::files::{self, FileError};
 use crate::{installed, output};
@@ -58,7 +58,21 @@ const SEARCHER: Template = template!(
     "plugin/src/lib.rs"
 );
 
-/// Where the template in Rust says that Lapidary is.
+const OPTIMIZER: Template = template!(
+    "optimizer",
+    "my-optimizer",
+    "Cargo.toml",
+    "gitignore",
+    "src/lib.rs",
+    "src/config.rs",
+    "src/algorithm.rs",
+    "src/error.rs",
+    "tests/conformance.rs",
+    "plugin/Cargo.toml",
+    "plugin/src/lib.rs"
+);
+
+/// Where the templates in Rust say that Lapidary is.
 const CHECKOUT: &str = "/path/to/lapidary";
 /// Where the one in C says that the header is.
 const HEADER: &str = "../../core/plugin/include";
@@ -80,8 +94,8 @@ enum NewError {
         "`{0}` cannot be a package's name: Rust or the project's dependencies use it; take another"
     )]
     Reserved(String),
-    #[error("there is a searcher called `{0}` already; take another name")]
-    Taken(String),
+    #[error("there is a {kind} called `{name}` already; take another name")]
+    Taken { kind: &'static str, name: String },
     #[error("`{0}` exists already; take another name or make the project elsewhere")]
     Exists(PathBuf),
     #[error(
@@ -90,6 +104,8 @@ enum NewError {
     NoCheckout,
     #[error("{} is no checkout of Lapidary: it has no {}", path.display(), missing.display())]
     NotACheckout { path: PathBuf, missing: PathBuf },
+    #[error("there is a template in C for searchers only; take --lang rust")]
+    OptimizerInC,
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -117,18 +133,23 @@ pub fn run(args: &args::PluginNew, json: bool) -> Result<End, Failure> {
 
 /// Makes the project in the working directory and returns its files.
 fn make(args: &args::PluginNew, registry: &Registry) -> Result<Vec<PathBuf>, NewError> {
-    check_name(&args.name, registry)?;
+    check_name(&args.name, args.kind.kind(), registry)?;
     let folder = PathBuf::from(&args.name);
     if folder.symlink_metadata().is_ok() {
         return Err(NewError::Exists(folder));
     }
-    let files = match args.lang {
-        Language::C => C_SEARCHER.filled(&args.name, HEADER, "."),
-        Language::Rust => {
+    let files = match (args.lang, args.kind) {
+        (Language::C, PluginKind::Optimizer) => return Err(NewError::OptimizerInC),
+        (Language::C, PluginKind::Searcher) => C_SEARCHER.filled(&args.name, HEADER, "."),
+        (Language::Rust, kind) => {
+            let template = match kind {
+                PluginKind::Searcher => SEARCHER,
+                PluginKind::Optimizer => OPTIMIZER,
+            };
             let checkout = checkout(args.lapidary.as_deref())?.display().to_string();
             // As a text in TOML.
             let checkout = checkout.replace('\\', r"\\").replace('"', "\\\"");
-            SEARCHER.filled(&args.name, CHECKOUT, &checkout)
+            template.filled(&args.name, CHECKOUT, &checkout)
         }
     };
     files::write_folder(&folder, &files)?;
@@ -138,7 +159,7 @@ fn make(args: &args::PluginNew, registry: &Registry) -> Result<Vec<PathBuf>, New
         .collect())
 }
 
-fn check_name(name: &str, registry: &Registry) -> Result<(), NewError> {
+fn check_name(name: &str, kind: Kind, registry: &Registry) -> Result<(), NewError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let first = name.starts_with(|c: char| c.is_ascii_lowercase());
     if !first || name.len() > 40 || !name.chars().all(plain) {
@@ -148,8 +169,11 @@ fn check_name(name: &str, registry: &Registry) -> Result<(), NewError> {
     if RESERVED.split(' ').any(|word| word == package) || package.starts_with("lapidary") {
         return Err(NewError::Reserved(name.into()));
     }
-    if registry.entry(Kind::Searcher, name).is_ok() {
-        return Err(NewError::Taken(name.into()));
+    if registry.entry(kind, name).is_ok() {
+        return Err(NewError::Taken {
+            kind: kind.word(),
+            name: name.into(),
+        });
     }
     Ok(())
 }
@@ -231,7 +255,7 @@ mod tests {
     fn names_are_checked() {
         let registry = installed::builtin().unwrap();
         let refused = |name: &str| {
-            let error = check_name(name, &registry).unwrap_err();
+            let error = check_name(name, Kind::Searcher, &registry).unwrap_err();
             error.to_string()
         };
         for name in ["", "Upper", "1st", "a b", "../up", "é", &"a".repeat(41)] {
@@ -242,7 +266,7 @@ mod tests {
         }
         assert!(refused("random").contains("already"));
         for name in ["annealing", "my-search_2"] {
-            check_name(name, &registry).unwrap();
+            check_name(name, Kind::Searcher, &registry).unwrap();
         }
     }
 
@@ -256,7 +280,11 @@ mod tests {
 
     #[test]
     fn nothing_of_a_template_but_its_code_is_left() {
-        for (template, here) in [(SEARCHER, CHECKOUT), (C_SEARCHER, HEADER)] {
+        for (template, here) in [
+            (SEARCHER, CHECKOUT),
+            (OPTIMIZER, CHECKOUT),
+            (C_SEARCHER, HEADER),
+        ] {
             let files = template.filled("two-words", here, "/some/place");
             let text: String = (files.iter())
                 .map(|(path, text)| format!("{}\n{text}", path.display()))

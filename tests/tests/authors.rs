@@ -55,8 +55,12 @@ fn a_new_project_appears_whole_and_names_the_checkout() {
     let folder = TempDir::new().unwrap();
     let checkout = root().to_str().unwrap();
     for (name, more) in [
-        ("in-rust", ["--lapidary", checkout, "--json"]),
-        ("in-c", ["--lang", "c", "--json"]),
+        ("in-rust", vec!["--lapidary", checkout, "--json"]),
+        (
+            "of-models",
+            vec!["--kind", "optimizer", "--lapidary", checkout, "--json"],
+        ),
+        ("in-c", vec!["--lang", "c", "--json"]),
     ] {
         let answer = new(folder.path(), &[&[name], &more[..]].concat()).done();
         assert_eq!(answer.json["name"], name);
@@ -83,6 +87,14 @@ fn bad_names_and_places_are_refused_and_leave_nothing() {
         (
             vec!["genetic", "--lapidary", checkout],
             "searcher called `genetic`",
+        ),
+        (
+            vec!["prune", "--kind", "optimizer", "--lapidary", checkout],
+            "optimizer called `prune`",
+        ),
+        (
+            vec!["hill", "--kind", "optimizer", "--lang", "c"],
+            "--lang rust",
         ),
         (vec!["taken", "--lapidary", checkout], "exists"),
         (vec!["hill"], "--lapidary"),
@@ -242,6 +254,28 @@ fn the_searcher_among_the_examples_is_the_same_linked_and_as_a_plug_in() {
     let best = search(&[]);
     assert!(best["metrics"]["value"].as_f64().unwrap() < 10.0, "{best}");
     assert_eq!(best, search(&["--in-process"]));
+}
+
+#[test]
+#[ignore = "builds the example; run by cargo xtask test"]
+fn the_optimizer_among_the_examples_makes_the_same_model_in_both_places() {
+    let plugin = built(&root().join("examples/clustering"), "clustering");
+    let file = plugin.to_str().unwrap();
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (model, child, here) = (at("model.onnx"), at("child.onnx"), at("here.onnx"));
+    let digits = root().join("examples/digits.toml");
+    let search = ["search", digits.to_str().unwrap(), "--trials", "1"];
+    let answer = run(&[&search[..], &["-o", &model]].concat());
+    assert!(matches!(answer.code, 0 | 3), "{}", answer.stderr);
+    let optimize = |out: &str, more: &[&str]| {
+        let args = ["optimize", &model, "--with", "clustering", "--plugin", file];
+        run(&[&args[..], &["-o", out], more].concat()).done();
+        std::fs::read(out).unwrap()
+    };
+    let clustered = optimize(&child, &[]);
+    assert_eq!(clustered, optimize(&here, &["--in-process"]));
+    assert_ne!(clustered, std::fs::read(&model).unwrap());
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! Weights shared by k-means as a plug-in.
+
+lapidary_plugin::export!(clustering::ENTRY);
