@@ -8,8 +8,7 @@ use lapidary_benches::{Loop, float, numbers, space};
 use lapidary_builtin_plugins::{file, program};
 use lapidary_core::json::Json;
 use lapidary_core::registry::{Entry, Factory};
-use lapidary_core::searcher::SearchInit;
-use lapidary_core::trial::Candidate;
+use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_plugin_host::{Host, Isolation, Limits, Program};
 
 /// Axes of the space.
@@ -38,15 +37,17 @@ fn ask_and_tell(criterion: &mut Criterion) {
         ("child", load(Isolation::Child(child))),
     ] {
         group.bench_function(place, |bencher| {
-            let mut study = study(&entry);
+            let mut searcher = searcher(&entry);
+            // Evaluations cost next to nothing.
+            let mut study = Loop::new(searcher.as_mut(), 1, |c| vec![numbers(c).iter().sum()]);
             bencher.iter(|| study.trial());
         });
     }
     group.finish();
 }
 
-/// A study whose evaluations cost next to nothing, one trial at a time.
-fn study(entry: &Entry) -> Loop<impl FnMut(&Candidate) -> Vec<f64>> {
+/// A searcher over numbers.
+fn searcher(entry: &Entry) -> Box<dyn Searcher> {
     let Factory::Searcher(make) = entry.factory else {
         panic!("it is a searcher");
     };
@@ -57,10 +58,7 @@ fn study(entry: &Entry) -> Loop<impl FnMut(&Candidate) -> Vec<f64>> {
         trials: None,
         installed: None,
     };
-    let searcher = make(&Json::Null, &init).expect("the defaults work");
-    Loop::new(searcher, 1, |candidate| {
-        vec![numbers(candidate).iter().sum()]
-    })
+    make(&Json::Null, &init).expect("the defaults work")
 }
 
 /// Builds the plug-in and the program that runs it in a child process.
