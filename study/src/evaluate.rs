@@ -80,7 +80,7 @@ impl StudyEvaluator for Function {
 /// What an evaluator may use of the program around it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Host<'a> {
-    /// This program: with the argument [`WORKER`](crate::worker::WORKER) it is a worker, with
+    /// This program: with the argument [`WORKER`] it is a worker, with
     /// [`GUARD`](crate::process::guard::GUARD) a guard.
     pub program: Option<&'a Path>,
     /// What a worker is told behind that, to install what is installed here.
