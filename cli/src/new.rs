@@ -19,7 +19,23 @@ struct Template {
     files: &'static [(&'static str, &'static str)],
 }
 
+/// A template in Rust: the same files for every kind.
 macro_rules! template {
+    ($folder:literal, $name:literal) => {
+        template!(
+            $folder,
+            $name,
+            "Cargo.toml",
+            "gitignore",
+            "src/lib.rs",
+            "src/config.rs",
+            "src/algorithm.rs",
+            "src/error.rs",
+            "tests/conformance.rs",
+            "plugin/Cargo.toml",
+            "plugin/src/lib.rs"
+        )
+    };
     ($folder:literal, $name:literal, $($file:literal),*) => {
         Template {
             name: $name,
@@ -44,33 +60,8 @@ const C_SEARCHER: Template = Template {
     ],
 };
 
-const SEARCHER: Template = template!(
-    "searcher",
-    "my-searcher",
-    "Cargo.toml",
-    "gitignore",
-    "src/lib.rs",
-    "src/config.rs",
-    "src/algorithm.rs",
-    "src/error.rs",
-    "tests/conformance.rs",
-    "plugin/Cargo.toml",
-    "plugin/src/lib.rs"
-);
-
-const OPTIMIZER: Template = template!(
-    "optimizer",
-    "my-optimizer",
-    "Cargo.toml",
-    "gitignore",
-    "src/lib.rs",
-    "src/config.rs",
-    "src/algorithm.rs",
-    "src/error.rs",
-    "tests/conformance.rs",
-    "plugin/Cargo.toml",
-    "plugin/src/lib.rs"
-);
+const SEARCHER: Template = template!("searcher", "my-searcher");
+const OPTIMIZER: Template = template!("optimizer", "my-optimizer");
 
 /// Where the templates in Rust say that Lapidary is.
 const CHECKOUT: &str = "/path/to/lapidary";

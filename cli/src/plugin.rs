@@ -65,7 +65,11 @@ fn list(args: &args::PluginArgs, json: bool) -> Result<End, Failure> {
         .iter()
         .map(|(path, loaded)| Line {
             path,
-            note: Manifest::read(path).ok().as_ref().map(Note::new),
+            note: match loaded {
+                Ok(plugin) => Some(Note::new(&plugin.manifest)),
+                // One that is refused may still say what it is.
+                Err(_) => Manifest::read(path).ok().as_ref().map(Note::new),
+            },
             refused: match loaded {
                 Ok(plugin) => installed::add(&mut registry, path, plugin)
                     .err()

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::searcher::SearchError;
+use crate::space::Point;
+use crate::trial::Candidate;
 
 /// Hands out rising ids and refuses tells of ids that are unknown or already told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,16 @@ impl Ledger {
         self.next += 1;
         self.pending.insert(id);
         id
+    }
+
+    /// A candidate for `point` under a fresh id, at full fidelity and from no earlier trial.
+    pub fn candidate(&mut self, point: Point) -> Candidate {
+        Candidate {
+            id: self.ask(),
+            point,
+            fidelity: 1.0,
+            parent: None,
+        }
     }
 
     /// Marks `id` as told.

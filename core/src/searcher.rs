@@ -95,6 +95,26 @@ pub enum SearchError {
     Strategy { strategy: String, reason: String },
 }
 
+/// Whether a trial that has a score has as many objectives as `strategy` was built for.
+///
+/// # Errors
+/// When it has more or fewer.
+pub fn check_objectives(
+    strategy: &'static str,
+    trial: &Trial,
+    wanted: usize,
+) -> Result<(), SearchError> {
+    match &trial.score {
+        Some(score) if score.objectives.len() != wanted => Err(SearchError::Objectives {
+            strategy,
+            id: trial.candidate.id,
+            found: score.objectives.len(),
+            wanted,
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl Snapshot {
     /// Writes `state` as the snapshot of a strategy.
     ///

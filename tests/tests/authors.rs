@@ -219,6 +219,24 @@ fn searched(entry: &Entry) -> Vec<Trial> {
     })
 }
 
+/// The best that a plug-in's strategy finds of the example's function.
+fn best_found(plugin: &Path, strategy: &str, trials: &str, more: &[&str]) -> Json {
+    let study = root().join("examples/function.toml");
+    let (study, plugin) = (study.to_str().unwrap(), plugin.to_str().unwrap());
+    let args = [
+        "search",
+        study,
+        "--plugin",
+        plugin,
+        "--strategy",
+        strategy,
+        "--trials",
+        trials,
+        "--json",
+    ];
+    run(&[&args, more].concat()).json["best"].clone()
+}
+
 #[test]
 #[ignore = "builds the example; run by cargo xtask test"]
 fn the_searcher_among_the_examples_is_the_same_linked_and_as_a_plug_in() {
@@ -235,22 +253,7 @@ fn the_searcher_among_the_examples_is_the_same_linked_and_as_a_plug_in() {
     let trials = searched(&loaded.entry);
     assert_eq!(trials.len(), 300);
     assert_eq!(trials, searched(&annealing::ENTRY));
-    let study = root().join("examples/function.toml");
-    let search = |more: &[&str]| {
-        let study = study.to_str().unwrap();
-        let args = [
-            "search",
-            study,
-            "--plugin",
-            file,
-            "--strategy",
-            "annealing",
-            "--trials",
-            "300",
-            "--json",
-        ];
-        run(&[&args, more].concat()).json["best"].clone()
-    };
+    let search = |more: &[&str]| best_found(&plugin, "annealing", "300", more);
     let best = search(&[]);
     assert!(best["metrics"]["value"].as_f64().unwrap() < 10.0, "{best}");
     assert_eq!(best, search(&["--in-process"]));
@@ -288,23 +291,8 @@ fn a_project_in_c_is_built_with_make_and_loads() {
         &project,
         "make CFLAGS='-O2 -Wall -Wextra -Wpedantic -Werror' check",
     );
-    let study = root().join("examples/function.toml");
-    let search = |more: &[&str]| {
-        let plugin = project.join("two_words.so");
-        let (study, plugin) = (study.to_str().unwrap(), plugin.to_str().unwrap());
-        let args = [
-            "search",
-            study,
-            "--plugin",
-            plugin,
-            "--strategy",
-            "two-words",
-            "--trials",
-            "400",
-            "--json",
-        ];
-        run(&[&args, more].concat()).json["best"].clone()
-    };
+    let plugin = project.join("two_words.so");
+    let search = |more: &[&str]| best_found(&plugin, "two-words", "400", more);
     let best = search(&[]);
     assert!(best["metrics"]["value"].as_f64().unwrap() < 10.0, "{best}");
     assert_eq!(best, search(&["--in-process"]));

@@ -6,24 +6,9 @@ use common::Study;
 use lapidary_tests::{lapidary, root, run};
 use serde_json::{Value, json};
 
+/// A study of three trials that run `script` in a shell.
 fn shell(script: &str, budget: &str) -> Study {
-    Study::new(&format!(
-        r#"
-[study]
-strategy = "random"
-[budget]
-trials = 3
-{budget}
-[goal]
-minimize = ["loss"]
-[evaluate]
-kind = "command"
-program = "sh"
-args = ["-c", '''{script}''']
-[space]
-x = {{ int = [1, 3] }}
-"#
-    ))
+    Study::shell(3, "int = [1, 3]", script, budget)
 }
 
 #[test]

@@ -12,23 +12,7 @@ use serde_json::Value;
 
 /// A study of two trials that run `script` in a shell.
 fn shell(script: &str, budget: &str) -> Study {
-    Study::new(&format!(
-        r#"
-[study]
-strategy = "random"
-[budget]
-trials = 2
-{budget}
-[goal]
-minimize = ["loss"]
-[evaluate]
-kind = "command"
-program = "sh"
-args = ["-c", '''{script}''']
-[space]
-x = {{ float = [0, 1] }}
-"#
-    ))
+    Study::shell(2, "float = [0, 1]", script, budget)
 }
 
 /// A study that sends networks up the rungs.

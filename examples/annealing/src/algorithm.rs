@@ -6,7 +6,7 @@ use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
 use lapidary_core::space::{AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
@@ -205,31 +205,15 @@ impl Searcher for Annealing {
         let mut candidates = Vec::new();
         while candidates.len() < n {
             let Some(point) = self.propose() else { break };
-            candidates.push(Candidate {
-                id: self.state.ledger.ask(),
-                point,
-                fidelity: 1.0,
-                parent: None,
-            });
+            candidates.push(self.state.ledger.candidate(point));
         }
         Ok(candidates)
     }
 
     fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
-        let id = trial.candidate.id;
-        let wanted = self.state.setup.objectives;
-        if let Some(score) = &trial.score
-            && score.objectives.len() != wanted
-        {
-            return Err(SearchError::Objectives {
-                strategy: NAME,
-                id,
-                found: score.objectives.len(),
-                wanted,
-            });
-        }
+        check_objectives(NAME, trial, self.state.setup.objectives)?;
         match trial.origin {
-            Origin::Own => self.state.ledger.tell(NAME, id)?,
+            Origin::Own => self.state.ledger.tell(NAME, trial.candidate.id)?,
             Origin::Foreign if self.finite => {
                 self.state.tried.insert(&trial.candidate.point);
             }

@@ -7,7 +7,7 @@ use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
 use lapidary_core::space::{Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
@@ -290,18 +290,13 @@ impl Searcher for Adaptive {
                 break;
             };
             let state = &mut self.state;
-            let id = state.ledger.ask();
+            let candidate = state.ledger.candidate(point);
             let asked = Asked {
                 by,
                 descent: state.descent,
             };
-            state.pending.insert(id, asked);
-            candidates.push(Candidate {
-                id,
-                point,
-                fidelity: 1.0,
-                parent: None,
-            });
+            state.pending.insert(candidate.id, asked);
+            candidates.push(candidate);
         }
         Ok(candidates)
     }
@@ -312,19 +307,7 @@ impl Searcher for Adaptive {
         if trial.origin == Origin::Own {
             state.ledger.check(NAME, id)?;
         }
-        let wanted = state.archive.sight().objectives();
-        if let Some(score) = trial
-            .score
-            .as_ref()
-            .filter(|s| s.objectives.len() != wanted)
-        {
-            return Err(SearchError::Objectives {
-                strategy: NAME,
-                id,
-                found: score.objectives.len(),
-                wanted,
-            });
-        }
+        check_objectives(NAME, trial, state.archive.sight().objectives())?;
         let asked = match trial.origin {
             Origin::Own => {
                 state.ledger.tell(NAME, id)?;

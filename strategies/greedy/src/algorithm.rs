@@ -8,7 +8,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::rank;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
 use lapidary_core::space::{AxisValue, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
@@ -626,7 +626,6 @@ impl Searcher for Greedy {
             let Some((point, step, depth)) = self.propose(&mut rng) else {
                 break;
             };
-            let id = self.state.ledger.ask();
             self.state.tried.insert(&point);
             let open = Open {
                 values: point.values().to_vec(),
@@ -635,29 +634,16 @@ impl Searcher for Greedy {
                 depth,
                 left: None,
             };
-            self.state.open.insert(id, open);
-            candidates.push(Candidate {
-                id,
-                point,
-                fidelity: 1.0,
-                parent: None,
-            });
+            let candidate = self.state.ledger.candidate(point);
+            self.state.open.insert(candidate.id, open);
+            candidates.push(candidate);
         }
         Ok(candidates)
     }
 
     fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
         let id = trial.candidate.id;
-        if let Some(score) = &trial.score
-            && score.objectives.len() != self.setup.objectives
-        {
-            return Err(SearchError::Objectives {
-                strategy: NAME,
-                id,
-                found: score.objectives.len(),
-                wanted: self.setup.objectives,
-            });
-        }
+        check_objectives(NAME, trial, self.setup.objectives)?;
         let score = trial.score.as_ref();
         match trial.origin {
             Origin::Own => {

@@ -81,12 +81,8 @@ impl Searcher for Search {
         let mut candidates = Vec::new();
         while candidates.len() < n {
             let Some(point) = self.draw() else { break };
-            candidates.push(Candidate {
-                id: self.state.ledger.ask(),
-                point: self.grid.point(&point),
-                fidelity: 1.0,
-                parent: None,
-            });
+            let point = self.grid.point(&point);
+            candidates.push(self.state.ledger.candidate(point));
         }
         Ok(candidates)
     }

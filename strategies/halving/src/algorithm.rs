@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};
 use serde::{Deserialize, Serialize};
@@ -222,16 +222,7 @@ impl Searcher for Halving {
 
     fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
         let id = trial.candidate.id;
-        if let Some(score) = &trial.score
-            && score.objectives.len() != self.objectives
-        {
-            return Err(SearchError::Objectives {
-                strategy: NAME,
-                id,
-                found: score.objectives.len(),
-                wanted: self.objectives,
-            });
-        }
+        check_objectives(NAME, trial, self.objectives)?;
         if trial.origin == Origin::Foreign {
             return self.inner.tell(trial);
         }

@@ -96,12 +96,7 @@ impl Searcher for Random {
         let mut candidates = Vec::new();
         while candidates.len() < n {
             let Some(point) = self.draw() else { break };
-            candidates.push(Candidate {
-                id: self.state.ledger.ask(),
-                point,
-                fidelity: 1.0,
-                parent: None,
-            });
+            candidates.push(self.state.ledger.candidate(point));
         }
         Ok(candidates)
     }

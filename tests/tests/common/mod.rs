@@ -124,6 +124,27 @@ impl Study {
         Self { folder }
     }
 
+    /// A study of `trials` trials that run `script` in a shell, over the axis `x`.
+    pub fn shell(trials: u32, axis: &str, script: &str, budget: &str) -> Self {
+        Self::new(&format!(
+            r#"
+[study]
+strategy = "random"
+[budget]
+trials = {trials}
+{budget}
+[goal]
+minimize = ["loss"]
+[evaluate]
+kind = "command"
+program = "sh"
+args = ["-c", '''{script}''']
+[space]
+x = {{ {axis} }}
+"#
+        ))
+    }
+
     /// The study file.
     pub fn path(&self) -> String {
         self.beside("study.toml")

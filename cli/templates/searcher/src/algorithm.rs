@@ -85,12 +85,7 @@ impl Searcher for Search {
         let mut candidates = Vec::new();
         for _ in 0..n {
             let point = self.propose();
-            candidates.push(Candidate {
-                id: self.state.ledger.ask(),
-                point,
-                fidelity: 1.0,
-                parent: None,
-            });
+            candidates.push(self.state.ledger.candidate(point));
         }
         Ok(candidates)
     }

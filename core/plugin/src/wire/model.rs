@@ -86,12 +86,18 @@ pub enum HostCall {
 pub struct Description {
     pub signature: Signature,
     pub nodes: Vec<NodeInfo>,
-    layers: Vec<LayerForm>,
+    layers: Vec<Whole>,
     pub structural: bool,
     pub trainable: bool,
 }
 
+/// A layer in full; what `inspect` prints of it is less.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Whole(#[serde(with = "LayerForm")] Layer);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Layer")]
 struct LayerForm {
     name: String,
     kind: String,
@@ -112,43 +118,10 @@ impl Description {
     /// Describes a model.
     pub fn of(model: &dyn lapidary_core::model::Model) -> Self {
         let topology = model.topology();
-        let layers = topology.layers.iter().cloned().map(
-            |Layer {
-                 name,
-                 kind,
-                 shape,
-                 weight,
-                 channel_axis,
-                 bias,
-                 input,
-                 output,
-                 params,
-                 bytes,
-                 macs,
-                 bits,
-                 sparsity,
-             }| {
-                LayerForm {
-                    name,
-                    kind,
-                    shape,
-                    weight,
-                    channel_axis,
-                    bias,
-                    input,
-                    output,
-                    params,
-                    bytes,
-                    macs,
-                    bits,
-                    sparsity,
-                }
-            },
-        );
         Self {
             signature: model.signature().clone(),
             nodes: topology.nodes.clone(),
-            layers: layers.collect(),
+            layers: topology.layers.iter().cloned().map(Whole).collect(),
             structural: model.structure().is_some(),
             trainable: model.trainable().is_some(),
         }
@@ -156,42 +129,9 @@ impl Description {
 
     /// Its operations and layers.
     pub fn topology(&self) -> Topology {
-        let layers = self.layers.iter().cloned().map(
-            |LayerForm {
-                 name,
-                 kind,
-                 shape,
-                 weight,
-                 channel_axis,
-                 bias,
-                 input,
-                 output,
-                 params,
-                 bytes,
-                 macs,
-                 bits,
-                 sparsity,
-             }| {
-                Layer {
-                    name,
-                    kind,
-                    shape,
-                    weight,
-                    channel_axis,
-                    bias,
-                    input,
-                    output,
-                    params,
-                    bytes,
-                    macs,
-                    bits,
-                    sparsity,
-                }
-            },
-        );
         Topology {
             nodes: self.nodes.clone(),
-            layers: layers.collect(),
+            layers: self.layers.iter().map(|layer| layer.0.clone()).collect(),
         }
     }
 }

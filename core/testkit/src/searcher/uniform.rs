@@ -60,12 +60,7 @@ impl Searcher for Uniform {
                 break;
             };
             self.tried.insert(&point);
-            candidates.push(Candidate {
-                id: self.ledger.ask(),
-                point,
-                fidelity: 1.0,
-                parent: None,
-            });
+            candidates.push(self.ledger.candidate(point));
         }
         Ok(candidates)
     }
