@@ -6,17 +6,22 @@
 //! goes through its options. Where no move helps, several axes are changed at once, ever more of them (variable neighbourhood
 //! search: Mladenović and Hansen, Computers & Operations Research 24, 1997); where that fails too, the climb starts again from
 //! a changed copy of the best point (iterated local search: Lourenço, Martin and Stützle, 2003), and comes back to the best
-//! with finer steps.
+//! with finer steps. Moves found good while others were in flight are made together, and while that candidate is in flight the
+//! next ones build on it.
 //!
 //! Constraints follow Deb's rules. With several objectives the climbs follow augmented Chebyshev scalarisations in turn
 //! (Wierzbicki, 1980), each from the non-dominated point that suits its weights best. What was tried is remembered: no point
 //! comes twice, and a finite space ends as exhausted.
 
 mod algorithm;
+mod archive;
 mod config;
 mod error;
+mod follow;
 mod judge;
 mod moves;
+mod round;
+mod state;
 
 use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
 

@@ -86,10 +86,10 @@ fn it_starts_in_the_middle_and_moves_one_axis_at_a_time() {
 
 #[test]
 fn a_separable_table_is_solved_in_one_pass_whatever_the_window() {
-    for window in [1, 4] {
+    for (window, enough) in [(1, 22), (4, 40)] {
         for seed in 0..5 {
             let init = init(vec![options(4); 6], seed, 1);
-            let trials = run(&ENTRY, &Json::Null, &init, window, 60, |point| {
+            let trials = run(&ENTRY, &Json::Null, &init, window, enough, |point| {
                 let x = numbers(point);
                 feasible(vec![
                     x.iter()
@@ -114,7 +114,7 @@ fn steps_become_fine_enough_for_a_narrow_optimum() {
         &Json::Null,
         &init(vec![real(); 3], 2, 1),
         4,
-        500,
+        800,
         |point| {
             let x = numbers(point);
             feasible(vec![x.iter().map(|v| (v - 1.234_567).powi(2)).sum()])
