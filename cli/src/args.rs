@@ -153,7 +153,7 @@ impl PluginKind {
 pub enum Language {
     /// A crate, and in it a package that makes the plug-in.
     Rust,
-    /// A file with the header and a Makefile.
+    /// A source with the headers it needs and a Makefile.
     C,
 }
 
@@ -163,6 +163,9 @@ pub struct PluginCheck {
     /// The plug-in.
     #[arg(value_name = "FILE.so")]
     pub file: PathBuf,
+    /// A setting to check an optimizer with, which has its default otherwise. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     #[command(flatten)]
     pub running: Running,
 }

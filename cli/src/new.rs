@@ -44,28 +44,32 @@ macro_rules! template {
     };
 }
 
-/// An example that is a template too; the header comes from the crate that knows the interface.
-const C_SEARCHER: Template = Template {
-    name: "hill-climb",
-    files: &[
-        ("Makefile", include_str!("../../examples/c/Makefile")),
-        (
-            "hill_climb.c",
-            include_str!("../../examples/c/hill_climb.c"),
-        ),
-        (
-            "lapidary.h",
-            include_str!("../../core/plugin/include/lapidary.h"),
-        ),
-    ],
-};
+/// A template in C: an example, with what all in C have; the header comes from the crate that knows the interface.
+macro_rules! template_in_c {
+    ($name:literal, $source:literal) => {
+        Template {
+            name: $name,
+            files: &[
+                ("Makefile", include_str!("../../examples/c/Makefile")),
+                ($source, include_str!(concat!("../../examples/c/", $source))),
+                ("json.h", include_str!("../../examples/c/json.h")),
+                (
+                    "lapidary.h",
+                    include_str!("../../core/plugin/include/lapidary.h"),
+                ),
+            ],
+        }
+    };
+}
 
+const C_SEARCHER: Template = template_in_c!("hill-climb", "hill_climb.c");
+const C_OPTIMIZER: Template = template_in_c!("fixed-point", "fixed_point.c");
 const SEARCHER: Template = template!("searcher", "my-searcher");
 const OPTIMIZER: Template = template!("optimizer", "my-optimizer");
 
 /// Where the templates in Rust say that Lapidary is.
 const CHECKOUT: &str = "/path/to/lapidary";
-/// Where the one in C says that the header is.
+/// Where those in C say that the header is.
 const HEADER: &str = "../../core/plugin/include";
 
 /// Names that a package cannot have, or that the project's dependencies have; with `_` for `-`.
@@ -95,8 +99,6 @@ enum NewError {
     NoCheckout,
     #[error("{} is no checkout of Lapidary: it has no {}", path.display(), missing.display())]
     NotACheckout { path: PathBuf, missing: PathBuf },
-    #[error("there is a template in C for searchers only; take --lang rust")]
-    OptimizerInC,
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -129,11 +131,16 @@ fn make(args: &args::PluginNew, registry: &Registry) -> Result<Vec<PathBuf>, New
     if folder.symlink_metadata().is_ok() {
         return Err(NewError::Exists(folder));
     }
-    let files = match (args.lang, args.kind) {
-        (Language::C, PluginKind::Optimizer) => return Err(NewError::OptimizerInC),
-        (Language::C, PluginKind::Searcher) => C_SEARCHER.filled(&args.name, HEADER, "."),
-        (Language::Rust, kind) => {
-            let template = match kind {
+    let files = match args.lang {
+        Language::C => {
+            let template = match args.kind {
+                PluginKind::Searcher => C_SEARCHER,
+                PluginKind::Optimizer => C_OPTIMIZER,
+            };
+            template.filled(&args.name, HEADER, ".")
+        }
+        Language::Rust => {
+            let template = match args.kind {
                 PluginKind::Searcher => SEARCHER,
                 PluginKind::Optimizer => OPTIMIZER,
             };
@@ -227,8 +234,7 @@ fn next_steps(name: &str, language: Language) -> String {
              What to change first is in src/algorithm.rs"
         ),
         Language::C => format!(
-            "make\n\
-             lapidary plugin check {file}.so\n\n\
+            "make check                  # builds {file}.so; the properties that every strategy keeps\n\n\
              What to change first is in {file}.c"
         ),
     };
@@ -275,6 +281,7 @@ mod tests {
             (SEARCHER, CHECKOUT),
             (OPTIMIZER, CHECKOUT),
             (C_SEARCHER, HEADER),
+            (C_OPTIMIZER, HEADER),
         ] {
             let files = template.filled("two-words", here, "/some/place");
             let text: String = (files.iter())

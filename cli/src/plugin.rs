@@ -4,10 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Entry, Kind};
+use lapidary_core::registry::{BuildError, Entry, Factory, Kind};
+use lapidary_core::searcher::SearchInit;
 use lapidary_core::text::panic_text;
 use lapidary_plugin::abi::SEARCHER;
-use lapidary_plugin_host::Manifest;
+use lapidary_plugin_host::{Manifest, Plugin};
+use lapidary_study::recipe;
 use lapidary_testkit::{optimizer, searcher};
 use serde::Serialize;
 
@@ -104,7 +106,7 @@ fn list(args: &args::PluginArgs, json: bool) -> Result<End, Failure> {
 /// What came of one property, as `plugin check --json` prints it.
 #[derive(Serialize)]
 struct Verdict {
-    property: String,
+    property: &'static str,
     holds: bool,
     /// Why it does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,23 +117,31 @@ fn check(args: &args::PluginCheck, json: bool) -> Result<End, Failure> {
     let plugin = installed::host(args.running)?
         .load(&args.file)
         .map_err(Failure::input)?;
-    let verdicts: Vec<Verdict> = properties(&plugin.entry)
-        .into_iter()
-        .map(|(name, holds)| {
-            let reason = failure(holds);
-            if !json {
-                match &reason {
-                    None => eprintln!("holds  {name}"),
-                    Some(_) => eprintln!("FAILS  {name}"),
-                }
-            }
-            Verdict {
-                property: name.to_owned(),
-                holds: reason.is_none(),
-                reason,
-            }
-        })
-        .collect();
+    let settings = settings(args, &plugin)?;
+    let entry = until_it_hangs(&plugin);
+    let mut verdicts = Vec::new();
+    for (property, holds) in properties(&entry, &settings) {
+        let (word, reason) = match plugin.hung() {
+            Some(_) => (
+                "not run",
+                Some("not run: the plug-in hung before".to_owned()),
+            ),
+            None => match (failure(holds), plugin.hung()) {
+                (None, None) => ("holds", None),
+                // What a smaller case failed with is that the plug-in was not started again.
+                (_, Some(hung)) => ("FAILS", Some(format!("the plug-in {hung}"))),
+                (Some(reason), None) => ("FAILS", Some(reason)),
+            },
+        };
+        if !json {
+            eprintln!("{word:8}{property}");
+        }
+        verdicts.push(Verdict {
+            property,
+            holds: reason.is_none(),
+            reason,
+        });
+    }
     let failed = verdicts.iter().filter(|verdict| !verdict.holds).count();
     output::print(json, &verdicts, || {
         let mut text = String::new();
@@ -157,17 +167,67 @@ fn check(args: &args::PluginCheck, json: bool) -> Result<End, Failure> {
     )))
 }
 
+/// The settings to check an optimizer with.
+fn settings(args: &args::PluginCheck, plugin: &Plugin) -> Result<Json, Failure> {
+    if args.set.is_empty() {
+        return Ok(Json::Null);
+    }
+    let name = plugin.entry.info.name;
+    if plugin.entry.kind() != Kind::Optimizer {
+        return Err(Failure::input(format!(
+            "{name} is a searcher, which is checked with its default settings: leave --set away"
+        )));
+    }
+    let step = recipe::parse_step(&format!("{name}:{}", args.set.join(",")));
+    let settings = step.map_err(Failure::input)?.settings;
+    if let Factory::Optimizer(make) = plugin.entry.factory {
+        make(&settings).map_err(Failure::input)?;
+    }
+    Ok(settings)
+}
+
+/// The plug-in's entry, which makes nothing more once the plug-in hung: a property that fails is tried on many smaller cases,
+/// each of which would wait as long. As all that is loaded it stays as long as the program.
+fn until_it_hangs(plugin: &Plugin) -> Entry {
+    let (asked, info) = (plugin.clone(), plugin.entry.info);
+    let alive = move || match asked.hung() {
+        None => Ok(()),
+        Some(hung) => Err(BuildError::Broken {
+            name: info.name,
+            reason: format!("it is not started again, as it {hung}"),
+        }),
+    };
+    let factory = match plugin.entry.factory {
+        Factory::Searcher(make) => {
+            let make = move |settings: &Json, init: &SearchInit<'_>| {
+                alive()?;
+                make(settings, init)
+            };
+            Factory::Searcher(Box::leak(Box::new(make)))
+        }
+        Factory::Optimizer(make) => {
+            let make = move |settings: &Json| {
+                alive()?;
+                make(settings)
+            };
+            Factory::Optimizer(Box::leak(Box::new(make)))
+        }
+        other => other,
+    };
+    Entry { info, factory }
+}
+
 /// A named property, which panics where it does not hold.
 type Property<'a> = (&'static str, Box<dyn Fn() + 'a>);
 
 /// The properties of an entry's kind.
-fn properties(entry: &Entry) -> Vec<Property<'_>> {
+fn properties<'a>(entry: &'a Entry, settings: &'a Json) -> Vec<Property<'a>> {
     fn boxed<'a>(holds: impl Fn() + 'a) -> Box<dyn Fn() + 'a> {
         Box::new(holds)
     }
     match entry.kind() {
         Kind::Optimizer => (optimizer::PROPERTIES.iter())
-            .map(|(name, holds)| (*name, boxed(|| holds(entry, &Json::Null))))
+            .map(|(name, holds)| (*name, boxed(|| holds(entry, settings))))
             .collect(),
         _ => (searcher::PROPERTIES.iter())
             .map(|(name, holds)| (*name, boxed(|| holds(entry))))

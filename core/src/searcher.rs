@@ -54,7 +54,7 @@ pub trait Searcher: Send {
     /// The whole state.
     ///
     /// # Errors
-    /// When the state cannot be written as JSON.
+    /// When the state cannot be written as JSON, or [`SearchError::NoSnapshots`].
     fn snapshot(&self) -> Result<Snapshot, SearchError>;
 
     /// Takes on the state of a snapshot; the same sequence goes on from there.
@@ -91,6 +91,8 @@ pub enum SearchError {
         strategy: &'static str,
         reason: String,
     },
+    #[error("{strategy} takes no snapshots")]
+    NoSnapshots { strategy: &'static str },
     #[error("{strategy}: {reason}")]
     Strategy { strategy: String, reason: String },
 }

@@ -3,14 +3,9 @@
  * The move goes all of the way or half, a quarter, … of it, so that steps of every size are tried; options are drawn anew.
  * Now and then (the setting `wander`) a point anywhere is proposed instead. Everything random is a hash of the seed and the
  * candidate's id: the same seed gives the same search on one machine. */
-#define _POSIX_C_SOURCE 200809L
-
-#include "lapidary.h"
+#include "json.h"
 
 #include <math.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #define NAME "hill-climb"
 #define SNAPSHOT_VERSION 1
@@ -21,156 +16,6 @@ static const char INFO[] =
     " `wander` a point anywhere is proposed.\","
     " \"settings\": [{\"name\": \"wander\", \"kind\": \"number in [0, 1]\", \"default\": \"0.1\","
     " \"doc\": \"Chance of a point anywhere.\"}], \"promises\": [\"learns_from_foreign\"]}";
-
-/* ---- JSON, as far as it is needed ---- */
-
-/* What is left of a text. Once something is not as it should be, `ok` is false and stays so. */
-typedef struct {
-    const uint8_t *at, *end;
-    int depth;
-    bool ok;
-} reader;
-
-static reader read_bytes(lapidary_bytes bytes) {
-    return (reader){bytes.data, bytes.data + bytes.len, 0, true};
-}
-
-static int peek(reader *r) {
-    while (r->at < r->end && strchr(" \n\t\r", *r->at)) r->at++;
-    return r->at < r->end ? *r->at : 0;
-}
-
-static bool take(reader *r, char c) {
-    if (peek(r) != c) return false;
-    r->at++;
-    return true;
-}
-
-static bool take_word(reader *r, const char *word) {
-    size_t len = strlen(word);
-    if (peek(r) == 0 || (size_t)(r->end - r->at) < len || memcmp(r->at, word, len) != 0) return false;
-    r->at += len;
-    return true;
-}
-
-/* A text, cut off at `size` - 1 bytes. Escapes stand as they are written: no key or name here has any. */
-static void read_text(reader *r, char *out, size_t size) {
-    size_t len = 0;
-    r->ok = r->ok && take(r, '"');
-    while (r->ok && r->at < r->end && *r->at != '"') {
-        if (*r->at == '\\' && len + 1 < size) out[len++] = (char)*r->at;
-        if (*r->at == '\\') r->at++;
-        if (r->at < r->end && len + 1 < size) out[len++] = (char)*r->at;
-        if (r->at < r->end) r->at++;
-    }
-    out[len] = 0;
-    r->ok = r->ok && take(r, '"');
-}
-
-/* The characters of a number, which may be a text. */
-static void read_digits(reader *r, char *out, size_t size) {
-    size_t len = 0;
-    if (peek(r) == '"') {
-        read_text(r, out, size);
-        return;
-    }
-    while (r->at < r->end && *r->at && strchr("+-.0123456789eE", *r->at) && len + 1 < size) out[len++] = (char)*r->at++;
-    out[len] = 0;
-    r->ok = r->ok && len > 0;
-}
-
-static double read_double(reader *r) {
-    char digits[64], *end;
-    read_digits(r, digits, sizeof digits);
-    double value = strtod(digits, &end);
-    r->ok = r->ok && *digits && !*end;
-    return value;
-}
-
-static int64_t read_int(reader *r) {
-    char digits[64], *end;
-    read_digits(r, digits, sizeof digits);
-    long long value = strtoll(digits, &end, 10);
-    r->ok = r->ok && *digits && !*end;
-    return value;
-}
-
-static uint64_t read_count(reader *r) {
-    char digits[64], *end;
-    read_digits(r, digits, sizeof digits);
-    unsigned long long value = strtoull(digits, &end, 10);
-    r->ok = r->ok && *digits && *digits != '-' && !*end;
-    return value;
-}
-
-/* Whether there is another value before `close`: while (more(r, ']', &count)) … */
-static bool more(reader *r, char close, size_t *count) {
-    if (!r->ok || take(r, close)) return false;
-    if (*count > 0) r->ok = take(r, ',');
-    ++*count;
-    return r->ok;
-}
-
-/* Whether there is another field; its key is in `key`. */
-static bool more_fields(reader *r, char *key, size_t size, size_t *count) {
-    if (!more(r, '}', count)) return false;
-    read_text(r, key, size);
-    r->ok = r->ok && take(r, ':');
-    return r->ok;
-}
-
-static void skip(reader *r) {
-    char text[64];
-    size_t count = 0;
-    if (++r->depth > 100) r->ok = false;
-    if (!r->ok) return;
-    if (take(r, '[')) {
-        while (more(r, ']', &count)) skip(r);
-    } else if (take(r, '{')) {
-        while (more_fields(r, text, sizeof text, &count)) skip(r);
-    } else if (peek(r) == '"') {
-        read_text(r, text, sizeof text);
-    } else if (!take_word(r, "null") && !take_word(r, "true") && !take_word(r, "false")) {
-        read_double(r);
-    }
-    r->depth--;
-}
-
-/* ---- What is given back ---- */
-
-static void release(lapidary_buffer *buffer) {
-    free(buffer->data);
-    memset(buffer, 0, sizeof *buffer);
-}
-
-/* A stream into a buffer; `finish` it. */
-typedef struct {
-    FILE *file;
-    char *data;
-    size_t len;
-} writer;
-
-static bool begin(writer *w) {
-    *w = (writer){0};
-    w->file = open_memstream(&w->data, &w->len);
-    return w->file != NULL;
-}
-
-static lapidary_status finish(writer *w, lapidary_buffer *out, lapidary_status status) {
-    if (fclose(w->file) != 0) {
-        free(w->data);
-        return LAPIDARY_FAILED;
-    }
-    *out = (lapidary_buffer){(uint8_t *)w->data, w->len, w->len, release};
-    return status;
-}
-
-static lapidary_status say(lapidary_buffer *out, lapidary_status status, const char *text) {
-    writer w;
-    if (!begin(&w)) return status;
-    fputs(text, w.file);
-    return finish(&w, out, status);
-}
 
 /* ---- Random numbers ---- */
 
@@ -691,6 +536,6 @@ static lapidary_status info(lapidary_buffer *out) {
     return say(out, LAPIDARY_OK, INFO);
 }
 
-static const lapidary_searcher_table TABLE = {sizeof TABLE, build, ask, tell, snapshot, restore, destroy};
+static const lapidary_searcher_table TABLE = {sizeof TABLE, build, ask, tell, destroy, snapshot, restore};
 
 LAPIDARY_PLUGIN(LAPIDARY_SEARCHER, NAME, "0.1.0", info, TABLE);

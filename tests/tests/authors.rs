@@ -5,10 +5,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
+use lapidary_core::model::Model;
 use lapidary_core::registry::Entry;
 use lapidary_core::searcher::SearchInit;
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_core::trial::{Score, Trial};
+use lapidary_onnx::OnnxModel;
 use lapidary_plugin_host::{Host, Isolation, Limits};
 use lapidary_tests::{Answer, files, lapidary, root, run, run_in};
 use tempfile::TempDir;
@@ -61,6 +63,10 @@ fn a_new_project_appears_whole_and_names_the_checkout() {
             vec!["--kind", "optimizer", "--lapidary", checkout, "--json"],
         ),
         ("in-c", vec!["--lang", "c", "--json"]),
+        (
+            "of-models-in-c",
+            vec!["--kind", "optimizer", "--lang", "c", "--json"],
+        ),
     ] {
         let answer = new(folder.path(), &[&[name], &more[..]].concat()).done();
         assert_eq!(answer.json["name"], name);
@@ -91,10 +97,6 @@ fn bad_names_and_places_are_refused_and_leave_nothing() {
         (
             vec!["prune", "--kind", "optimizer", "--lapidary", checkout],
             "optimizer called `prune`",
-        ),
-        (
-            vec!["hill", "--kind", "optimizer", "--lang", "c"],
-            "--lang rust",
         ),
         (vec!["taken", "--lapidary", checkout], "exists"),
         (vec!["hill"], "--lapidary"),
@@ -238,6 +240,34 @@ fn best_found(plugin: &Path, strategy: &str, trials: &str, more: &[&str]) -> Jso
 }
 
 #[test]
+#[ignore = "needs clippy and rustfmt; run by cargo xtask test"]
+fn new_projects_and_examples_are_formatted_and_without_warnings() {
+    let folder = TempDir::new().unwrap();
+    let checkout = root().to_str().unwrap();
+    let made = ["searcher", "optimizer"].map(|kind| {
+        let name = format!("two-words-{kind}");
+        new(
+            folder.path(),
+            &[&name, "--kind", kind, "--lapidary", checkout],
+        )
+        .done();
+        folder.path().join(name)
+    });
+    let examples = ["annealing", "clustering"].map(|name| root().join("examples").join(name));
+    for project in made.iter().chain(&examples) {
+        lock(project);
+        shell(
+            project,
+            "cargo fmt --all --check && cargo clippy --quiet --workspace --lib -- -D warnings",
+        );
+    }
+    // The tests of optimizers are one line, and need engines.
+    for project in [&made[0], &examples[0]] {
+        shell(project, "cargo clippy --quiet --tests -- -D warnings");
+    }
+}
+
+#[test]
 #[ignore = "builds the example; run by cargo xtask test"]
 fn the_searcher_among_the_examples_is_the_same_linked_and_as_a_plug_in() {
     let folder = root().join("examples/annealing");
@@ -263,6 +293,12 @@ fn the_searcher_among_the_examples_is_the_same_linked_and_as_a_plug_in() {
 #[ignore = "builds the example; run by cargo xtask test"]
 fn the_optimizer_among_the_examples_makes_the_same_model_in_both_places() {
     let plugin = built(&root().join("examples/clustering"), "clustering");
+    optimized_in_both_places(&plugin, "clustering");
+}
+
+/// A model for the digits before and after the optimizer called `name`, which is the same in both places where it may run.
+#[track_caller]
+fn optimized_in_both_places(plugin: &Path, name: &str) -> [OnnxModel; 2] {
     let file = plugin.to_str().unwrap();
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -272,26 +308,32 @@ fn the_optimizer_among_the_examples_makes_the_same_model_in_both_places() {
     let answer = run(&[&search[..], &["-o", &model]].concat());
     assert!(matches!(answer.code, 0 | 3), "{}", answer.stderr);
     let optimize = |out: &str, more: &[&str]| {
-        let args = ["optimize", &model, "--with", "clustering", "--plugin", file];
+        let args = ["optimize", &model, "--with", name, "--plugin", file];
         run(&[&args[..], &["-o", out], more].concat()).done();
         std::fs::read(out).unwrap()
     };
-    let clustered = optimize(&child, &[]);
-    assert_eq!(clustered, optimize(&here, &["--in-process"]));
-    assert_ne!(clustered, std::fs::read(&model).unwrap());
+    let changed = optimize(&child, &[]);
+    assert_eq!(changed, optimize(&here, &["--in-process"]));
+    assert_ne!(changed, std::fs::read(&model).unwrap());
+    [&model, &child].map(|file| OnnxModel::open(Path::new(file)).unwrap())
 }
 
-#[test]
-#[ignore = "needs a C compiler; run by cargo xtask test"]
-fn a_project_in_c_is_built_with_make_and_loads() {
-    let folder = TempDir::new().unwrap();
-    new(folder.path(), &["two-words", "--lang", "c"]).done();
-    let project = folder.path().join("two-words");
+/// Makes and checks a project in C, and returns its plug-in, `two_words.so`.
+fn made_in_c(folder: &Path, kind: &str) -> PathBuf {
+    new(folder, &["two-words", "--kind", kind, "--lang", "c"]).done();
+    let project = folder.join("two-words");
     shell(
         &project,
         "make CFLAGS='-O2 -Wall -Wextra -Wpedantic -Werror' check",
     );
-    let plugin = project.join("two_words.so");
+    project.join("two_words.so")
+}
+
+#[test]
+#[ignore = "needs a C compiler; run by cargo xtask test"]
+fn a_searcher_in_c_is_built_with_make_and_searches() {
+    let folder = TempDir::new().unwrap();
+    let plugin = made_in_c(folder.path(), "searcher");
     let search = |more: &[&str]| best_found(&plugin, "two-words", "400", more);
     let best = search(&[]);
     assert!(best["metrics"]["value"].as_f64().unwrap() < 10.0, "{best}");
@@ -300,23 +342,53 @@ fn a_project_in_c_is_built_with_make_and_loads() {
 
 #[test]
 #[ignore = "needs a C compiler; run by cargo xtask test"]
-fn the_example_in_c_is_what_a_new_project_is() {
+fn an_optimizer_in_c_is_built_with_make_and_leaves_eight_bits() {
     let folder = TempDir::new().unwrap();
-    new(folder.path(), &["hill-climb", "--lang", "c"]).done();
+    let plugin = made_in_c(folder.path(), "optimizer");
+    let [before, after] = optimized_in_both_places(&plugin, "two-words");
+    let weights = |model: &OnnxModel| -> Vec<Vec<f64>> {
+        let names = model
+            .topology()
+            .layers
+            .iter()
+            .filter_map(|l| l.weight.clone());
+        let floats = |name| model.weights()[&name].to_f32().unwrap().mapv(f64::from);
+        names
+            .map(|name| floats(name).into_iter().collect())
+            .collect()
+    };
+    let (before, after) = (weights(&before), weights(&after));
+    assert!(!before.is_empty());
+    for (was, is) in before.iter().zip(&after) {
+        let largest = was.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        // Seven bits and a sign.
+        let step = 2f64.powi(largest.log2().floor() as i32 - 6);
+        for (was, is) in was.iter().zip(is) {
+            assert_eq!((is / step).fract(), 0.0, "{is} is no multiple of {step}");
+            let saturated = (is / step).abs() == 127.0;
+            assert!((was - is).abs() <= step * if saturated { 1.0 } else { 0.5 });
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a C compiler; run by cargo xtask test"]
+fn the_examples_in_c_are_what_new_projects_are() {
+    let folder = TempDir::new().unwrap();
     let here = root().join("examples/c");
-    let project = folder.path().join("hill-climb");
     let text = |path: PathBuf| std::fs::read_to_string(path).unwrap();
-    assert_eq!(
-        text(here.join("hill_climb.c")),
-        text(project.join("hill_climb.c"))
-    );
-    let out = folder.path().join("here.so");
-    let make = format!(
-        "make -B -f Makefile hill_climb.so && mv hill_climb.so {}",
-        out.display()
-    );
-    shell(&here, &make);
-    run(&["plugin", "check", out.to_str().unwrap()]).done();
+    for (name, kind) in [("hill-climb", "searcher"), ("fixed-point", "optimizer")] {
+        new(folder.path(), &[name, "--kind", kind, "--lang", "c"]).done();
+        let file = name.replace('-', "_");
+        for same in [&format!("{file}.c"), "json.h"] {
+            let project = folder.path().join(name);
+            assert_eq!(text(here.join(same)), text(project.join(same)));
+        }
+        let out = folder.path().join(format!("{file}.so"));
+        let out = out.to_str().unwrap();
+        shell(&here, &format!("make -B {file}.so && mv {file}.so {out}"));
+        run(&["plugin", "check", out]).done();
+    }
 }
 
 /// The example's own test, here so that the engine it needs is not built once more.

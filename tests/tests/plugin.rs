@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use lapidary_builtin_plugins::{aborting, compiled};
+use lapidary_builtin_plugins::{aborting, compiled, compiled_example};
 use lapidary_tests::{Answer, lapidary, run};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -138,6 +138,38 @@ fn a_check_says_which_properties_hold() {
     );
 }
 
+#[test]
+fn a_check_ends_with_the_first_call_that_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let hangs = "-DON_ASK=while(((lattice*)searcher)->next>=10)*(volatile int*)searcher=0";
+    let file = compiled(folder.path(), "lattice", &[hangs]);
+    let file = file.to_str().unwrap();
+    let answer = run(&["plugin", "check", file, "--plugin-time=1s", "--json"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let reasons = answer.json.as_array().unwrap().iter();
+    let reasons: Vec<&str> = reasons.filter_map(|v| v["reason"].as_str()).collect();
+    let hung = "the plug-in did not answer within 1 seconds and was killed when it was ";
+    assert!(reasons[0].starts_with(hung), "{}", reasons[0]);
+    assert!(
+        reasons.len() > 10
+            && reasons[1..]
+                .iter()
+                .all(|r| *r == "not run: the plug-in hung before")
+    );
+}
+
+#[test]
+fn a_check_takes_settings_of_optimizers_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = compiled_example(folder.path(), "fixed_point", &[]);
+    let check = |more: &[&str]| run(&[&["plugin", "check", file.to_str().unwrap()], more].concat());
+    check(&["--set", "bits=3"]).done();
+    let error = check(&["--set", "bits=1"]).refused();
+    assert!(error.contains("from 2 to 24"), "{error}");
+    let error = run(&["plugin", "check", lattice(), "--set", "a=1"]).refused();
+    assert!(error.contains("leave --set away"), "{error}");
+}
+
 /// A study on the unit square by the searcher called `name`.
 fn study_of(name: &str, settings: &str) -> Study {
     let text = STUDY
@@ -173,6 +205,16 @@ fn what_it_does_wrong_ends_the_study_and_nothing_is_lost() {
             "--plugin-memory=256MiB",
             "the plug-in crashed with signal 6 (SIGABRT), as one that panics where that aborts, or takes more than the \
              268435456 bytes of memory it may, when it was ",
+        ),
+        (
+            "in = 'ask'\ndoes = 'billion'",
+            "",
+            "it gave 32000004096 bytes at once, 67108864 are the most",
+        ),
+        (
+            "in = 'ask'\ndoes = 'billion'",
+            "--in-process",
+            "it gave 32000004096 bytes at once, 67108864 are the most",
         ),
         (
             "in = 'ask'\ndoes = 'leave'",

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapidary_plugin::abi::Status;
@@ -42,11 +42,20 @@ pub(crate) struct Child {
     posted: Option<Call>,
     limits: Limits,
     over: Option<Over>,
+    hung: Hung,
 }
+
+/// What a plug-in was killed for when the time for a call was over, once that happened.
+pub(crate) type Hung = Arc<OnceLock<String>>;
 
 impl Child {
     /// Starts `program` as a child that opens `plugin`.
-    pub fn start(program: &Program, plugin: &Path, limits: Limits) -> Result<Self, PluginError> {
+    pub fn start(
+        program: &Program,
+        plugin: &Path,
+        limits: Limits,
+        hung: Hung,
+    ) -> Result<Self, PluginError> {
         let start = || -> io::Result<Self> {
             let (socket, theirs) = UnixStream::pair()?;
             socket.set_read_timeout(Some(TICK))?;
@@ -69,6 +78,7 @@ impl Child {
                 posted: None,
                 limits,
                 over: None,
+                hung,
             })
         };
         start().map_err(|source| PluginError::Start {
@@ -85,6 +95,7 @@ impl Child {
             match self.socket.write(rest) {
                 Ok(written) => rest = &rest[written..],
                 Err(error) if is_wait(&error) && Instant::now() < deadline => {}
+                Err(error) if is_wait(&error) => return Err(self.hang(call)),
                 Err(error) => return Err(self.end(call, &error)),
             }
         }
@@ -123,18 +134,31 @@ impl Child {
                     }
                 }
                 Err(error) if is_wait(&error) && Instant::now() < deadline => {}
+                Err(error) if is_wait(&error) => return Err(self.hang(call)),
                 Err(error) => return Err(self.end(call, &error)),
             }
         }
+    }
+
+    /// Ends the child, whose time is over.
+    fn hang(&mut self, call: Call) -> Over {
+        let over = self.end(call, &ErrorKind::TimedOut.into());
+        // The first time is enough to know.
+        let _ = self.hung.set(over.0.clone());
+        over
     }
 
     /// Ends the child, and says why.
     fn end(&mut self, call: Call, error: &io::Error) -> Over {
         let reason = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                let time = match call {
+                    Call::Optimize => self.limits.time * WORK,
+                    _ => self.limits.time,
+                };
                 format!(
                     "did not answer within {} seconds and was killed",
-                    self.limits.time.as_secs_f64()
+                    time.as_secs_f64()
                 )
             }
             ErrorKind::InvalidData => format!("answered with {error} and was killed"),

@@ -2,10 +2,14 @@
 
 use std::io::{self, Read};
 
+use crate::serve::{HOST_CALL, REFUSED};
+
 /// Bytes before the payload: its length and the number, 32 bits each.
 const HEADER: usize = 8;
-/// No payload may be longer.
-pub(crate) const LONGEST: usize = 1 << 30;
+/// No payload may be longer; only tensors take so much.
+const LONGEST: usize = 1 << 30;
+/// No answer of a plug-in's may be longer, nor what it is told.
+pub(crate) const LONGEST_ANSWER: usize = 64 << 20;
 /// Bytes that are read at a time.
 const PART: usize = 1 << 16;
 
@@ -46,8 +50,12 @@ impl Frames {
         let word = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
-        let length = word(0) as usize;
-        if length > LONGEST {
+        let (length, number) = (word(0) as usize, word(4));
+        let longest = match number {
+            HOST_CALL | REFUSED => LONGEST,
+            _ => LONGEST_ANSWER,
+        };
+        if length > longest {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("{length} bytes at once"),
@@ -57,7 +65,7 @@ impl Frames {
             return Ok(None);
         };
         let frame = Frame {
-            number: word(4),
+            number,
             payload: payload.to_vec(),
         };
         self.start += HEADER + length;

@@ -12,7 +12,7 @@ use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_plugin::abi::{SEARCHER, Status};
 use lapidary_plugin::wire::read_info;
 
-use crate::child::{Child, Idle};
+use crate::child::{Child, Hung, Idle};
 use crate::error::PluginError;
 use crate::library::Library;
 use crate::manifest::Manifest;
@@ -77,6 +77,14 @@ pub struct Plugin {
     pub entry: Entry,
     /// The origin to add it with.
     pub origin: Origin,
+    hung: Hung,
+}
+
+impl Plugin {
+    /// What it was killed for when the time for a call was over, as in "did not answer …"; `None` while that did not happen.
+    pub fn hung(&self) -> Option<&str> {
+        self.hung.get().map(String::as_str)
+    }
 }
 
 impl Host {
@@ -121,6 +129,10 @@ impl Host {
             });
         }
         let info = described.leak();
+        let hung = match &sessions {
+            Sessions::InProcess(_) => Hung::default(),
+            Sessions::Children(children) => children.hung.clone(),
+        };
         let factory = factory(sessions, info, manifest.kind);
         let file = PluginFile {
             path,
@@ -130,6 +142,7 @@ impl Host {
             manifest,
             entry: Entry { info, factory },
             origin: Origin::Plugin(Box::leak(Box::new(file))),
+            hung,
         })
     }
 
@@ -149,6 +162,7 @@ impl Host {
                     plugin: path.to_owned(),
                     limits: self.limits,
                     idle: Idle::default(),
+                    hung: Hung::default(),
                 };
                 let mut session = sessions.begin()?;
                 let reply =
@@ -198,6 +212,7 @@ pub(crate) struct Children {
     plugin: PathBuf,
     limits: Limits,
     idle: Idle,
+    hung: Hung,
 }
 
 impl Children {
@@ -213,7 +228,7 @@ impl Children {
                     })?;
                 child
             }
-            None => Child::start(&self.program, &self.plugin, self.limits)?,
+            None => Child::start(&self.program, &self.plugin, self.limits, self.hung.clone())?,
         };
         Ok(Box::new(self.idle.lend(child)))
     }

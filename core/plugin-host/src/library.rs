@@ -6,12 +6,12 @@ use std::path::Path;
 
 use lapidary_plugin::abi::{
     Buffer, Bytes, Descriptor, MAGIC, MAJOR, OptimizerTable, SEARCHER, SYMBOL, SearcherTable,
-    Status,
+    Status, Table,
 };
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
 
 use crate::error::PluginError;
-use crate::frame::LONGEST;
+use crate::frame::LONGEST_ANSWER;
 use crate::hosted::Hosted;
 use crate::manifest::Manifest;
 use crate::optimizer::{self, Order};
@@ -80,15 +80,19 @@ impl Library {
             .ok_or_else(|| wrong("it has no function `info`".to_owned()))?;
         let functions = if descriptor.kind == SEARCHER {
             // SAFETY: the table of a searcher, as its kind says.
-            unsafe { searcher_table(descriptor.table.cast()) }.map(Functions::Searcher)
+            let table = unsafe { SearcherTable::read(descriptor.table.cast()) };
+            table.map(Functions::Searcher)
         } else {
             // SAFETY: the table of an optimizer, as its kind says.
-            unsafe { optimizer_table(descriptor.table.cast()) }.map(Functions::Optimizer)
+            let table = unsafe { OptimizerTable::read(descriptor.table.cast()) };
+            table.map(Functions::Optimizer)
         };
-        Ok(Self {
-            info,
-            functions: functions.map_err(wrong)?,
-        })
+        let functions =
+            functions.map_err(|size| wrong(format!("its functions take {size} bytes only")))?;
+        if let Some(name) = functions.missing() {
+            return Err(wrong(format!("it has no function `{name}`")));
+        }
+        Ok(Self { info, functions })
     }
 
     /// What the plug-in says about itself.
@@ -109,58 +113,24 @@ impl Library {
     }
 }
 
-/// Copies what we know of a table, and looks that nothing is missing.
-///
-/// # Safety
-/// `table` must be null or point to a table of a searcher as long as its first field says.
-unsafe fn searcher_table(table: *const SearcherTable) -> Result<SearcherTable, String> {
-    if table.is_null() {
-        return Err("it has no functions".to_owned());
-    }
-    // SAFETY: the size is the first field of every table.
-    let size = unsafe { (*table).size };
-    if size < size_of::<SearcherTable>() {
-        return Err(format!("its functions take {size} bytes only"));
-    }
-    // SAFETY: it is as long as we know it, or longer.
-    let table = unsafe { *table };
-    let missing = [
-        ("build", table.build.is_none()),
-        ("ask", table.ask.is_none()),
-        ("tell", table.tell.is_none()),
-        ("snapshot", table.snapshot.is_none()),
-        ("restore", table.restore.is_none()),
-        ("destroy", table.destroy.is_none()),
-    ];
-    match missing.iter().find(|(_, missing)| *missing) {
-        Some((name, _)) => Err(format!("it has no function `{name}`")),
-        None => Ok(table),
-    }
-}
-
-/// As [`searcher_table`], of an optimizer.
-///
-/// # Safety
-/// `table` must be null or point to a table of an optimizer as long as its first field says.
-unsafe fn optimizer_table(table: *const OptimizerTable) -> Result<OptimizerTable, String> {
-    if table.is_null() {
-        return Err("it has no functions".to_owned());
-    }
-    // SAFETY: the size is the first field of every table.
-    let size = unsafe { (*table).size };
-    if size < size_of::<OptimizerTable>() {
-        return Err(format!("its functions take {size} bytes only"));
-    }
-    // SAFETY: it is as long as we know it, or longer.
-    let table = unsafe { *table };
-    let missing = [
-        ("build", table.build.is_none()),
-        ("optimize", table.optimize.is_none()),
-        ("destroy", table.destroy.is_none()),
-    ];
-    match missing.iter().find(|(_, missing)| *missing) {
-        Some((name, _)) => Err(format!("it has no function `{name}`")),
-        None => Ok(table),
+impl Functions {
+    /// A function that must be there and is not.
+    fn missing(&self) -> Option<&'static str> {
+        let needed: &[(&str, bool)] = match self {
+            Self::Searcher(table) => &[
+                ("build", table.build.is_some()),
+                ("ask", table.ask.is_some()),
+                ("tell", table.tell.is_some()),
+                ("destroy", table.destroy.is_some()),
+            ],
+            Self::Optimizer(table) => &[
+                ("build", table.build.is_some()),
+                ("optimize", table.optimize.is_some()),
+                ("destroy", table.destroy.is_some()),
+            ],
+        };
+        let missing = needed.iter().find(|(_, there)| !there);
+        missing.map(|(name, _)| *name)
     }
 }
 
@@ -179,12 +149,12 @@ fn chain(error: &dyn Error) -> String {
 pub(crate) fn answer(call: impl FnOnce(*mut Buffer) -> Status) -> Reply {
     let mut out = Buffer::empty();
     let status = call(&raw mut out);
-    if out.len() > LONGEST {
+    if out.len() > LONGEST_ANSWER {
         // So much cannot be true: it is given back without a look at it.
         return Reply::refused(
             Status::FAILED,
             format!(
-                "it gave {} bytes at once, {LONGEST} are the most",
+                "it gave {} bytes at once, {LONGEST_ANSWER} are the most",
                 out.len()
             ),
         );
@@ -285,6 +255,7 @@ impl InProcess {
                     (Call::Tell, _, Some(tell), ..) => tell(searcher, lent, out),
                     (Call::Snapshot, .., Some(snapshot), _) => snapshot(searcher, out),
                     (Call::Restore, .., Some(restore)) => restore(searcher, lent, out),
+                    (Call::Snapshot | Call::Restore, ..) => Status::NO_SNAPSHOTS,
                     _ => Status::FAILED,
                 }
             }

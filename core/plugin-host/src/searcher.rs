@@ -158,11 +158,13 @@ impl Searcher for PluginSearcher {
 
     fn snapshot(&self) -> Result<Snapshot, SearchError> {
         let reply = self.call(Call::Snapshot, &[])?;
-        if reply.status != Status::OK {
-            return Err(self.refused(&reply));
+        let strategy = self.name;
+        match reply.status {
+            Status::OK => read_snapshot(reply.bytes.get())
+                .map_err(|error| self.wrong(format!("what it gave as a snapshot: {error}"))),
+            Status::NO_SNAPSHOTS => Err(SearchError::NoSnapshots { strategy }),
+            _ => Err(self.refused(&reply)),
         }
-        read_snapshot(reply.bytes.get())
-            .map_err(|error| self.wrong(format!("what it gave as a snapshot: {error}")))
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
@@ -176,6 +178,7 @@ impl Searcher for PluginSearcher {
                 self.last = None;
                 Ok(())
             }
+            Status::NO_SNAPSHOTS => Err(SearchError::NoSnapshots { strategy }),
             Status::FOREIGN_SNAPSHOT => Err(SearchError::ForeignSnapshot {
                 strategy,
                 found: snapshot.strategy.clone(),

@@ -3,7 +3,7 @@
  * A plug-in is a shared library that exports one table, `lapidary_plugin`, and carries a note in the section
  * `.note.lapidary`, from which a host knows what it is before opening it:
  *
- *     static lapidary_searcher_table searcher = { sizeof searcher, build, ask, tell, snapshot, restore, destroy };
+ *     static lapidary_searcher_table searcher = { sizeof searcher, build, ask, tell, destroy, snapshot, restore };
  *     LAPIDARY_PLUGIN(LAPIDARY_SEARCHER, "my-strategy", "1.0.0", info, searcher);
  *
  * Build it with `cc -shared -fPIC -o my_strategy.so my_strategy.c`, look at it with `lapidary plugin check my_strategy.so`.
@@ -47,6 +47,7 @@ typedef int32_t lapidary_status;
 #define LAPIDARY_OBJECTIVES 7         /* the trial has another number of objectives than it was built for */
 #define LAPIDARY_FOREIGN_SNAPSHOT 8   /* the snapshot is another strategy's, or of another version */
 #define LAPIDARY_MALFORMED_SNAPSHOT 9 /* the snapshot is malformed */
+#define LAPIDARY_NO_SNAPSHOTS 10      /* it takes no snapshots */
 
 /* Bytes lent for the length of a call. */
 typedef struct lapidary_bytes {
@@ -62,7 +63,7 @@ typedef struct lapidary_buffer {
     void (*release)(struct lapidary_buffer *buffer);
 } lapidary_buffer;
 
-/* What a searcher can do. All functions must be there. */
+/* What a searcher can do. `snapshot` and `restore` may be NULL, or the table may end before them; all else must be there. */
 typedef struct lapidary_searcher_table {
     size_t size; /* of this table */
     /* Makes a searcher from
@@ -83,12 +84,12 @@ typedef struct lapidary_searcher_table {
      *   "score": {"objectives": [0.5], "violation": 0}  all to be minimised; left out where there is none
      *   "curve": [{"step": 1, "metrics": {…}}]  and  "repeats": 3 (the earlier trial that answered it)  where there are any */
     lapidary_status (*tell)(void *searcher, lapidary_bytes trial, lapidary_buffer *out);
+    /* Ends a searcher. */
+    void (*destroy)(void *searcher);
     /* The whole state: {"strategy": name, "version": 1, "state": any JSON}. */
     lapidary_status (*snapshot)(void *searcher, lapidary_buffer *out);
     /* Takes on the state of a snapshot; the same sequence goes on from there. Refused, it changes nothing. */
     lapidary_status (*restore)(void *searcher, lapidary_bytes snapshot, lapidary_buffer *out);
-    /* Ends a searcher. */
-    void (*destroy)(void *searcher);
 } lapidary_searcher_table;
 
 /* A tensor lent for the length of a call: row-major elements in the machine's byte order. */
@@ -146,7 +147,9 @@ typedef struct lapidary_optimizer_table {
     size_t size; /* of this table */
     /* Makes an optimizer from its settings, an object or null. */
     lapidary_status (*build)(lapidary_bytes settings, void **optimizer, lapidary_buffer *out);
-    /* Works on model 0: {"seed": 7, "cancelled": false}. Gives {"model": its number, "notes": [text, …]}. */
+    /* Works on model 0: {"seed": 7, "cancelled": false}. Gives {"model": its number, "notes": [text, …]}. A reason may be one of
+     * the host's own errors: "cancelled", {"non_finite": {"weight", "index", "value": "nan"}}, {"needs": {"optimizer", "what"}}
+     * or, as it stands, what the host answered to a call that failed. */
     lapidary_status (*optimize)(void *optimizer, lapidary_bytes request, const lapidary_host_table *host, lapidary_buffer *out);
     /* Ends an optimizer. */
     void (*destroy)(void *optimizer);

@@ -5,6 +5,7 @@
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::mem::{MaybeUninit, offset_of};
 
 /// The first four bytes of a descriptor and of a note: `LPDY`.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"LPDY");
@@ -46,6 +47,8 @@ impl Status {
     pub const FOREIGN_SNAPSHOT: Self = Self(8);
     /// The snapshot is malformed.
     pub const MALFORMED_SNAPSHOT: Self = Self(9);
+    /// It takes no snapshots.
+    pub const NO_SNAPSHOTS: Self = Self(10);
 }
 
 /// Bytes that are lent for the length of a call: UTF-8 text wherever it is not said otherwise.
@@ -176,6 +179,58 @@ pub struct Descriptor {
 // SAFETY: a descriptor is never written to, and its functions may be called from any thread.
 unsafe impl Sync for Descriptor {}
 
+/// A table of functions.
+///
+/// # Safety
+/// The type is laid out as C lays it out and begins with its size in bytes as a `usize`. All other fields may be zero, which
+/// for a function means that it is missing.
+pub unsafe trait Table: Copy {
+    /// Bytes up to the first field that may be missing.
+    const LEAST: usize;
+
+    /// Copies what is known here of a table, which may be one of an earlier or a later version: what is behind its end is
+    /// zero, and what is not known is left out.
+    ///
+    /// # Safety
+    /// `table` must be null or point to a table that is as long as it says.
+    ///
+    /// # Errors
+    /// The size of a table that is shorter than [`Table::LEAST`]; 0 where there is none.
+    unsafe fn read(table: *const Self) -> Result<Self, usize> {
+        if table.is_null() {
+            return Err(0);
+        }
+        // SAFETY: the size is the first field of every table.
+        let size = unsafe { table.cast::<usize>().read() };
+        if size < Self::LEAST {
+            return Err(size);
+        }
+        let mut known = MaybeUninit::<Self>::zeroed();
+        let common = size.min(size_of::<Self>());
+        // SAFETY: both have so many bytes, and one of them was made here.
+        unsafe {
+            std::ptr::copy_nonoverlapping(table.cast::<u8>(), known.as_mut_ptr().cast(), common)
+        };
+        // SAFETY: fields of the table, or zero, as the trait promises that they may be.
+        Ok(unsafe { known.assume_init() })
+    }
+}
+
+// SAFETY: a size and functions.
+unsafe impl Table for SearcherTable {
+    const LEAST: usize = offset_of!(Self, snapshot);
+}
+
+// SAFETY: a size and functions.
+unsafe impl Table for OptimizerTable {
+    const LEAST: usize = offset_of!(Self, destroy) + size_of::<usize>();
+}
+
+// SAFETY: a size, a pointer and a function.
+unsafe impl Table for HostTable {
+    const LEAST: usize = offset_of!(Self, call) + size_of::<usize>();
+}
+
 /// What a searcher can do. Calls for one `searcher` come one after the other, though not always from the same thread.
 /// All texts are JSON; `lapidary.h` shows them.
 #[repr(C)]
@@ -198,7 +253,9 @@ pub struct SearcherTable {
     pub tell: Option<
         unsafe extern "C" fn(searcher: *mut c_void, trial: Bytes<'_>, out: *mut Buffer) -> Status,
     >,
-    /// The whole state.
+    /// Ends a searcher; not called after it panicked.
+    pub destroy: Option<unsafe extern "C" fn(searcher: *mut c_void)>,
+    /// The whole state. This and the next one may be missing.
     pub snapshot: Option<unsafe extern "C" fn(searcher: *mut c_void, out: *mut Buffer) -> Status>,
     /// Takes on the state of a snapshot.
     pub restore: Option<
@@ -208,8 +265,6 @@ pub struct SearcherTable {
             out: *mut Buffer,
         ) -> Status,
     >,
-    /// Ends a searcher; not called after it panicked.
-    pub destroy: Option<unsafe extern "C" fn(searcher: *mut c_void)>,
 }
 
 /// A tensor that is lent for the length of a call: row-major elements in the machine's byte order.
@@ -297,6 +352,7 @@ impl Answer {
 
 /// What a host offers an optimizer while it is at work.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct HostTable {
     /// Bytes of this table.
     pub size: usize,

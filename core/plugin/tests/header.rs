@@ -96,6 +96,7 @@ fn expected() -> Vec<(String, usize)> {
         ("LAPIDARY_OBJECTIVES", Status::OBJECTIVES),
         ("LAPIDARY_FOREIGN_SNAPSHOT", Status::FOREIGN_SNAPSHOT),
         ("LAPIDARY_MALFORMED_SNAPSHOT", Status::MALFORMED_SNAPSHOT),
+        ("LAPIDARY_NO_SNAPSHOTS", Status::NO_SNAPSHOTS),
     ];
     all.extend(constants.map(|(name, value)| (name.to_owned(), value)));
     all.extend(statuses.map(|(name, status)| (name.to_owned(), status.0 as usize)));

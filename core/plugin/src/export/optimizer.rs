@@ -66,7 +66,7 @@ unsafe extern "C" fn optimize(
     unsafe {
         guarded(out, || {
             let optimizer = &*optimizer.cast::<Box<dyn Optimizer>>();
-            let remote = Remote::new(&*host).map_err(|e| Refusal::new(Status::FAILED, e))?;
+            let remote = Remote::new(host).map_err(|e| Refusal::new(Status::FAILED, e))?;
             let request = Message {
                 text: request.get().to_vec(),
                 pieces: Vec::new(),

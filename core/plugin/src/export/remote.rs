@@ -18,7 +18,7 @@ use lapidary_core::tensor::Dense;
 use lapidary_core::trial::Metrics;
 use serde::de::DeserializeOwned;
 
-use crate::abi::{Answer, Bytes, HostTable, Status, Tensor};
+use crate::abi::{Answer, Bytes, HostTable, Status, Table, Tensor};
 use crate::wire::{
     Description, EditForm, HostCall, Message, Piece, PlanForm, SamplesForm, TensorForm, Trouble,
     read_metrics_form,
@@ -85,10 +85,13 @@ impl Given {
 
 impl Remote {
     /// The host behind a table.
-    pub fn new(table: &HostTable) -> Result<Arc<Self>, &'static str> {
-        if table.size < size_of::<HostTable>() {
-            return Err("the host's table is too short");
-        }
+    ///
+    /// # Safety
+    /// It must be a host's table, which is lent for the call that this is for.
+    pub unsafe fn new(table: *const HostTable) -> Result<Arc<Self>, &'static str> {
+        // SAFETY: the caller's promise.
+        let table = unsafe { HostTable::read(table) };
+        let table = table.map_err(|_| "the host's table is too short")?;
         Ok(Arc::new(Self {
             host: Mutex::new(Host {
                 context: table.context,
@@ -392,13 +395,18 @@ mod tests {
         }
     }
 
+    fn remote(table: &HostTable) -> Result<Arc<Remote>, &'static str> {
+        // SAFETY: the table has what it says, and `count` may always be called.
+        unsafe { Remote::new(table) }
+    }
+
     #[test]
     fn a_host_of_a_later_version_is_asked_as_one_of_today() {
         let longer = Longer {
             known: table(size_of::<Longer>()),
             later: [7; 4],
         };
-        let remote = Remote::new(&longer.known).unwrap();
+        let remote = remote(&longer.known).unwrap();
         assert_eq!(
             remote.ask::<u64>(&HostCall::Release { model: 1 }).unwrap(),
             0
@@ -413,11 +421,11 @@ mod tests {
 
     #[test]
     fn a_host_that_offers_less_than_is_needed_is_refused() {
-        assert!(Remote::new(&table(size_of::<HostTable>() - 1)).is_err());
+        assert!(remote(&table(size_of::<HostTable>() - 1)).is_err());
         let none = HostTable {
             call: None,
             ..table(size_of::<HostTable>())
         };
-        assert!(Remote::new(&none).is_err());
+        assert!(remote(&none).is_err());
     }
 }

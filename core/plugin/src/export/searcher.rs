@@ -60,6 +60,7 @@ impl From<SearchError> for Refusal {
             SearchError::MalformedSnapshot { reason, .. } => {
                 Self::new(Status::MALFORMED_SNAPSHOT, reason)
             }
+            SearchError::NoSnapshots { .. } => Self::new(Status::NO_SNAPSHOTS, error),
             SearchError::Strategy { reason, .. } => Self::new(Status::FAILED, reason),
             other => Self::new(Status::FAILED, other),
         }

@@ -84,7 +84,7 @@ pub fn wrong_tells_are_errors_that_change_nothing(entry: &Entry) {
         let mut told = None;
         for _ in 0..wanted.len() {
             found.extend(session.play(1).iter().map(essence));
-            let before = session.searcher.snapshot().expect("a snapshot");
+            let before = session.snapshot();
             let mut unknown = world.trial(session.pending.back().expect("one was asked"));
             unknown.candidate.id += 1_000;
             assert!(
@@ -97,7 +97,7 @@ pub fn wrong_tells_are_errors_that_change_nothing(entry: &Entry) {
                     "a trial was accepted twice"
                 );
             }
-            let after = session.searcher.snapshot().expect("a snapshot");
+            let after = session.snapshot();
             assert_eq!(before, after, "a refused tell changed the state");
             if session.pending.len() > 2 {
                 told = session.pending.front().map(|c| world.trial(c));

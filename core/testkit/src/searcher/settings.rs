@@ -56,7 +56,7 @@ pub fn listed_defaults_are_the_defaults(entry: &Entry) {
             .build(entry, settings)
             .unwrap_or_else(|e| panic!("{settings}: {e}"));
         let asked: Vec<_> = session.play(150).iter().map(essence).collect();
-        (asked, session.searcher.snapshot().expect("a snapshot"))
+        (asked, session.snapshot())
     };
     let default = run(&Json::Null);
     assert_eq!(default, run(&serde_json::json!({})), "null and {{}}");

@@ -1,4 +1,4 @@
-//! Snapshots of searchers.
+//! Snapshots of searchers. Where one takes none, a property holds.
 
 use lapidary_core::json::Json;
 use lapidary_core::registry::Entry;
@@ -12,7 +12,9 @@ pub fn snapshots_restore_the_sequence(entry: &Entry) {
     check(48, &(worlds(), 0usize..160), |(world, steps)| {
         let mut original = Session::new(entry, &world);
         original.play(steps);
-        let snapshot = original.searcher.snapshot().expect("a snapshot");
+        let Some(snapshot) = original.snapshot() else {
+            return;
+        };
         let text = serde_json::to_string(&snapshot).expect("it is JSON");
         let read: Snapshot = serde_json::from_str(&text).expect("it reads back");
         let mut restored = Session::new(entry, &world);
@@ -21,8 +23,8 @@ pub fn snapshots_restore_the_sequence(entry: &Entry) {
         restored.searcher.restore(&read).expect("it restores");
         restored.pending = original.pending.clone();
         assert_eq!(
-            restored.searcher.snapshot().expect("a snapshot"),
-            snapshot,
+            restored.snapshot(),
+            Some(snapshot),
             "the restored state is another"
         );
         let a: Vec<_> = original.play(40).iter().map(essence).collect();
@@ -36,7 +38,9 @@ pub fn foreign_snapshots_are_refused(entry: &Entry) {
     check(6, &worlds(), |world| {
         let mut session = Session::new(entry, &world);
         session.play(20);
-        let own = session.searcher.snapshot().expect("a snapshot");
+        let Some(own) = session.snapshot() else {
+            return;
+        };
         let mut wrong = vec![
             Snapshot {
                 strategy: "another".into(),
@@ -70,8 +74,12 @@ pub fn foreign_snapshots_are_refused(entry: &Entry) {
                 ),
                 "{error}"
             );
-            let now = session.searcher.snapshot().expect("a snapshot");
-            assert_eq!(now, own, "a refused snapshot changed the state");
+            let now = session.snapshot();
+            assert_eq!(
+                now.as_ref(),
+                Some(&own),
+                "a refused snapshot changed the state"
+            );
         }
     });
 }
@@ -90,7 +98,9 @@ pub fn damaged_snapshots_do_not_panic(entry: &Entry) {
     check(96, &case, |(world, at, damage)| {
         let mut session = Session::new(entry, &world);
         session.play(30);
-        let own = session.searcher.snapshot().expect("a snapshot");
+        let Some(own) = session.snapshot() else {
+            return;
+        };
         let mut damaged = own.clone();
         let places = count_values(&damaged.state);
         *value_at(&mut damaged.state, &mut at.index(places)).expect("there is such a place") =
@@ -107,8 +117,12 @@ pub fn damaged_snapshots_do_not_panic(entry: &Entry) {
                 }
             }
             Err(_) => {
-                let now = session.searcher.snapshot().expect("a snapshot");
-                assert_eq!(now, own, "a refused snapshot changed the state");
+                let now = session.snapshot();
+                assert_eq!(
+                    now.as_ref(),
+                    Some(&own),
+                    "a refused snapshot changed the state"
+                );
             }
         }
     });

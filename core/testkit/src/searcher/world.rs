@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
 use lapidary_core::registry::{BuildError, Entry, Factory, Registry};
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
 use lapidary_core::space::{Axis, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Score, Trial};
 use proptest::prelude::*;
@@ -250,6 +250,14 @@ impl<'a> Session<'a> {
         let asked = self.searcher.ask(n).expect("asking works");
         self.pending.extend(asked.iter().cloned());
         asked
+    }
+
+    /// The searcher's state; `None` where it takes no snapshots.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        match self.searcher.snapshot() {
+            Err(SearchError::NoSnapshots { .. }) => None,
+            snapshot => Some(snapshot.expect("a snapshot")),
+        }
     }
 
     /// Tells the oldest pending candidate; false where there is none.
