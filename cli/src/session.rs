@@ -1,6 +1,6 @@
 //! `lapidary session`: ask and tell as JSON lines, for a program in any language.
 
-use std::io::{BufReader, BufWriter, ErrorKind, stdin, stdout};
+use std::io::{BufReader, ErrorKind, stdin, stdout};
 
 use lapidary_core::budget::{Clock, WallClock};
 use lapidary_core::session::Session;
@@ -29,7 +29,7 @@ pub fn run(args: &args::Session) -> Result<End, Failure> {
     let (study, clock) = (file.study(), WallClock::start());
     let mut session = Session::new(&study, searcher.as_mut(), log, clock.now());
     let mut input = BufReader::with_capacity(BUFFER, stdin().lock());
-    let mut output = BufWriter::new(stdout().lock());
+    let mut output = stdout().lock();
     match serve(&mut session, &clock, &mut input, &mut output) {
         // Whoever asked has enough.
         Err(ServeError::Lines(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::Done),

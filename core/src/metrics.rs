@@ -2,7 +2,6 @@
 //!
 //! All sums run over the samples in order and in `f64`, so a metric has the same bits however the predictions were made.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +10,7 @@ use thiserror::Error;
 
 use crate::samples::{Targets, Task};
 use crate::text::listed;
+use crate::trial::Metrics;
 
 /// What is measured.
 ///
@@ -154,7 +154,7 @@ pub fn evaluate(
     outputs: &ArrayD<f32>,
     targets: &Targets,
     wanted: &[Metric],
-) -> Result<BTreeMap<String, f64>, MetricError> {
+) -> Result<Metrics, MetricError> {
     let known = Metric::for_task(&targets.task());
     if let Some(&metric) = wanted.iter().find(|m| !known.contains(m)) {
         return Err(MetricError::Task {
@@ -182,7 +182,7 @@ pub fn evaluate(
             numbers(metric, &rows, &truth)
         }
     };
-    let mut measured = BTreeMap::new();
+    let mut measured = Metrics::new();
     for &metric in if wanted.is_empty() { &known } else { wanted } {
         match measure(metric) {
             Ok(value) => {

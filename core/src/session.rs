@@ -19,7 +19,7 @@ use crate::fit::Verdict;
 use crate::goal::Goal;
 use crate::scorer::{Scored, Scorer};
 use crate::searcher::Searcher;
-use crate::space::{Point, PointKey};
+use crate::space::Point;
 use crate::stop::{Courses, Watch};
 use crate::study::{End, Log, Study, StudyError};
 use crate::trial::{Candidate, Origin, Outcome, Report, Trial};
@@ -45,12 +45,14 @@ pub struct Session<'a> {
     asked: u64,
     /// Study ids of the searcher's ids.
     ids: BTreeMap<u64, u64>,
-    /// First trial of every point and fidelity.
-    first: HashMap<(PointKey, u64), u64>,
+    /// First trial of every point and fidelity, by their bits' hash.
+    first: HashMap<(u128, u64), u64>,
     scorer: Scorer<'a>,
     repeats_in_a_row: u32,
     /// What running trials are compared with, where there is a stop rule.
     courses: Option<Arc<RwLock<Courses>>>,
+    /// Whether the caller says when to commit.
+    held: bool,
 }
 
 /// A candidate that is not told yet.
@@ -115,7 +117,22 @@ impl<'a> Session<'a> {
             scorer: Scorer::new(&study.goal, study.repeats),
             repeats_in_a_row: 0,
             courses: (study.stop.clone()).map(|rule| Arc::new(RwLock::new(Courses::new(rule)))),
+            held: false,
         }
+    }
+
+    /// From now on what is asked and told is durable after [`Session::commit`] only, so that a caller with several requests
+    /// at hand pays for one transaction. Nothing of it may be shown to anyone before.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Makes durable what was asked and told since the last time.
+    ///
+    /// # Errors
+    /// When the log fails; none of it is durable then.
+    pub fn commit(&mut self) -> Result<(), StudyError> {
+        Ok(self.log.commit()?)
     }
 
     /// At most `n` candidates that were not handed out before, by id; fewer where the window is full, none where the study
@@ -320,7 +337,7 @@ impl<'a> Session<'a> {
                 break Some(End::Exhausted);
             }
         };
-        Ok(self.log.commit()?)
+        if self.held { Ok(()) } else { self.commit() }
     }
 
     /// Takes candidates from the searcher until the window is full; says why no more may be taken where the budget forbids it.
@@ -422,9 +439,7 @@ impl<'a> Session<'a> {
 
     fn open(&mut self, candidate: Candidate, own: Option<u64>) -> Result<(), StudyError> {
         let id = candidate.id;
-        let key = (candidate.point.key(), candidate.fidelity.to_bits());
-        let first = *self.first.entry(key).or_insert(id);
-        let repeats = (first != id && !self.study.repeats).then_some(first);
+        let repeats = self.first_of(&candidate).filter(|_| !self.study.repeats);
         let recalled = match repeats {
             None => self.log.recall(id),
             Some(_) => None,
@@ -452,6 +467,18 @@ impl<'a> Session<'a> {
             self.note_next()?;
         }
         Ok(())
+    }
+
+    /// The earlier trial of the same point and fidelity, where there is one.
+    fn first_of(&mut self, candidate: &Candidate) -> Option<u64> {
+        let key = (candidate.point.fingerprint(), candidate.fidelity.to_bits());
+        let first = *self.first.entry(key).or_insert(candidate.id);
+        let same = match self.trials.get(first as usize) {
+            Some(trial) => &trial.candidate,
+            None => &self.open.get(self.index(first)?)?.candidate,
+        };
+        // A hash may be shared.
+        (same.point == candidate.point).then_some(first)
     }
 
     /// Notes the next candidate that is not noted yet; ids are noted in their order.

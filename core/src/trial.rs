@@ -1,13 +1,82 @@
 //! Candidates, outcomes, trials and scores.
 
-use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut, Index};
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use crate::space::Point;
 
-/// Measured numbers by name.
-pub type Metrics = BTreeMap<String, f64>;
+/// Measured numbers by name, in the order of names. A study keeps one for every trial, most of them with a number or two, so
+/// it is a list and not a tree.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metrics(LiteMap<String, f64>);
+
+impl Metrics {
+    /// No numbers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Deref for Metrics {
+    type Target = LiteMap<String, f64>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Metrics {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl Index<&str> for Metrics {
+    type Output = f64;
+
+    /// Panics where there is no such number.
+    fn index(&self, name: &str) -> &f64 {
+        self.0
+            .get(name)
+            .unwrap_or_else(|| panic!("no metric is named {name}"))
+    }
+}
+
+impl<const N: usize> From<[(String, f64); N]> for Metrics {
+    fn from(metrics: [(String, f64); N]) -> Self {
+        metrics.into_iter().collect()
+    }
+}
+
+impl FromIterator<(String, f64)> for Metrics {
+    fn from_iter<I: IntoIterator<Item = (String, f64)>>(metrics: I) -> Self {
+        let metrics = metrics.into_iter();
+        let mut map = LiteMap::with_capacity(metrics.size_hint().0);
+        map.extend(metrics);
+        Self(map)
+    }
+}
+
+impl IntoIterator for Metrics {
+    type Item = (String, f64);
+    type IntoIter = std::vec::IntoIter<(String, f64)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Metrics {
+    type Item = (&'a String, &'a f64);
+    type IntoIter = <&'a LiteMap<String, f64> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        (&self.0).into_iter()
+    }
+}
 
 /// A point to evaluate.
 #[derive(Debug, Clone, PartialEq)]

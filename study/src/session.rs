@@ -9,7 +9,7 @@
 //! | `{"pending": true}` | `{"pending": […]}`: the candidates that were handed out and not answered, also by a session that was killed |
 //!
 //! Numbers that are not finite are the texts `"nan"`, `"inf"` and `"-inf"`. A line that cannot be used is answered with
-//! `{"error": "…"}` and changes nothing. Answers to lines that come together leave together.
+//! `{"error": "…"}` and changes nothing. Answers to lines that come together leave together, when all of it is stored.
 
 use std::io::{BufReader, Read, Write};
 
@@ -26,6 +26,9 @@ use thiserror::Error;
 
 use crate::lines::{Line, read_line};
 use crate::store::record;
+
+/// Bytes of answers that wait for later lines at most.
+const HELD: usize = 1 << 16;
 
 /// Why a session broke off.
 #[derive(Debug, Error)]
@@ -129,29 +132,45 @@ pub fn serve(
     let goal: Vec<String> = goal.collect();
     // Over the log of an earlier session this brings the new one to where that one stood, whatever is asked first.
     session.ask(0, clock.now())?;
-    let mut line = Vec::new();
+    session.hold();
+    let (mut line, mut answers) = (Vec::new(), Vec::new());
     loop {
         let answer = match read_line(input, &mut line)? {
-            Line::End => return Ok(output.flush()?),
+            Line::End => return Ok(()),
             Line::TooLong => Err(Refusal::Line("the line is too long".to_owned())),
             Line::Read => serde_json::from_slice(&line)
                 .map_err(|e| Refusal::Line(e.to_string()))
                 .and_then(|request| answer(session, &goal, request, clock)),
         };
-        let (answer, broken) = match answer {
+        let (answer, mut broken) = match answer {
             Ok(answer) => (answer, None),
             Err(Refusal::Line(reason)) => (json!({ "error": reason }), None),
             Err(Refusal::Study(error)) => (json!({ "error": error.to_string() }), Some(error)),
         };
-        serde_json::to_writer(&mut *output, &answer).map_err(std::io::Error::from)?;
-        output.write_all(b"\n")?;
-        if broken.is_some() || !input.buffer().contains(&b'\n') {
-            output.flush()?;
+        write_line(&mut answers, &answer)?;
+        let more = input.buffer().contains(&b'\n') && answers.len() < HELD;
+        if more && broken.is_none() {
+            continue;
         }
+        if let Err(error) = session.commit() {
+            // Of all that came together nothing is stored.
+            answers.clear();
+            write_line(&mut answers, &json!({ "error": error.to_string() }))?;
+            broken = broken.or(Some(error));
+        }
+        output.write_all(&answers)?;
+        output.flush()?;
+        answers.clear();
         if let Some(error) = broken {
             return Err(error.into());
         }
     }
+}
+
+fn write_line(lines: &mut Vec<u8>, answer: &Json) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *lines, answer)?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 fn answer(
@@ -242,12 +261,23 @@ mod tests {
     use lapidary_core::budget::WallClock;
     use lapidary_core::registry::Registry;
     use lapidary_core::searcher::SearchInit;
+    use lapidary_core::study::{Log, LogError};
     use std::path::Path;
 
     use crate::file::{Overrides, StudyFile};
 
-    /// What a session of the study `text` answers to `lines`.
+    /// What a session with the goal `goal` answers to `lines`, which come together.
     fn session(goal: &str, lines: &[&str]) -> Vec<Json> {
+        let (answers, ended) = session_with(&mut (), goal, lines);
+        ended.unwrap();
+        answers
+    }
+
+    fn session_with(
+        log: &mut dyn Log,
+        goal: &str,
+        lines: &[&str],
+    ) -> (Vec<Json>, Result<(), ServeError>) {
         let text = format!(
             "[study]\nwindow = 3\nstrategy = \"random\"\n[goal]\n{goal}\n\
              [space]\nx = {{ float = [0, 1] }}\ny = {{ int = [1, 3] }}\n"
@@ -262,14 +292,59 @@ mod tests {
             installed: None,
         };
         let mut searcher = registry.searcher("random", &Json::Null, &init).unwrap();
-        let (study, clock, mut log) = (file.study(), WallClock::start(), ());
-        let mut session = Session::new(&study, searcher.as_mut(), &mut log, clock.now());
+        let (study, clock) = (file.study(), WallClock::start());
+        let mut session = Session::new(&study, searcher.as_mut(), log, clock.now());
         let mut output = Vec::new();
-        let text = lines.join("\n");
+        let text = lines.join("\n") + "\n";
         let mut input = BufReader::new(text.as_bytes());
-        serve(&mut session, &clock, &mut input, &mut output).unwrap();
+        let ended = serve(&mut session, &clock, &mut input, &mut output);
         let lines = std::str::from_utf8(&output).unwrap().lines();
-        lines.map(|l| serde_json::from_str(l).unwrap()).collect()
+        let answers = lines.map(|l| serde_json::from_str(l).unwrap()).collect();
+        (answers, ended)
+    }
+
+    /// A log that is full after so many commits.
+    struct Full {
+        commits: usize,
+        after: usize,
+    }
+
+    impl Log for Full {
+        fn asked(&mut self, _: &Candidate) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn told(&mut self, _: &Trial) -> Result<(), LogError> {
+            Ok(())
+        }
+
+        fn commit(&mut self) -> Result<(), LogError> {
+            self.commits += 1;
+            match self.commits <= self.after {
+                true => Ok(()),
+                false => Err(LogError("the disk is full".to_owned())),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_come_together_are_stored_together_before_an_answer_leaves() {
+        let lines = [
+            r#"{"ask": 2}"#,
+            r#"{"tell": {"id": 0, "metrics": {"loss": 1}}}"#,
+            r#"{"tell": {"id": 1, "metrics": {"loss": 1}}}"#,
+        ];
+        let run = |after| {
+            let mut log = Full { commits: 0, after };
+            let (answers, ended) = session_with(&mut log, "minimize = [\"loss\"]", &lines);
+            (log.commits, answers, ended.is_ok())
+        };
+        // The first is what brings a session to where an earlier one stood.
+        let (commits, answers, ended) = run(2);
+        assert_eq!((commits, answers.len(), ended), (2, 3, true));
+        let (_, answers, ended) = run(1);
+        assert_eq!(answers, [json!({ "error": "the study's log: the disk is full" })]);
+        assert!(!ended);
     }
 
     #[test]

@@ -205,6 +205,8 @@ impl Store {
             connection.pragma_update(None, "page_size", 2048)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
+            // Kibibytes: rows are added at the ends of tables, so few pages are used again.
+            connection.pragma_update(None, "cache_size", -256)?;
             // What the rows hang on is there by how they are written.
             connection.pragma_update(None, "foreign_keys", "OFF")?;
             connection.set_prepared_statement_cache_capacity(64);

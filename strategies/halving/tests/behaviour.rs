@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lapidary_core::json::Json;
 use lapidary_core::searcher::SearchInit;
 use lapidary_core::space::{Axis, Domain, Space};
-use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};
+use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Score, Trial};
 use lapidary_halving::ENTRY;
 use lapidary_testkit::searcher::make;
 use serde_json::json;
@@ -32,7 +32,7 @@ fn score(objectives: &[f64], violation: f64) -> Option<Score> {
 fn trial(candidate: Candidate, score: Option<Score>) -> Trial {
     let outcome = match &score {
         Some(_) => Outcome::Measured {
-            metrics: BTreeMap::new(),
+            metrics: Metrics::new(),
         },
         None => Outcome::Failed {
             reason: "it fails".into(),
@@ -193,7 +193,7 @@ fn failed_and_stopped_trials_do_not_go_on() {
                 trial.score = None;
             } else if candidate.id % 3 == 1 {
                 trial.outcome = Outcome::Stopped {
-                    metrics: BTreeMap::new(),
+                    metrics: Metrics::new(),
                     reason: "a rule".into(),
                 };
             }

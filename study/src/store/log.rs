@@ -43,8 +43,8 @@ pub struct StudyLog {
     /// Trials that another program added since.
     foreign: VecDeque<(i64, Point, Outcome)>,
     unfit: usize,
-    /// A trial of another program that could not be noted.
-    failed: Option<StoreError>,
+    /// What could not be noted since the last commit; the rest of the transaction is worth nothing without it.
+    failed: Option<LogError>,
     /// Trials whose outcomes are noted and wait to be told.
     waiting: HashSet<u64>,
 }
@@ -143,15 +143,24 @@ impl StudyLog {
         Ok(())
     }
 
-    /// Does `work` within the open transaction, or a new one.
+    /// Does `work` within the open transaction, or a new one. After a failure that transaction will not be committed: SQLite
+    /// may have given it up, and with it what had been noted before.
     fn write(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if self.store.connection.is_autocommit() {
-            self.begin()?;
+    ) -> Result<(), LogError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
-        work(self)
+        let begun = match self.store.connection.is_autocommit() {
+            true => self.begin(),
+            false => Ok(()),
+        };
+        begun.and_then(|()| work(self)).map_err(|error| {
+            let error = self.refuse(error);
+            self.failed = Some(error.clone());
+            error
+        })
     }
 
     fn note(&mut self, kind: Kind, id: u64, row: i64, body: &str) -> Result<(), StoreError> {
@@ -190,7 +199,6 @@ impl StudyLog {
             log.optuna().finish(row, candidate, outcome, curve, now)?;
             log.note(Kind::Tell, id, row, &record::tell(outcome, curve, repeats))
         })
-        .map_err(|e| self.refuse(e))
     }
 
     fn refuse(&self, error: StoreError) -> LogError {
@@ -216,7 +224,6 @@ impl Log for StudyLog {
             log.rows.push(row);
             log.note(Kind::Ask, candidate.id, row, &record::ask(candidate))
         })
-        .map_err(|e| self.refuse(e))
     }
 
     fn told(&mut self, trial: &Trial) -> Result<(), LogError> {
@@ -257,8 +264,8 @@ impl Log for StudyLog {
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
-        if let Some(error) = self.failed.take() {
-            return Err(self.refuse(error));
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
         if self.store.connection.is_autocommit() {
             return Ok(());
@@ -285,8 +292,7 @@ impl Log for StudyLog {
             log.rows.push(row);
             log.note(Kind::Foreign, id, row, &record::foreign(&point, &outcome))
         });
-        if let Err(error) = noted {
-            self.failed = Some(error);
+        if noted.is_err() {
             return None;
         }
         let at = self.now.0;
