@@ -50,9 +50,15 @@ pub struct Difference {
     pub is: String,
 }
 
+/// As it goes on from "was begun".
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} then, {} now", self.what, self.was, self.is)
+        let Self { what, was, is } = self;
+        match what.strip_prefix("plugins") {
+            Some("") => write!(f, "with other plug-ins: {was} then, {is} now"),
+            Some(name) => write!(f, "with plug-in{name} {was}; this is {is}"),
+            None => write!(f, "with another {what}: {was} then, {is} now"),
+        }
     }
 }
 

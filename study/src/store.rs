@@ -78,9 +78,7 @@ pub enum StoreError {
     Exists { name: String },
     #[error("the study `{name}` was made by another program, not by a search of ours")]
     NotOurs { name: String },
-    #[error(
-        "the study `{name}` was begun with another {difference}; only the budget may change on resume"
-    )]
+    #[error("the study `{name}` was begun {difference}; only the budget may change on resume")]
     Changed {
         name: String,
         difference: Difference,

@@ -370,7 +370,7 @@ fn a_crash_ends_the_study_and_nothing_is_lost() {
     let other = compiled(other.path(), "lattice", &["-DVERSION=\"2.0\""]);
     let error = run(&[&args[..], &[other.to_str().unwrap(), "--resume"]].concat()).refused();
     assert!(
-        error.contains("plugins lattice: 1.2.3 then, 2.0 now"),
+        error.contains("the study `bowl` was begun with plug-in lattice 1.2.3; this is 2.0"),
         "{error}"
     );
 }
