@@ -343,7 +343,10 @@ mod tests {
         let (commits, answers, ended) = run(2);
         assert_eq!((commits, answers.len(), ended), (2, 3, true));
         let (_, answers, ended) = run(1);
-        assert_eq!(answers, [json!({ "error": "the study's log: the disk is full" })]);
+        assert_eq!(
+            answers,
+            [json!({ "error": "the study's log: the disk is full" })]
+        );
         assert!(!ended);
     }
 
