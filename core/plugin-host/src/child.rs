@@ -1,6 +1,6 @@
 //! The host's end of a child process.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use lapidary_plugin::abi::Status;
-use lapidary_plugin::wire::{Message, Trouble};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -18,7 +17,9 @@ use crate::error::PluginError;
 use crate::frame::{self, Frame, Frames};
 use crate::host::{Limits, Program};
 use crate::hosted::{Hosted, Outgoing};
+use crate::line::Line;
 use crate::optimizer::Order;
+use crate::parcel::{self, Parcel};
 use crate::serve::{HOST_CALL, REFUSED, SILENT};
 use crate::session::{Answer, Call, Over, Reply, Session};
 
@@ -34,7 +35,7 @@ const GATHERED: usize = 1 << 16;
 /// A child process that has a plug-in open.
 pub(crate) struct Child {
     process: Process,
-    socket: UnixStream,
+    line: Line,
     frames: Frames,
     /// Calls that go with the next one that is answered.
     gathered: Vec<u8>,
@@ -72,7 +73,7 @@ impl Child {
                 .spawn()?;
             Ok(Self {
                 process,
-                socket,
+                line: Line::new(socket),
                 frames: Frames::default(),
                 gathered: Vec::new(),
                 posted: None,
@@ -88,17 +89,14 @@ impl Child {
         })
     }
 
-    /// Sends what was gathered.
-    fn send(&mut self, call: Call, deadline: Instant) -> Result<(), Over> {
-        let mut rest = &self.gathered[..];
-        while !rest.is_empty() {
-            match self.socket.write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) if is_wait(&error) && Instant::now() < deadline => {}
-                Err(error) if is_wait(&error) => return Err(self.hang(call)),
-                Err(error) => return Err(self.end(call, &error)),
-            }
-        }
+    /// Sends what was gathered, and a file with it.
+    fn send(&mut self, call: Call, file: Option<OwnedFd>, deadline: Instant) -> Result<(), Over> {
+        let file = file.as_ref().map(AsFd::as_fd);
+        let sent = (self.line).send(&self.gathered, file, || Instant::now() < deadline);
+        sent.map_err(|error| match is_wait(&error) {
+            true => self.hang(call),
+            false => self.end(call, &error),
+        })?;
         self.gathered.clear();
         Ok(())
     }
@@ -124,7 +122,7 @@ impl Child {
                 Ok(None) => {}
                 Err(error) => return Err(self.end(call, &error)),
             }
-            match self.frames.fill(&mut self.socket) {
+            match self.frames.fill(|room| self.line.receive(room)) {
                 Ok(true) => {}
                 Ok(false) => return Err(self.end(call, &ErrorKind::UnexpectedEof.into())),
                 Err(error) if is_wait(&error) && cancelled() => {
@@ -162,7 +160,10 @@ impl Child {
                 )
             }
             ErrorKind::InvalidData => format!("answered with {error} and was killed"),
-            _ => self.last_words(),
+            ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
+                self.last_words()
+            }
+            _ => format!("could not be answered ({error}) and was killed"),
         };
         self.kill();
         let over = match self.posted {
@@ -209,10 +210,7 @@ impl Child {
 }
 
 fn is_wait(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-    )
+    error.kind() == ErrorKind::WouldBlock
 }
 
 /// How a process ended, in words.
@@ -237,7 +235,7 @@ impl Session for Child {
         }
         frame::write(&mut self.gathered, call as u32, payload);
         let deadline = Instant::now() + self.limits.time;
-        self.send(call, deadline)?;
+        self.send(call, None, deadline)?;
         let reply = self.receive(call, deadline)?;
         self.posted = None;
         self.unless_panicked(reply)
@@ -249,10 +247,11 @@ impl Session for Child {
         }
         let call = Call::Optimize;
         frame::write(&mut self.gathered, call as u32, &order.to_bytes());
+        let mut file = None;
         loop {
             // An optimizer works longer than a searcher before it says a word.
             let deadline = Instant::now() + self.limits.time * WORK;
-            self.send(call, deadline)?;
+            self.send(call, file, deadline)?;
             let frame = self.frame(call, deadline, &|| host.cancelled())?;
             if frame.number != HOST_CALL {
                 return self.unless_panicked(Reply {
@@ -260,15 +259,17 @@ impl Session for Child {
                     bytes: Answer::Owned(frame.payload),
                 });
             }
-            let request = Message::from_bytes(&frame.payload);
-            let handled = request
-                .map_err(Trouble::Graph)
-                .and_then(|request| host.handle(&request));
-            let (number, outgoing) = match handled {
+            // No tensor of the child's is larger than the memory it may have.
+            let request = Parcel::open(frame, self.limits.memory);
+            let request = request.map_err(|error| self.end(call, &error))?;
+            let (number, outgoing) = match host.handle(&request.message()) {
                 Ok(outgoing) => (HOST_CALL, outgoing),
-                Err(trouble) => (REFUSED, Outgoing::owned(Message::new(&trouble, Vec::new()))),
+                Err(trouble) => (REFUSED, Outgoing::of(&trouble)),
             };
-            frame::write(&mut self.gathered, number, &outgoing.message.to_bytes());
+            let packed = parcel::pack(&outgoing.message);
+            let (bytes, beside) = packed.map_err(|error| self.end(call, &error))?;
+            frame::write(&mut self.gathered, number, &bytes);
+            file = beside;
         }
     }
 
@@ -279,7 +280,7 @@ impl Session for Child {
         frame::write(&mut self.gathered, call as u32 | SILENT, payload);
         self.posted = Some(call);
         if self.gathered.len() > GATHERED {
-            self.send(call, Instant::now() + self.limits.time)?;
+            self.send(call, None, Instant::now() + self.limits.time)?;
         }
         Ok(Reply::done())
     }

@@ -1,6 +1,10 @@
-//! Frames: what goes between the host and a child process. A length, a number and so many bytes.
+//! Frames: what goes between the host and a child process. A length, a number and so many bytes, and a file where one came with
+//! them.
 
-use std::io::{self, Read};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::line::{Received, too_many_files};
 
 use crate::serve::{HOST_CALL, REFUSED};
 
@@ -14,10 +18,11 @@ pub(crate) const LONGEST_ANSWER: usize = 64 << 20;
 const PART: usize = 1 << 16;
 
 /// A number and a payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Frame {
     pub number: u32,
     pub payload: Vec<u8>,
+    pub file: Option<OwnedFd>,
 }
 
 /// Appends a frame to `to`.
@@ -35,6 +40,8 @@ pub(crate) struct Frames {
     room: Vec<u8>,
     start: usize,
     end: usize,
+    /// A file that came with bytes of the frame that is not given out yet.
+    file: Option<OwnedFd>,
 }
 
 impl Frames {
@@ -67,16 +74,20 @@ impl Frames {
         let frame = Frame {
             number,
             payload: payload.to_vec(),
+            file: self.file.take(),
         };
         self.start += HEADER + length;
         Ok(Some(frame))
     }
 
-    /// Reads what `from` has; false at its end.
+    /// Reads what `receive` gives; false at its end.
     ///
     /// # Errors
-    /// Those of `from`.
-    pub fn fill(&mut self, from: &mut impl Read) -> io::Result<bool> {
+    /// Those of `receive`.
+    pub fn fill(
+        &mut self,
+        receive: impl FnOnce(&mut [u8]) -> io::Result<Received>,
+    ) -> io::Result<bool> {
         self.room.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -84,9 +95,13 @@ impl Frames {
             let room = (2 * self.room.len()).max(2 * PART);
             self.room.resize(room, 0);
         }
-        let read = from.read(&mut self.room[self.end..])?;
-        self.end += read;
-        Ok(read > 0)
+        let received = receive(&mut self.room[self.end..])?;
+        self.end += received.bytes;
+        if received.file.is_some() && self.file.is_some() {
+            return Err(too_many_files());
+        }
+        self.file = self.file.take().or(received.file);
+        Ok(received.bytes > 0)
     }
 }
 
@@ -94,36 +109,66 @@ impl Frames {
 mod tests {
     use super::*;
 
+    fn received(from: &[u8]) -> impl FnOnce(&mut [u8]) -> io::Result<Received> {
+        |to| {
+            to[..from.len()].copy_from_slice(from);
+            Ok(Received {
+                bytes: from.len(),
+                file: None,
+            })
+        }
+    }
+
     #[test]
     fn frames_come_back_from_pieces_of_any_size() {
         let mut bytes = Vec::new();
-        let sent: Vec<Frame> = (0..20)
-            .map(|i| Frame {
-                number: i,
-                payload: vec![i as u8; i as usize * 7],
-            })
+        let sent: Vec<(u32, Vec<u8>)> = (0..20)
+            .map(|i| (i, vec![i as u8; i as usize * 7]))
             .collect();
-        for frame in &sent {
-            write(&mut bytes, frame.number, &frame.payload);
+        for (number, payload) in &sent {
+            write(&mut bytes, *number, payload);
         }
         for size in [1, 3, 8, 64, 100_000] {
             let mut frames = Frames::default();
             let mut got = Vec::new();
-            for mut piece in bytes.chunks(size) {
-                assert!(frames.fill(&mut piece).unwrap());
+            for piece in bytes.chunks(size) {
+                assert!(frames.fill(received(piece)).unwrap());
                 while let Some(frame) = frames.next().unwrap() {
-                    got.push(frame);
+                    got.push((frame.number, frame.payload));
                 }
             }
             assert_eq!(got, sent);
-            assert!(!frames.fill(&mut io::empty()).unwrap());
+            assert!(!frames.fill(received(&[])).unwrap());
         }
     }
 
     #[test]
     fn endless_frames_are_refused() {
         let mut frames = Frames::default();
-        frames.fill(&mut &[0xff; 8][..]).unwrap();
+        frames.fill(received(&[0xff; 8])).unwrap();
         assert!(frames.next().is_err());
+    }
+
+    #[test]
+    fn a_file_belongs_to_the_frame_that_it_came_with() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, 1, b"with");
+        let with = || {
+            let bytes = &bytes;
+            |to: &mut [u8]| {
+                to[..bytes.len()].copy_from_slice(bytes);
+                Ok(Received {
+                    bytes: bytes.len(),
+                    file: Some(tempfile::tempfile()?.into()),
+                })
+            }
+        };
+        let mut frames = Frames::default();
+        frames.fill(with()).unwrap();
+        frames.fill(received(&bytes)).unwrap();
+        assert!(frames.next().unwrap().unwrap().file.is_some());
+        assert!(frames.next().unwrap().unwrap().file.is_none());
+        frames.fill(with()).unwrap();
+        assert!(frames.fill(with()).is_err());
     }
 }

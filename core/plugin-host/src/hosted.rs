@@ -1,6 +1,6 @@
 //! What a host does for an optimizer while it is at work.
 
-use std::borrow::Cow;
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use lapidary_core::fit::{FitContext, Verdict};
@@ -17,7 +17,7 @@ use lapidary_plugin::wire::{
 pub(crate) struct Outgoing {
     /// Dropped before what it borrows from.
     pub message: Message<'static>,
-    _keep: Option<Weights>,
+    _keep: Option<Box<dyn Any>>,
 }
 
 /// Something that answers a plug-in's calls.
@@ -30,40 +30,35 @@ pub(crate) trait Hosted {
 }
 
 impl Outgoing {
-    /// An answer that owns its tensors.
-    pub fn owned(message: Message<'_>) -> Self {
-        let pieces = message.pieces.into_iter().map(|piece| Piece {
-            bytes: Cow::Owned(piece.bytes.into_owned()),
-            ..piece
-        });
+    /// An answer without tensors.
+    pub fn of(form: &impl serde::Serialize) -> Self {
         Self {
-            message: Message {
-                text: message.text,
-                pieces: pieces.collect(),
-            },
+            message: Message::new(form, Vec::new()),
             _keep: None,
         }
     }
 
-    fn of(form: &impl serde::Serialize) -> Self {
-        Self::owned(Message::new(form, Vec::new()))
-    }
-
-    /// The weights of a model, without a copy.
-    fn weights(weights: &Weights) -> Self {
-        let keep = weights.clone();
-        let mut pieces = Vec::new();
-        let forms: BTreeMap<&String, TensorForm> = (keep.iter())
-            .map(|(name, tensor)| (name, TensorForm::of(tensor, &mut pieces)))
-            .collect();
-        let message = Message::new(&forms, pieces);
-        // SAFETY: the pieces borrow from the tensors behind the `Arc`s of `keep`, which do not move, and are kept as long as
-        // the message.
+    /// An answer whose tensors are those of `owner`, without a copy.
+    pub fn lent<T: 'static>(owner: T, message: impl FnOnce(&T) -> Message<'_>) -> Self {
+        let keep = Box::new(owner);
+        let message = message(&keep);
+        // SAFETY: the message borrows from what the box holds, which stays where it is and is kept as long as the message.
         let message = unsafe { std::mem::transmute::<Message<'_>, Message<'static>>(message) };
         Self {
             message,
             _keep: Some(keep),
         }
+    }
+
+    fn weights(weights: &Weights) -> Self {
+        // The tensors are shared: the model may go.
+        Self::lent(weights.clone(), |weights| {
+            let mut pieces = Vec::new();
+            let forms: BTreeMap<&String, TensorForm> = (weights.iter())
+                .map(|(name, tensor)| (name, TensorForm::of(tensor, &mut pieces)))
+                .collect();
+            Message::new(&forms, pieces)
+        })
     }
 }
 
@@ -165,9 +160,10 @@ impl Hosted for Served<'_> {
             } => {
                 let inputs = inputs(&form, request)?;
                 let outputs = self.model(model)?.forward(&inputs).map_err(trouble)?;
-                let places: Vec<usize> = (0..outputs.len()).collect();
-                let pieces = outputs.iter().map(Piece::of).collect();
-                Outgoing::owned(Message::new(&places, pieces))
+                Outgoing::lent(outputs, |outputs| {
+                    let places: Vec<usize> = (0..outputs.len()).collect();
+                    Message::new(&places, outputs.iter().map(Piece::of).collect())
+                })
             }
             HostCall::Observe {
                 model,
@@ -180,11 +176,12 @@ impl Hosted for Served<'_> {
                 model
                     .observe(&inputs, &values, &mut seen)
                     .map_err(trouble)?;
-                let places: Vec<(&String, usize)> = (seen.0.iter().enumerate())
-                    .map(|(at, (id, _))| (id, at))
-                    .collect();
-                let pieces = seen.0.iter().map(|(_, value)| Piece::of(value)).collect();
-                Outgoing::owned(Message::new(&places, pieces))
+                Outgoing::lent(seen.0, |seen| {
+                    let places: Vec<(&String, usize)> = (seen.iter().enumerate())
+                        .map(|(at, (id, _))| (id, at))
+                        .collect();
+                    Message::new(&places, seen.iter().map(|(_, v)| Piece::of(v)).collect())
+                })
             }
             HostCall::Fit {
                 model,
@@ -221,12 +218,11 @@ impl Hosted for Served<'_> {
                 let made = (self.cx.build)(&ModelSpec::from(spec)).map_err(trouble)?;
                 self.number(made)
             }
-            HostCall::Samples { part } => {
+            HostCall::Samples { part } => Outgoing::lent(self.samples(&part).cloned(), |samples| {
                 let mut pieces = Vec::new();
-                let samples = self.samples(&part);
-                let form = samples.map(|samples| SamplesForm::of(samples, &mut pieces));
-                Outgoing::owned(Message::new(&form, pieces))
-            }
+                let form = (samples.as_ref()).map(|samples| SamplesForm::of(samples, &mut pieces));
+                Message::new(&form, pieces)
+            }),
             HostCall::Progress { share, text } => {
                 (self.cx.progress)(share.clamp(0.0, 1.0), &text);
                 Outgoing::of(&self.cx.cancel.is_cancelled())

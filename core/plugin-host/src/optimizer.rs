@@ -216,17 +216,11 @@ unsafe extern "C" fn call(
     let handled = catch_unwind(AssertUnwindSafe(|| host.handle(&message)));
     let (status, outgoing) = match handled {
         Ok(Ok(outgoing)) => (Status::OK, outgoing),
-        Ok(Err(trouble)) => (
-            Status::FAILED,
-            Outgoing::owned(Message::new(&trouble, Vec::new())),
-        ),
+        Ok(Err(trouble)) => (Status::FAILED, Outgoing::of(&trouble)),
         Err(panic) => {
             let text = lapidary_core::text::panic_text(&*panic).to_owned();
             let trouble = Trouble::Graph(format!("the host panicked: {text}"));
-            (
-                Status::FAILED,
-                Outgoing::owned(Message::new(&trouble, Vec::new())),
-            )
+            (Status::FAILED, Outgoing::of(&trouble))
         }
     };
     let mut owner = Box::new(Lent {

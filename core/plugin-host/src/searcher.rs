@@ -1,7 +1,7 @@
 //! A plug-in's searcher as one of ours.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
@@ -25,7 +25,7 @@ pub(crate) struct PluginSearcher {
     space: Arc<Space>,
     objectives: usize,
     /// Asked since it was built or restored, and not told: telling these cannot be wrong.
-    open: HashSet<u64>,
+    open: BTreeSet<u64>,
     /// The last id it gave.
     last: Option<u64>,
     /// Memory for what is written.
@@ -55,7 +55,7 @@ impl PluginSearcher {
                 name,
                 space: init.space.clone(),
                 objectives: init.objectives,
-                open: HashSet::new(),
+                open: BTreeSet::new(),
                 last: None,
                 scratch: request,
             }),

@@ -1,6 +1,6 @@
 //! The child's end: a process that opens one plug-in and does what its host asks it for.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -15,8 +15,10 @@ use crate::error::PluginError;
 use crate::frame::{self, Frame, Frames};
 use crate::hosted::{Hosted, Outgoing};
 use crate::library::{InProcess, Library};
+use crate::line::Line;
 use crate::manifest::Manifest;
 use crate::optimizer::Order;
+use crate::parcel::{self, Parcel};
 use crate::session::{Call, Over, Reply, Session};
 
 /// The number of a call to the host, and of its answer.
@@ -49,17 +51,18 @@ pub enum ServeError {
 /// When stdin is no socket, or the host says what is not understood. That the plug-in cannot be opened is told to the host.
 pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
     let stdin: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
-    let mut socket = UnixStream::from(stdin);
+    let socket = UnixStream::from(stdin);
     socket.peer_addr().map_err(|_| ServeError::NoHost)?;
     setrlimit(Resource::RLIMIT_DATA, memory, memory).map_err(ServeError::Memory)?;
     leave_with(socket.try_clone()?);
+    let mut line = Line::new(socket);
     let mut session = open(path);
     let mut frames = Frames::default();
     let mut late: Option<Reply> = None;
     let mut answer = Vec::new();
     loop {
         let Some(frame) = frames.next()? else {
-            if !frames.fill(&mut socket)? {
+            if !frames.fill(|room| line.receive(room))? {
                 return Ok(());
             }
             continue;
@@ -78,7 +81,7 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
             Some(reply) => reply,
             None if call == Call::Optimize => {
                 let mut relay = Relay {
-                    socket: &mut socket,
+                    line: &mut line,
                     frames: &mut frames,
                 };
                 optimize(&mut session, &frame.payload, &mut relay)
@@ -103,7 +106,7 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
             reply.status.0.cast_unsigned(),
             reply.bytes.get(),
         );
-        socket.write_all(&answer)?;
+        line.send(&answer, None, || true)?;
     }
 }
 
@@ -114,20 +117,22 @@ fn open(path: &Path) -> Result<InProcess, PluginError> {
 
 /// Passes calls to the host on to it.
 struct Relay<'a> {
-    socket: &'a mut UnixStream,
+    line: &'a mut Line,
     frames: &'a mut Frames,
 }
 
 impl Relay<'_> {
     fn ask(&mut self, request: &Message<'_>) -> io::Result<Frame> {
+        let (request, file) = parcel::pack(request)?;
         let mut bytes = Vec::new();
-        frame::write(&mut bytes, HOST_CALL, &request.to_bytes());
-        self.socket.write_all(&bytes)?;
+        frame::write(&mut bytes, HOST_CALL, &request);
+        let file = file.as_ref().map(AsFd::as_fd);
+        self.line.send(&bytes, file, || true)?;
         loop {
             if let Some(frame) = self.frames.next()? {
                 return Ok(frame);
             }
-            if !self.frames.fill(self.socket)? {
+            if !self.frames.fill(|room| self.line.receive(room))? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -136,14 +141,14 @@ impl Relay<'_> {
 
 impl Hosted for Relay<'_> {
     fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble> {
-        let frame = self.ask(request);
-        let frame =
-            frame.map_err(|e| Trouble::Graph(format!("the connection to the host: {e}")))?;
-        let message = Message::from_bytes(&frame.payload).map_err(Trouble::Graph)?;
-        if frame.number == REFUSED {
-            return Err(message.read().unwrap_or_else(Trouble::Graph));
+        let lost = |error| Trouble::Graph(format!("the connection to the host: {error}"));
+        let frame = self.ask(request).map_err(lost)?;
+        let refused = frame.number == REFUSED;
+        let answer = Parcel::open(frame, u64::MAX).map_err(lost)?;
+        if refused {
+            return Err(answer.message().read().unwrap_or_else(Trouble::Graph));
         }
-        Ok(Outgoing::owned(message))
+        Ok(Outgoing::lent(answer, Parcel::message))
     }
 
     fn cancelled(&self) -> bool {

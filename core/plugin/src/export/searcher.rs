@@ -18,6 +18,8 @@ use crate::wire::{
 struct Instance {
     searcher: Box<dyn Searcher>,
     space: Arc<Space>,
+    /// Bytes of the last candidates: the next take about as many.
+    written: usize,
 }
 
 /// The table of the searcher that `E` exports.
@@ -82,6 +84,7 @@ fn make<E: Exported>(request: &[u8]) -> Result<Instance, Refusal> {
     Ok(Instance {
         searcher: make(&settings, &init)?,
         space,
+        written: 0,
     })
 }
 
@@ -106,9 +109,11 @@ unsafe extern "C" fn ask(searcher: *mut c_void, n: u64, out: *mut Buffer) -> Sta
         guarded(out, || {
             let instance = &mut *searcher.cast::<Instance>();
             let n = usize::try_from(n).unwrap_or(usize::MAX);
-            let mut w = Writer::new();
+            let mut w = Writer::with_capacity(instance.written + instance.written / 8);
             write_candidates(&mut w, &instance.searcher.ask(n)?);
-            Ok(w.finish())
+            let bytes = w.finish();
+            instance.written = bytes.len();
+            Ok(bytes)
         })
     }
 }

@@ -14,6 +14,11 @@ impl Writer {
         Self::default()
     }
 
+    /// A writer with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     /// A writer that reuses the memory of `buffer`.
     pub fn reuse(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
@@ -76,8 +81,9 @@ impl Writer {
             self.text(if value > 0.0 { "inf" } else { "-inf" });
         } else {
             self.separate();
-            // Debug is the shortest text that reads back the same, in exponents where it is long; writing to memory works.
-            let _ = write!(self.0, "{value:?}");
+            let mut shortest = zmij::Buffer::new();
+            self.0
+                .extend_from_slice(shortest.format_finite(value).as_bytes());
         }
     }
 

@@ -210,55 +210,6 @@ impl<'a> Message<'a> {
         let count = self.pieces.len();
         (self.pieces.get(at)).ok_or_else(|| format!("tensor {at} of {count}"))
     }
-
-    /// All of it as bytes, for another process.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut part = |part: &[u8]| {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
-        };
-        part(&self.text);
-        for piece in &self.pieces {
-            let shape: Vec<u8> = (piece.shape.iter()).flat_map(|n| n.to_le_bytes()).collect();
-            part(&piece.dtype.to_le_bytes());
-            part(&shape);
-            part(&piece.bytes);
-        }
-        bytes
-    }
-
-    /// Reads what [`Message::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// When it is cut off.
-    pub fn from_bytes(mut bytes: &'a [u8]) -> Result<Self, String> {
-        let mut part = || -> Result<Option<&'a [u8]>, String> {
-            if bytes.is_empty() {
-                return Ok(None);
-            }
-            let cut = || "a message is cut off".to_owned();
-            let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(cut)?;
-            let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
-            let (part, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
-            bytes = rest;
-            Ok(Some(part))
-        };
-        let text = part()?.unwrap_or_default().to_vec();
-        let mut pieces = Vec::new();
-        while let Some(dtype) = part()? {
-            let (Some(shape), Some(bytes)) = (part()?, part()?) else {
-                return Err("a message is cut off".to_owned());
-            };
-            let (extents, _) = shape.as_chunks::<8>();
-            pieces.push(Piece {
-                dtype: dtype.try_into().map_or(0, u32::from_le_bytes),
-                shape: extents.iter().map(|n| u64::from_le_bytes(*n)).collect(),
-                bytes: Cow::Borrowed(bytes),
-            });
-        }
-        Ok(Self { text, pieces })
-    }
 }
 
 /// Reads a form from its text.

@@ -162,6 +162,7 @@ pub(super) fn read_point(
 ) -> Result<Result<Point, SpaceError>, WireError> {
     let axes = space.axes();
     let mut values = Vec::with_capacity(axes.len());
+    let mut nulls = Vec::new();
     let mut wrong = None;
     let mut count = 0;
     r.array(|r| {
@@ -171,6 +172,7 @@ pub(super) fn read_point(
             return Ok(r.skip()?);
         };
         if r.null() {
+            nulls.push(values.len());
             values.push(None);
             return Ok(());
         }
@@ -200,12 +202,11 @@ pub(super) fn read_point(
     if let Some(wrong) = wrong {
         return Ok(Err(wrong));
     }
-    let point = space.point(values.clone());
-    let missing = (axes.iter().zip(&values).zip(point.values()))
-        .find(|((_, given), kept)| given.is_none() && kept.is_some());
+    let point = space.point(values);
+    let missing = nulls.iter().find(|at| point.values()[**at].is_some());
     Ok(match missing {
-        Some(((axis, _), _)) => Err(SpaceError::Missing {
-            axis: axis.name.clone(),
+        Some(at) => Err(SpaceError::Missing {
+            axis: axes[*at].name.clone(),
         }),
         None => Ok(point),
     })

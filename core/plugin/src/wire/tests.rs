@@ -224,7 +224,7 @@ fn wrong_candidates_are_named() {
 }
 
 #[test]
-fn messages_come_back_with_their_tensors() {
+fn tensors_keep_their_bits() {
     use lapidary_core::tensor::{DType, Dense};
     let tensors = [
         Dense::f32(&[2, 1], vec![f32::NAN, -0.0]).unwrap(),
@@ -236,23 +236,13 @@ fn messages_come_back_with_their_tensors() {
             bytes: [1u8, 2].as_slice().into(),
         },
     ];
-    let sent = Message::new(&vec!["a"; 3], tensors.iter().map(Piece::of).collect());
-    let bytes = sent.to_bytes();
-    let read = Message::from_bytes(&bytes).unwrap();
-    assert_eq!(read, sent);
-    assert_eq!(read.read::<Vec<String>>().unwrap(), ["a"; 3]);
-    for (piece, tensor) in read.pieces.iter().zip(&tensors) {
-        let back = piece.dense().unwrap();
+    for tensor in &tensors {
+        let back = Piece::of(tensor).dense().unwrap();
         assert_eq!(
             (back.dtype(), back.shape()),
             (tensor.dtype(), tensor.shape())
         );
         assert_eq!(Piece::of(&back), Piece::of(tensor));
-    }
-    for end in 1..bytes.len() {
-        // Cut anywhere it is refused, or is a shorter message.
-        let cut = Message::from_bytes(&bytes[..end]);
-        assert!(cut.is_err() || cut.is_ok_and(|cut| cut.pieces.len() < sent.pieces.len()));
     }
     let lying = Piece {
         shape: vec![u64::MAX, 2],

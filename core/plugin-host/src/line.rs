@@ -1,0 +1,139 @@
+//! The socket between a host and a child process. Beside bytes it carries open files.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+
+/// So long an end looks for an answer before it sleeps: to be woken takes longer than most searchers take to answer.
+const LOOK: Duration = Duration::from_micros(20);
+/// After looks in vain twice as many waits go without one each time, up to two to the power of this: so whoever waits for slow
+/// answers, or on a machine that is busy, takes no time from others.
+const MOST: u32 = 10;
+
+/// One end.
+pub(crate) struct Line {
+    socket: UnixStream,
+    /// Room for what comes beside the bytes.
+    beside: Vec<u8>,
+    /// Looks in vain since the last one that was not.
+    vain: u32,
+    /// Waits without a look before the next one.
+    skip: u32,
+}
+
+/// What came at once.
+pub(crate) struct Received {
+    /// How many bytes; none at the end.
+    pub bytes: usize,
+    /// The file that came with them.
+    pub file: Option<OwnedFd>,
+}
+
+impl Line {
+    pub fn new(socket: UnixStream) -> Self {
+        Self {
+            socket,
+            beside: nix::cmsg_space!(RawFd),
+            vain: 0,
+            skip: 0,
+        }
+    }
+
+    /// Sends all bytes, the file with the first. Where the socket takes no more for as long as its timeout, `wait` says whether
+    /// to go on.
+    ///
+    /// # Errors
+    /// Those of the socket, and its timeout.
+    pub fn send(
+        &self,
+        mut bytes: &[u8],
+        mut file: Option<BorrowedFd<'_>>,
+        wait: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let files = file.map(|file| [file.as_raw_fd()]);
+            let beside = files.as_ref().map(|files| ControlMessage::ScmRights(files));
+            let sent = sendmsg::<()>(
+                self.socket.as_raw_fd(),
+                &[IoSlice::new(bytes)],
+                beside.as_slice(),
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            );
+            match sent {
+                Ok(sent) => {
+                    bytes = &bytes[sent..];
+                    file = None;
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if wait() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes, for as long as the socket's timeout.
+    ///
+    /// # Errors
+    /// Those of the socket, its timeout, and more than one file at once.
+    pub fn receive(&mut self, to: &mut [u8]) -> io::Result<Received> {
+        if self.skip > 0 {
+            self.skip -= 1;
+        } else if let Some(taken) = self.look(to) {
+            self.vain = 0;
+            return taken;
+        } else {
+            self.vain = (self.vain + 1).min(MOST);
+            self.skip = 1 << self.vain;
+        }
+        self.take(to, MsgFlags::empty())
+    }
+
+    /// What comes at once.
+    fn look(&mut self, to: &mut [u8]) -> Option<io::Result<Received>> {
+        let began = Instant::now();
+        while began.elapsed() < LOOK {
+            match self.take(to, MsgFlags::MSG_DONTWAIT) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
+                taken => return Some(taken),
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, to: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
+        let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+        let room = &mut [IoSliceMut::new(to)];
+        let message = loop {
+            match recvmsg::<()>(self.socket.as_raw_fd(), room, Some(&mut self.beside), flags) {
+                Err(Errno::EINTR) => {}
+                taken => break taken?,
+            }
+        };
+        let mut files = Vec::new();
+        let beside = message.cmsgs().map_err(|_| too_many_files())?;
+        for beside in beside {
+            if let ControlMessageOwned::ScmRights(numbers) = beside {
+                // SAFETY: these files were opened for this process by the call, and belong to nobody yet.
+                let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+                files.extend(numbers.into_iter().map(own));
+            }
+        }
+        if files.len() > 1 {
+            return Err(too_many_files());
+        }
+        Ok(Received {
+            bytes: message.bytes,
+            file: files.pop(),
+        })
+    }
+}
+
+pub(crate) fn too_many_files() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "more than one file at once")
+}
