@@ -1,11 +1,13 @@
-//! What a plug-in costs: an ask and a tell by `random` with 16 axes, linked, behind the tables in this process, and in a child
-//! process. What the last two take more than the first is the border's.
+//! What a plug-in costs, linked, behind the tables in this process, and in a child process: an ask and a tell by `random` with 16
+//! axes, and a weight of 256 MiB that is read once. What the last two take more than the first is the border's.
 
+use std::path::Path;
 use std::process::Command;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lapidary_benches::{Loop, float, numbers, space};
-use lapidary_builtin_plugins::{file, program};
+use lapidary_builtin_plugins::heavy::Heavy;
+use lapidary_builtin_plugins::{compiled, file, program};
 use lapidary_core::json::Json;
 use lapidary_core::registry::{Entry, Factory};
 use lapidary_core::searcher::{SearchInit, Searcher};
@@ -14,27 +16,17 @@ use lapidary_plugin_host::{Host, Isolation, Limits, Program};
 /// Axes of the space.
 const AXES: usize = 16;
 
+/// Elements of the weight, eight bytes each.
+const ELEMENTS: usize = 32 << 20;
+
 fn ask_and_tell(criterion: &mut Criterion) {
     build();
-    let load = |isolation| {
-        let host = Host {
-            isolation,
-            limits: Limits::default(),
-        };
-        host.load(&file("random"))
-            .unwrap_or_else(|e| panic!("{e}"))
-            .entry
-    };
-    let child = Program {
-        path: program(),
-        args: Vec::new(),
-    };
     let mut group = criterion.benchmark_group("plugin");
     group.throughput(Throughput::Elements(1));
     for (place, entry) in [
         ("linked", lapidary_random::ENTRY),
-        ("in_process", load(Isolation::InProcess)),
-        ("child", load(Isolation::Child(child))),
+        ("in_process", load(&file("random"), Isolation::InProcess)),
+        ("child", load(&file("random"), child())),
     ] {
         group.bench_function(place, |bencher| {
             let mut searcher = searcher(&entry);
@@ -44,6 +36,40 @@ fn ask_and_tell(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+fn weight(criterion: &mut Criterion) {
+    build();
+    let folder = file("reader");
+    let folder = folder.parent().expect("it is in a folder");
+    let file = compiled(folder, "reader", &[]);
+    let model = Heavy::new(ELEMENTS);
+    let mut group = criterion.benchmark_group("tensor_256_mib");
+    group.sample_size(10);
+    group.throughput(Throughput::Bytes(8 * ELEMENTS as u64));
+    group.bench_function("linked", |bencher| bencher.iter(|| model.read()));
+    for (place, isolation) in [("in_process", Isolation::InProcess), ("child", child())] {
+        let reader = load(&file, isolation);
+        group.bench_function(place, |bencher| bencher.iter(|| model.read_by(&reader)));
+    }
+    group.finish();
+}
+
+/// The entry of a plug-in.
+fn load(file: &Path, isolation: Isolation) -> Entry {
+    let host = Host {
+        isolation,
+        limits: Limits::default(),
+    };
+    host.load(file).unwrap_or_else(|e| panic!("{e}")).entry
+}
+
+/// A child process each.
+fn child() -> Isolation {
+    Isolation::Child(Program {
+        path: program(),
+        args: Vec::new(),
+    })
 }
 
 /// A searcher over numbers.
@@ -78,5 +104,5 @@ fn build() {
     );
 }
 
-criterion_group!(benches, ask_and_tell);
+criterion_group!(benches, ask_and_tell, weight);
 criterion_main!(benches);

@@ -210,7 +210,10 @@ impl Child {
 }
 
 fn is_wait(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::WouldBlock
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
 }
 
 /// How a process ended, in words.
