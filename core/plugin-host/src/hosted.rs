@@ -2,8 +2,9 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use lapidary_core::fit::{FitContext, Verdict};
+use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::model::{Edit, Model, ModelError, ModelSpec, Tap, Weights};
 use lapidary_core::optimizer::OptimizeContext;
 use lapidary_core::samples::{Inputs, Samples};
@@ -68,6 +69,20 @@ pub(crate) struct Served<'a> {
     cx: &'a OptimizeContext<'a>,
     /// Model n + 1 of the plug-in; `None` once it was released.
     made: Vec<Option<Box<dyn Model>>>,
+    /// The run that was paused last.
+    run: Option<Run>,
+}
+
+/// A run of training.
+struct Run {
+    /// The model that is trained.
+    model: Box<dyn Model>,
+    /// With what it goes on from, once it was paused.
+    plan: FitPlan,
+    train: Samples,
+    valid: Option<Samples>,
+    /// The number of the trained model.
+    number: usize,
 }
 
 impl<'a> Served<'a> {
@@ -76,6 +91,7 @@ impl<'a> Served<'a> {
             model,
             cx,
             made: Vec::new(),
+            run: None,
         }
     }
 
@@ -96,6 +112,26 @@ impl<'a> Served<'a> {
     fn number(&mut self, model: Box<dyn Model>) -> Outgoing {
         self.made.push(Some(model));
         Outgoing::of(&self.made.len())
+    }
+
+    /// Trains to the end or the next pause.
+    fn train(&mut self, mut run: Run) -> Result<Outgoing, Trouble> {
+        let trainable =
+            (run.model.trainable()).ok_or_else(|| Trouble::Unsupported("training".to_owned()))?;
+        let context = FitContext {
+            cancel: self.cx.cancel,
+            epoch: &|_| Verdict::Continue,
+        };
+        let fitted = trainable
+            .fit(&run.plan, &run.train, run.valid.as_ref(), &context)
+            .map_err(trouble)?;
+        let number = run.number;
+        self.made[number - 1] = Some(fitted.model);
+        self.run = fitted.paused.map(|checkpoint| {
+            run.plan.from = Some(Arc::new(checkpoint));
+            run
+        });
+        Ok(Outgoing::of(&(number, fitted.history)))
     }
 
     fn samples(&self, part: &str) -> Option<&'a Samples> {
@@ -193,19 +229,21 @@ impl Hosted for Served<'_> {
                 let train = train.samples(request).map_err(wrong)?;
                 let valid = valid.map(|valid| valid.samples(request)).transpose();
                 let valid = valid.map_err(wrong)?;
-                let trainable = self
-                    .model(model)?
-                    .trainable()
-                    .ok_or_else(|| Trouble::Unsupported("training".to_owned()))?;
-                let context = FitContext {
-                    cancel: self.cx.cancel,
-                    epoch: &|_| Verdict::Continue,
-                };
-                let fitted = trainable
-                    .fit(&plan, &train, valid.as_ref(), &context)
-                    .map_err(trouble)?;
-                self.made.push(Some(fitted.model));
-                Outgoing::of(&(self.made.len(), fitted.history))
+                let model = self.model(model)?.share();
+                self.made.push(None);
+                self.train(Run {
+                    model,
+                    plan,
+                    train,
+                    valid,
+                    number: self.made.len(),
+                })?
+            }
+            HostCall::GoOn { pause } => {
+                let paused = self.run.take();
+                let mut run = paused.ok_or_else(|| wrong("no run is paused".to_owned()))?;
+                run.plan.pause = pause;
+                self.train(run)?
             }
             HostCall::Measure { model } => {
                 let metrics = (self.cx.measure)(self.model(model)?).map_err(trouble)?;
@@ -246,7 +284,6 @@ impl Hosted for Served<'_> {
 mod tests {
     use super::*;
     use lapidary_core::tensor::Tensor;
-    use std::sync::Arc;
 
     #[test]
     fn weights_are_lent_without_a_copy() {

@@ -126,8 +126,9 @@ typedef struct lapidary_answer {
  *   {"call": "observe", "model": 0, "inputs": {name: 0}, "values": [name]}   [[name, tensor], …]
  *   {"call": "fit", "model": 0, "plan": {"losses": [[{"labels": {"smoothing": 0, "class_weights": []}}, 1]], "update":
  *       {"name": "adamw", "beta1": 0.9, "beta2": 0.999}, "learning_rate", "weight_decay", "schedule": "cosine", "epochs", "batch",
- *       "patience": null, "masks": {}, "frozen": [], "seed"}, "train": samples, "valid": samples or null}
- *                                        [the number of the trained model, epochs]
+ *       "patience": null, "masks": {}, "frozen": [], "seed", "pause": 1 (where it is to)}, "train": samples, "valid": samples or null}
+ *                                        [the number of the trained model, epochs], after the pause where there is one
+ *   {"call": "go_on", "pause": 2 or null}   the same, of the run that was paused last: to the bits of one without a pause
  *   {"call": "samples", "part": "train", "valid" or "calibration"}   {"inputs": {name: 0}, "targets": {"classes": {"labels": 1,
  *                                        "names": […]}} or {"values": 1} or null}, or null
  *   {"call": "measure", "model": 0}      metrics on the samples that decisions may see; sizes are always among them

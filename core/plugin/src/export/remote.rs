@@ -340,17 +340,21 @@ impl Trainable for RemoteModel {
             train: SamplesForm::of(train, &mut pieces),
             valid: valid.map(|valid| SamplesForm::of(valid, &mut pieces)),
         };
-        let (number, history): (u64, Vec<Epoch>) =
-            self.0.remote.read(&call, pieces, |fitted, _| Ok(fitted))?;
-        let model = self.made(number)?;
-        // The run is over when it is told here: it can be cancelled by the host, but not be stopped at an epoch.
-        for epoch in &history {
-            if (cx.epoch)(epoch) == Verdict::Stop {
-                return Err(ModelError::Unsupported(
-                    "stopping a run of the host's at an epoch; use the plan's patience".to_owned(),
-                ));
+        let remote = &self.0.remote;
+        let (number, mut history): (u64, Vec<Epoch>) =
+            remote.read(&call, pieces, |fitted, _| Ok(fitted))?;
+        // The host pauses after each epoch, as it cannot call into this process while it trains.
+        let mut told = 0;
+        while let Some(epoch) = history.get(told) {
+            told += 1;
+            if (cx.epoch)(epoch) == Verdict::Stop || told == plan.epochs {
+                break;
             }
+            let pause = Some(told + 1);
+            let (_, gone): (u64, _) = remote.ask(&HostCall::GoOn { pause })?;
+            history = gone;
         }
+        let model = self.made(number)?;
         if cx.cancel.is_cancelled() {
             return Err(ModelError::Cancelled);
         }

@@ -19,6 +19,8 @@ pub struct PlanForm {
     weight_decay: f32,
     schedule: Schedule,
     epochs: usize,
+    #[serde(default)]
+    pause: Option<usize>,
     batch: usize,
     patience: Option<usize>,
     masks: BTreeMap<String, usize>,
@@ -40,8 +42,8 @@ enum LossForm {
 }
 
 impl PlanForm {
-    /// The form of a plan, whose tensors are put among `pieces`; `None` where it has a loss that
-    /// cannot cross the border, or is a part of a run.
+    /// The form of a plan that pauses after its first epoch, so that who has it can say after each whether to go on. Its tensors
+    /// are put among `pieces`. `None` where it has a loss that cannot cross the border, or is a part of a run itself.
     pub fn of<'a>(plan: &'a FitPlan, pieces: &mut Vec<Piece<'a>>) -> Option<Self> {
         let mut put = |piece| {
             pieces.push(piece);
@@ -78,6 +80,7 @@ impl PlanForm {
             weight_decay: plan.weight_decay,
             schedule: plan.schedule,
             epochs: plan.epochs,
+            pause: Some(1),
             batch: plan.batch,
             patience: plan.patience,
             masks: (plan.masks.iter())
@@ -130,7 +133,7 @@ impl PlanForm {
             masks,
             frozen: self.frozen,
             seed: self.seed,
-            pause: None,
+            pause: self.pause,
             from: None,
         })
     }

@@ -66,6 +66,8 @@ pub enum HostCall {
         train: SamplesForm,
         valid: Option<SamplesForm>,
     },
+    /// As [`HostCall::Fit`], of the run that was paused last: the trained model keeps its number.
+    GoOn { pause: Option<usize> },
     /// Metrics.
     Measure { model: u64 },
     /// Whether metrics meet the goal.
