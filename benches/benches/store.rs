@@ -16,12 +16,6 @@ use lapidary_study::store::Store;
 const STUDY: &str = include_str!("../peers/mixed.toml");
 
 fn stored_trial(criterion: &mut Criterion) {
-    let memory = Path::new("/dev/shm");
-    let folder = match memory.is_dir() {
-        true => tempfile::tempdir_in(memory),
-        false => tempfile::tempdir(),
-    };
-    let folder = folder.expect("a folder for the stores");
     let mut group = criterion.benchmark_group("stored_trial");
     group.throughput(Throughput::Elements(1));
     for together in [true, false] {
@@ -31,13 +25,8 @@ fn stored_trial(criterion: &mut Criterion) {
             "two_transactions"
         };
         for told in [1_000, 10_000] {
-            let mut stores = 0;
             group.bench_function(format!("{name}/{told}"), |bencher| {
-                bencher.iter_custom(|iterations| {
-                    stores += 1;
-                    let store = format!("{name}-{told}-{stores}.db");
-                    run(&folder.path().join(store), told, iterations, together)
-                });
+                bencher.iter_custom(|iterations| run(told, iterations, together));
             });
         }
     }
@@ -45,12 +34,18 @@ fn stored_trial(criterion: &mut Criterion) {
 }
 
 /// Time of `trials` trials after `told` others.
-fn run(store: &Path, told: u64, trials: u64, together: bool) -> Duration {
+fn run(told: u64, trials: u64, together: bool) -> Duration {
+    let memory = Path::new("/dev/shm");
+    let folder = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory),
+        false => tempfile::tempdir(),
+    };
+    let folder = folder.expect("a folder for the store");
     let file = StudyFile::parse(Path::new("mixed.toml"), STUDY, &Overrides::default());
     let file = file.expect("the study is sound");
     let registry = Registry::new(&[&lapidary_random::ENTRY]).expect("the entry is sound");
     let mut searcher = searcher(&registry, "random", &file.space);
-    let mut log = Store::create(store)
+    let mut log = Store::create(&folder.path().join("studies.db"))
         .and_then(|store| store.begin(&file.name, &file.identity(), None, false))
         .expect("a new store");
     let (study, clock) = (file.study(), WallClock::start());
