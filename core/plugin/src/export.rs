@@ -1,14 +1,12 @@
 //! The plug-in's side of the border for strategies in Rust: an entry of the registry as tables of functions.
 
 mod optimizer;
+mod panic;
 mod remote;
 mod searcher;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 pub use lapidary_core::registry::Entry;
 use lapidary_core::registry::Factory;
-use lapidary_core::text::panic_text;
 
 use crate::abi::{Buffer, Descriptor, MAGIC, MAJOR, MINOR, OPTIMIZER, SEARCHER, Status};
 use crate::json::Writer;
@@ -69,10 +67,10 @@ impl Refusal {
 /// # Safety
 /// `out` must be writable and hold no bytes that have to be released.
 unsafe fn guarded(out: *mut Buffer, call: impl FnOnce() -> Result<Vec<u8>, Refusal>) -> Status {
-    let (status, bytes) = match catch_unwind(AssertUnwindSafe(call)) {
+    let (status, bytes) = match panic::caught(call) {
         Ok(Ok(bytes)) => (Status::OK, bytes),
         Ok(Err(refusal)) => (refusal.status, refusal.reason.into_bytes()),
-        Err(panic) => (Status::PANICKED, panic_text(&*panic).into()),
+        Err(reason) => (Status::PANICKED, reason.into_bytes()),
     };
     if !bytes.is_empty() {
         // SAFETY: the caller's promise.
