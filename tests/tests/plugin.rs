@@ -203,7 +203,7 @@ fn what_it_does_wrong_ends_the_study_and_nothing_is_lost() {
         (
             "in = 'ask'\ndoes = 'hog'",
             "--plugin-memory=256MiB",
-            "the plug-in crashed with signal 6 (SIGABRT), as one that panics where that aborts, or takes more than the \
+            "the plug-in crashed with signal 6 (SIGABRT), as one does that takes more than the \
              268435456 bytes of memory it may, when it was ",
         ),
         (
@@ -335,8 +335,7 @@ fn what_must_not_be_opened_is_refused() {
         "--plugin",
         aborts.to_str().unwrap(),
     ]);
-    let wanted =
-        "aborts: the plug-in crashed with signal 6 (SIGABRT), as one that panics where that aborts";
+    let wanted = "aborts: the plug-in crashed with signal 6 (SIGABRT), as one does that panics";
     assert_eq!(broken.code, 1, "{}", broken.stderr);
     assert!(broken.stderr.contains(wanted), "{}", broken.stderr);
 }

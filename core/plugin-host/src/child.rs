@@ -42,6 +42,8 @@ pub(crate) struct Child {
     /// The last call that was not answered, where there were any since the last one that was.
     posted: Option<Call>,
     limits: Limits,
+    /// Whether a panic of the plug-in ends the process.
+    aborts: bool,
     over: Option<Over>,
     hung: Hung,
 }
@@ -50,10 +52,11 @@ pub(crate) struct Child {
 pub(crate) type Hung = Arc<OnceLock<String>>;
 
 impl Child {
-    /// Starts `program` as a child that opens `plugin`.
+    /// Starts `program` as a child that opens `plugin`, whose panics end it where it `aborts`.
     pub fn start(
         program: &Program,
         plugin: &Path,
+        aborts: bool,
         limits: Limits,
         hung: Hung,
     ) -> Result<Self, PluginError> {
@@ -78,6 +81,7 @@ impl Child {
                 gathered: Vec::new(),
                 posted: None,
                 limits,
+                aborts,
                 over: None,
                 hung,
             })
@@ -181,7 +185,7 @@ impl Child {
         let until = Instant::now() + GRACE;
         while Instant::now() < until {
             match self.process.try_wait() {
-                Ok(Some(status)) => return ended(status, self.limits.memory),
+                Ok(Some(status)) => return ended(status, self.limits.memory, self.aborts),
                 _ => std::thread::sleep(Duration::from_millis(1)),
             }
         }
@@ -216,16 +220,17 @@ fn is_wait(error: &io::Error) -> bool {
     )
 }
 
-/// How a process ended, in words.
-fn ended(status: ExitStatus, memory: u64) -> String {
+/// How a process ended, in words, where `aborts` says whether a panic ends it.
+fn ended(status: ExitStatus, memory: u64, aborts: bool) -> String {
     let Some(number) = status.signal() else {
         return format!("ended its process ({status})");
     };
     let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
     let mut text = format!("crashed with signal {number} ({name})");
     if number == Signal::SIGABRT as i32 {
+        let panics = if aborts { "panics, or " } else { "" };
         text.push_str(&format!(
-            ", as one that panics where that aborts, or takes more than the {memory} bytes of memory it may,"
+            ", as one does that {panics}takes more than the {memory} bytes of memory it may,"
         ));
     }
     text

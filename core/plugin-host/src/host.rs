@@ -160,6 +160,7 @@ impl Host {
                 let sessions = Children {
                     program: program.clone(),
                     plugin: path.to_owned(),
+                    aborts: manifest.aborts,
                     limits: self.limits,
                     idle: Idle::default(),
                     hung: Hung::default(),
@@ -210,6 +211,7 @@ pub(crate) enum Sessions {
 pub(crate) struct Children {
     program: Program,
     plugin: PathBuf,
+    aborts: bool,
     limits: Limits,
     idle: Idle,
     hung: Hung,
@@ -228,7 +230,13 @@ impl Children {
                     })?;
                 child
             }
-            None => Child::start(&self.program, &self.plugin, self.limits, self.hung.clone())?,
+            None => Child::start(
+                &self.program,
+                &self.plugin,
+                self.aborts,
+                self.limits,
+                self.hung.clone(),
+            )?,
         };
         Ok(Box::new(self.idle.lend(child)))
     }
