@@ -6,8 +6,9 @@ use lapidary_core::rng::Rng;
 use super::{Member, View};
 use crate::place::{Place, other_option, reflect};
 
-/// Best entries that may be parents.
+/// Best entries that may be parents, and entries for each of them before it counts for something to be one.
 const PARENTS: usize = 30;
+const RIVALS: usize = 3;
 
 /// Keeps nothing.
 #[derive(Debug, Clone, Default)]
@@ -16,12 +17,11 @@ pub struct Cross;
 impl Member for Cross {
     fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
         let entries = view.archive.entries();
-        let top = entries.len().min(PARENTS);
-        if top < 4 {
+        if entries.len() < RIVALS * PARENTS {
             return None;
         }
         // The better of two draws.
-        let mut pick = || &entries[rng.index(top).min(rng.index(top))].place;
+        let mut pick = || &entries[rng.index(PARENTS).min(rng.index(PARENTS))].place;
         let (a, b) = (pick(), pick());
         let mut child = a.clone();
         let rate = 1.0 / child.len().max(1) as f64;

@@ -1,5 +1,6 @@
 //! Search along one axis at a time: a bracket and the parabola through it (Brent, "Algorithms for Minimization Without
-//! Derivatives", 1973), or a scan of the whole axis first, which leaves local minima. A choice goes through its options.
+//! Derivatives", 1973), or a scan of the whole axis first, which leaves local minima. A choice goes through its options, once:
+//! there is nothing more to scan.
 //!
 //! What is known of an axis are rises over the base that a place was proposed from. They stay known when the base moves along
 //! other axes meanwhile, as if the axes were independent; so several axes can be searched at once, and what was found on one
@@ -14,14 +15,14 @@ use crate::place::Place;
 /// Places of a scan, one in each equal part of the axis.
 const SCAN: usize = 7;
 /// First half-width of a bracket.
-const FIRST_STEP: f64 = 0.2;
+const FIRST_STEP: f64 = 0.1;
 const SMALLEST_STEP: f64 = 1e-9;
 /// Options of a choice looked at in one visit.
 const OPTIONS: usize = 12;
 /// Axes searched at once while outcomes are awaited.
 const SWEEPS: usize = 8;
 /// Refinements of a bracket and of a scan; each that gained a tenth of all the gain on its axis is followed by another.
-const REFINEMENTS: (u32, u32) = (2, 4);
+const REFINEMENTS: (u32, u32) = (1, 4);
 const MOST_REFINEMENTS: u32 = 8;
 /// A gap so many times as wide as the one on the other side of the best is cut by going [`STRIDE`] times the narrower one.
 const LOPSIDED: f64 = 6.0;
@@ -95,7 +96,10 @@ impl Line {
             return false;
         }
         if self.order.is_empty() {
-            let movable = |&i: &usize| axes[i].domain.cardinality() != Some(1);
+            let movable = |&i: &usize| {
+                let domain = &axes[i].domain;
+                domain.cardinality() != Some(1) && !(self.scan && domain.is_choice())
+            };
             self.order = (0..place.len()).filter(movable).collect();
             rng.shuffle(&mut self.order);
         }

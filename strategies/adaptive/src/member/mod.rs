@@ -113,12 +113,12 @@ impl Who {
         Self::Cross,
     ];
 
-    /// The credit a member starts with: what works from few points comes first.
+    /// The credit a member starts with: what works from few points comes first, what needs many later.
     pub fn first_credit(self) -> f64 {
         match self {
             Self::Line | Self::Scan | Self::Quadratic | Self::Additive => 0.5,
             Self::Step => 0.4,
-            Self::Cma | Self::Tpe | Self::Cross => 0.2,
+            Self::Cma | Self::Tpe | Self::Cross => 0.05,
         }
     }
 }

@@ -8,8 +8,10 @@ use crate::place::{Place, other_option, reflect};
 
 /// Factor of the step after a success; its fourth root undoes it after a failure, which balances at one success in five.
 const GROWTH: f64 = 1.5;
+/// Probability that a choice changes, times the number of axes.
+const CHANGES: f64 = 0.3;
 
-/// A random step from the base in all axes at once.
+/// A random step from the base in all numbers at once, and now and then in a choice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -24,15 +26,16 @@ impl Default for Step {
 
 impl Member for Step {
     fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
+        if view.numbers.is_empty() {
+            return None;
+        }
         let mut place = view.base.place.clone();
         for &i in view.numbers {
             if !place[i].is_nan() {
                 place[i] = reflect(place[i] + self.sigma * rng.normal());
             }
         }
-        // Where there are only choices, something has to change.
-        let changes = if view.numbers.is_empty() { 1.5 } else { 0.3 };
-        let rate = changes / place.len().max(1) as f64;
+        let rate = CHANGES / place.len() as f64;
         for &i in view.choices {
             if rng.chance(rate) {
                 place[i] = other_option(view.space, i, place[i], rng);

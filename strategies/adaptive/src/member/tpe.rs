@@ -9,7 +9,7 @@ use crate::place::{Place, reflect};
 /// Candidates of which the most promising is proposed.
 const DRAWS: usize = 16;
 /// Entries before there are two groups.
-const LEAST: usize = 10;
+const LEAST: usize = 20;
 /// Most entries of the good and of the poor group.
 const GOOD: usize = 20;
 const POOR: usize = 60;
