@@ -89,14 +89,9 @@ fn searcher(entry: &Entry) -> Box<dyn Searcher> {
 
 /// Builds the plug-in and the program that runs it in a child process.
 fn build() {
+    // As the whole workspace is built, so that no engine is built for one more choice of features.
     let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "lapidary-builtin-plugins",
-        ])
-        .args(["--bins", "--example", "random"])
+        .args(["build", "--release", "--workspace", "--bins", "--examples"])
         .status();
     assert!(
         status.is_ok_and(|status| status.success()),

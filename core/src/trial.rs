@@ -1,16 +1,16 @@
 //! Candidates, outcomes, trials and scores.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut, Index};
 
 use litemap::LiteMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::space::Point;
 
 /// Measured numbers by name, in the order of names. A study keeps one for every trial, most of them with a number or two, so
 /// it is a list and not a tree.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics(LiteMap<String, f64>);
 
 impl Metrics {
@@ -75,6 +75,19 @@ impl<'a> IntoIterator for &'a Metrics {
 
     fn into_iter(self) -> Self::IntoIter {
         (&self.0).into_iter()
+    }
+}
+
+/// A map in every format, an empty one too.
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metrics {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -174,5 +187,22 @@ impl Trial {
     /// Whether there is a score without violation.
     pub fn is_feasible(&self) -> bool {
         self.score.as_ref().is_some_and(|s| s.violation == 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_a_map_by_name() {
+        for text in ["{}", r#"{"a":1.0,"b":-0.5}"#] {
+            let metrics: Metrics = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&metrics).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<Metrics>("[]").is_err());
+        let metrics = Metrics::from([("b".to_owned(), 2.0), ("a".to_owned(), 1.0)]);
+        assert_eq!(metrics.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(metrics["b"], 2.0);
     }
 }

@@ -33,14 +33,8 @@ impl Comparison {
 /// those of peers that are there already are not run again, the costs excepted.
 pub fn compare(named: &[Comparison], quick: bool) -> Result<(), String> {
     let python = python::environment("target/peers/venv", "benches/peers/requirements.txt")?;
-    run(cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "lapidary-benches",
-        "--examples",
-    ]))?;
-    run(cargo().args(["build", "--release", "--package", "lapidary"]))?;
+    // All at once, so that one choice of features serves programs, examples and benches.
+    run(cargo().args(["build", "--release", "--workspace", "--bins", "--examples"]))?;
     let release = target().join("release");
     let all = [Comparison::Cost, Comparison::Quality, Comparison::Tables];
     for comparison in if named.is_empty() { &all[..] } else { named } {
