@@ -13,6 +13,8 @@ use lapidary_core::trial::Outcome;
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::store::Store;
 
+/// Trials that are timed together at least.
+const STRETCH: u64 = 1000;
 const STUDY: &str = include_str!("../peers/mixed.toml");
 
 fn stored_trial(criterion: &mut Criterion) {
@@ -26,7 +28,11 @@ fn stored_trial(criterion: &mut Criterion) {
         };
         for told in [1_000, 10_000] {
             group.bench_function(format!("{name}/{told}"), |bencher| {
-                bencher.iter_custom(|iterations| run(told, iterations, together));
+                bencher.iter_custom(|iterations| {
+                    // Never a few alone: each would bear what comes once in hundreds.
+                    let trials = iterations.max(STRETCH);
+                    run(told, trials, together).mul_f64(iterations as f64 / trials as f64)
+                });
             });
         }
     }

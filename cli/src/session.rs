@@ -1,12 +1,15 @@
 //! `lapidary session`: ask and tell as JSON lines, for a program in any language.
 
-use std::io::{BufReader, ErrorKind, stdin, stdout};
+use std::io::{BufReader, ErrorKind, Read, StdinLock, stdin, stdout};
+use std::os::fd::AsFd;
 
 use lapidary_core::budget::{Clock, WallClock};
 use lapidary_core::session::Session;
 use lapidary_core::study::Log;
+use lapidary_plugin_host::look::Lookout;
 use lapidary_study::session::{ServeError, serve};
 use lapidary_study::store::StudyLog;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::failure::{End, Failure};
 use crate::{args, installed, setup};
@@ -28,11 +31,31 @@ pub fn run(args: &args::Session) -> Result<End, Failure> {
     };
     let (study, clock) = (file.study(), WallClock::start());
     let mut session = Session::new(&study, searcher.as_mut(), log, clock.now());
-    let mut input = BufReader::with_capacity(BUFFER, stdin().lock());
+    let lines = Lines {
+        stdin: stdin().lock(),
+        lookout: Lookout::default(),
+    };
+    let mut input = BufReader::with_capacity(BUFFER, lines);
     let mut output = stdout().lock();
     match serve(&mut session, &clock, &mut input, &mut output) {
         // Whoever asked has enough.
         Err(ServeError::Lines(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(End::Done),
         ended => ended.map(|()| End::Done).map_err(Failure::work),
+    }
+}
+
+/// The caller's lines. One that answers at once is not waited for asleep.
+struct Lines {
+    stdin: StdinLock<'static>,
+    lookout: Lookout,
+}
+
+impl Read for Lines {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let mut stdin = [PollFd::new(self.stdin.as_fd(), PollFlags::POLLIN)];
+        // An error shows on reading.
+        let come = || (poll(&mut stdin, PollTimeout::ZERO) != Ok(0)).then_some(());
+        self.lookout.look(come);
+        self.stdin.read(to)
     }
 }

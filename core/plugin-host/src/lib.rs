@@ -15,6 +15,7 @@ mod host;
 mod hosted;
 mod library;
 mod line;
+pub mod look;
 mod manifest;
 mod memory;
 mod optimizer;

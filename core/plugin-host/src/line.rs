@@ -3,26 +3,18 @@
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-/// So long an end looks for an answer before it sleeps: to be woken takes longer than most searchers take to answer.
-const LOOK: Duration = Duration::from_micros(20);
-/// After looks in vain twice as many waits go without one each time, up to two to the power of this: so whoever waits for slow
-/// answers, or on a machine that is busy, takes no time from others.
-const MOST: u32 = 10;
+use crate::look::Lookout;
 
 /// One end.
 pub(crate) struct Line {
     socket: UnixStream,
     /// Room for what comes beside the bytes.
     beside: Vec<u8>,
-    /// Looks in vain since the last one that was not.
-    vain: u32,
-    /// Waits without a look before the next one.
-    skip: u32,
+    lookout: Lookout,
 }
 
 /// What came at once.
@@ -38,8 +30,7 @@ impl Line {
         Self {
             socket,
             beside: nix::cmsg_space!(RawFd),
-            vain: 0,
-            skip: 0,
+            lookout: Lookout::default(),
         }
     }
 
@@ -82,56 +73,49 @@ impl Line {
     /// # Errors
     /// Those of the socket, its timeout, and more than one file at once.
     pub fn receive(&mut self, to: &mut [u8]) -> io::Result<Received> {
-        if self.skip > 0 {
-            self.skip -= 1;
-        } else if let Some(taken) = self.look(to) {
-            self.vain = 0;
-            return taken;
-        } else {
-            self.vain = (self.vain + 1).min(MOST);
-            self.skip = 1 << self.vain;
-        }
-        self.take(to, MsgFlags::empty())
+        let Self {
+            socket,
+            beside,
+            lookout,
+        } = self;
+        let at_once = lookout.look(|| match take(socket, beside, to, MsgFlags::MSG_DONTWAIT) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            taken => Some(taken),
+        });
+        at_once.unwrap_or_else(|| take(socket, beside, to, MsgFlags::empty()))
     }
+}
 
-    /// What comes at once.
-    fn look(&mut self, to: &mut [u8]) -> Option<io::Result<Received>> {
-        let began = Instant::now();
-        while began.elapsed() < LOOK {
-            match self.take(to, MsgFlags::MSG_DONTWAIT) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
-                taken => return Some(taken),
-            }
+fn take(
+    socket: &UnixStream,
+    room_beside: &mut Vec<u8>,
+    to: &mut [u8],
+    flags: MsgFlags,
+) -> io::Result<Received> {
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+    let room = &mut [IoSliceMut::new(to)];
+    let message = loop {
+        match recvmsg::<()>(socket.as_raw_fd(), room, Some(&mut *room_beside), flags) {
+            Err(Errno::EINTR) => {}
+            taken => break taken?,
         }
-        None
+    };
+    let mut files = Vec::new();
+    let beside = message.cmsgs().map_err(|_| too_many_files())?;
+    for beside in beside {
+        if let ControlMessageOwned::ScmRights(numbers) = beside {
+            // SAFETY: these files were opened for this process by the call, and belong to nobody yet.
+            let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+            files.extend(numbers.into_iter().map(own));
+        }
     }
-
-    fn take(&mut self, to: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
-        let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-        let room = &mut [IoSliceMut::new(to)];
-        let message = loop {
-            match recvmsg::<()>(self.socket.as_raw_fd(), room, Some(&mut self.beside), flags) {
-                Err(Errno::EINTR) => {}
-                taken => break taken?,
-            }
-        };
-        let mut files = Vec::new();
-        let beside = message.cmsgs().map_err(|_| too_many_files())?;
-        for beside in beside {
-            if let ControlMessageOwned::ScmRights(numbers) = beside {
-                // SAFETY: these files were opened for this process by the call, and belong to nobody yet.
-                let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
-                files.extend(numbers.into_iter().map(own));
-            }
-        }
-        if files.len() > 1 {
-            return Err(too_many_files());
-        }
-        Ok(Received {
-            bytes: message.bytes,
-            file: files.pop(),
-        })
+    if files.len() > 1 {
+        return Err(too_many_files());
     }
+    Ok(Received {
+        bytes: message.bytes,
+        file: files.pop(),
+    })
 }
 
 pub(crate) fn too_many_files() -> io::Error {
