@@ -728,7 +728,7 @@ impl Point {
 }
 
 /// Identity of a point within its space, for sets and maps: a bit for each axis that says whether it is active, then the bits
-/// of each value. A study keeps one for every trial, so it is short.
+/// of each value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PointKey(Box<[u64]>);
 

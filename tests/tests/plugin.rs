@@ -247,6 +247,8 @@ fn what_it_does_wrong_ends_the_study_and_nothing_is_lost() {
                 &store,
                 "--plugin",
                 file.to_str().unwrap(),
+                // One after the other: an outcome that comes early is kept too, and would be one more.
+                "--jobs=1",
             ];
             run(&[&args[..], more].concat())
         };
