@@ -89,7 +89,7 @@ enum NewError {
         "`{0}` cannot be a package's name: Rust or the project's dependencies use it; take another"
     )]
     Reserved(String),
-    #[error("there is a {kind} called `{name}` already; take another name")]
+    #[error("there is another {kind} called `{name}` already; take a new name")]
     Taken { kind: &'static str, name: String },
     #[error("`{0}` exists already; take another name or make the project elsewhere")]
     Exists(PathBuf),

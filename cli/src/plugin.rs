@@ -178,8 +178,7 @@ fn settings(args: &args::PluginCheck, plugin: &Plugin) -> Result<Json, Failure> 
             "{name} is a searcher, which is checked with its default settings: leave --set away"
         )));
     }
-    let step = recipe::parse_step(&format!("{name}:{}", args.set.join(",")));
-    let settings = step.map_err(Failure::input)?.settings;
+    let settings = recipe::parse_settings(&args.set).map_err(Failure::input)?;
     if let Factory::Optimizer(make) = plugin.entry.factory {
         make(&settings).map_err(Failure::input)?;
     }

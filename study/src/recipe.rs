@@ -39,20 +39,36 @@ pub fn parse_step(text: &str) -> Result<Step, StudyFileError> {
     }
     let mut table = Table::empty(Place::Override(text.into()));
     for pair in split_commas(settings) {
-        let (key, value) = pair.split_once('=').ok_or_else(|| {
-            refuse(&format!(
-                "`{pair}` is not key=value; write for example quantize:bits=8"
-            ))
-        })?;
-        let path: Vec<&str> = key.trim().split('.').collect();
-        table
-            .set(&path, Item::from_override(text, value.trim()))
-            .map_err(|reason| refuse(&reason))?;
+        put(&mut table, text, pair, "quantize:bits=8").map_err(|reason| refuse(&reason))?;
     }
     Ok(Step {
         name: name.to_owned(),
         settings: table.to_json(),
     })
+}
+
+/// Reads an optimizer's settings as `key=value` each, as given behind `--set`; keys and values are those of [`parse_step`].
+///
+/// # Errors
+/// When a text is of another form.
+pub fn parse_settings(sets: &[String]) -> Result<Json, StudyFileError> {
+    let mut table = Table::empty(Place::Override(sets.join(" ").into()));
+    for text in sets {
+        let refuse = |reason| StudyFileError::Override {
+            text: text.clone(),
+            reason,
+        };
+        put(&mut table, text, text, "bits=8").map_err(refuse)?;
+    }
+    Ok(table.to_json())
+}
+
+/// Puts the `pair` of a key and a value, which is a part of `text`, into a table.
+fn put(table: &mut Table, text: &str, pair: &str, example: &str) -> Result<(), String> {
+    let (key, value) = (pair.split_once('='))
+        .ok_or_else(|| format!("`{pair}` is not key=value; write for example {example}"))?;
+    let path: Vec<&str> = key.trim().split('.').collect();
+    table.set(&path, Item::from_override(text, value.trim()))
 }
 
 /// Cuts at commas outside of quotes and brackets; no text gives no part.

@@ -166,6 +166,11 @@ fn a_check_takes_settings_of_optimizers_only() {
     check(&["--set", "bits=3"]).done();
     let error = check(&["--set", "bits=1"]).refused();
     assert!(error.contains("from 2 to 24"), "{error}");
+    let error = check(&["--set", "bits"]).refused();
+    assert!(
+        error.contains("--set bits: `bits` is not key=value"),
+        "{error}"
+    );
     let error = run(&["plugin", "check", lattice(), "--set", "a=1"]).refused();
     assert!(error.contains("leave --set away"), "{error}");
 }
