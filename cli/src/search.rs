@@ -19,8 +19,8 @@ use lapidary_study::store::StudyLog;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::failed_trials::Failures;
 use crate::failure::{End, Failure};
-use crate::failures::Failures;
 use crate::optimize::save;
 use crate::output::{self, grouped, number};
 use crate::watch::Watch;

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{self, ExportFormat};
+use crate::failed_trials::Failures;
 use crate::failure::{End, Failure};
-use crate::failures::Failures;
 use crate::output::{grouped, number};
 use crate::search::{Found, found_table};
 use crate::{files, output};

@@ -9,7 +9,7 @@ use lapidary_core::trial::{Candidate, Score, Trial};
 use lapidary_study::file::StudyFile;
 use lapidary_study::store::record;
 
-use crate::failures::Failures;
+use crate::failed_trials::Failures;
 use crate::output::number;
 use crate::progress::Progress;
 

@@ -25,7 +25,7 @@ pub struct EvalContext<'a> {
     pub cancel: &'a Cancel,
     /// The trials whose work the candidate goes on from, its parent last; empty where it has none. What an evaluator kept of
     /// them is only a short cut: the outcome is the same where it was lost.
-    pub line: &'a [Candidate],
+    pub lineage: &'a [Candidate],
     /// Takes an intermediate report (step, metrics) and says whether to go on.
     pub report: &'a (dyn Fn(u64, &Metrics) -> Verdict + Sync),
 }

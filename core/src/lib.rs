@@ -90,7 +90,6 @@ pub mod condition;
 pub mod evaluator;
 pub mod fit;
 pub mod goal;
-pub mod importance;
 pub mod json;
 pub mod ledger;
 pub mod metrics;

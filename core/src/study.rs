@@ -257,18 +257,18 @@ impl Finished {
 
 /// The trials of a study whose work a candidate goes on from, its parent last. One that was answered by an earlier trial of its
 /// point is represented by that trial, which did the work.
-pub fn line(trials: &[Trial], candidate: &Candidate) -> Vec<Candidate> {
+pub fn lineage(trials: &[Trial], candidate: &Candidate) -> Vec<Candidate> {
     let before = |candidate: &Candidate| {
         let parent = candidate.parent.filter(|id| *id < candidate.id)?;
         let parent = trials.get(parent as usize)?;
         let worked = parent.repeats.unwrap_or(parent.candidate.id);
         trials.get(worked as usize).map(|trial| &trial.candidate)
     };
-    let mut line: Vec<Candidate> = std::iter::successors(before(candidate), |c| before(c))
+    let mut lineage: Vec<Candidate> = std::iter::successors(before(candidate), |c| before(c))
         .cloned()
         .collect();
-    line.reverse();
-    line
+    lineage.reverse();
+    lineage
 }
 
 /// The best of a study's trials: for one objective the best by Deb's rules, for several the first of the front; `None` where
@@ -347,7 +347,7 @@ impl Study {
                 fresh = session.pending().cloned().collect();
             }
             let task = |candidate: Candidate| Task {
-                line: line(session.trials(), &candidate),
+                lineage: lineage(session.trials(), &candidate),
                 watch: session.watch(candidate.id),
                 candidate,
             };
@@ -407,7 +407,7 @@ impl Study {
 struct Task {
     candidate: Candidate,
     /// The trials it goes on from.
-    line: Vec<Candidate>,
+    lineage: Vec<Candidate>,
     /// What the stop rule makes of its reports.
     watch: Option<(Watch, Arc<RwLock<Courses>>)>,
 }
@@ -442,7 +442,7 @@ fn evaluate(
     let cx = EvalContext {
         seed,
         cancel,
-        line: &task.line,
+        lineage: &task.lineage,
         report: &report,
     };
     let mut outcome = attempt(evaluator, &task.candidate, &cx);
@@ -769,7 +769,7 @@ pub(crate) mod tests {
             trial(candidate(2, Some(1)), None),
         ];
         let ids = |candidate: &Candidate| -> Vec<u64> {
-            line(&trials, candidate).iter().map(|c| c.id).collect()
+            lineage(&trials, candidate).iter().map(|c| c.id).collect()
         };
         assert_eq!(ids(&candidate(3, Some(2))), [0, 2]);
         assert_eq!(ids(&candidate(3, Some(1))), [0]);

@@ -39,7 +39,7 @@ const PROBES: u64 = 8;
 
 /// An evaluator that can give the model behind a candidate, where there is one.
 pub trait StudyEvaluator: Evaluator + Send {
-    /// The very model that was measured for `trial`, which went on from those of `line`, under the study's `seed`, made again;
+    /// The very model that was measured for `trial`, which went on from those of `lineage`, under the study's `seed`, made again;
     /// `None` where candidates are no models.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ pub trait StudyEvaluator: Evaluator + Send {
     fn model(
         &self,
         trial: &Trial,
-        line: &[Candidate],
+        lineage: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError>;

@@ -41,7 +41,7 @@ pub enum WorkerError {
 pub(crate) enum Request {
     Evaluate {
         candidate: Candidate,
-        line: Vec<Candidate>,
+        lineage: Vec<Candidate>,
         seed: u64,
     },
     Verdict(Verdict),
@@ -89,7 +89,7 @@ impl Request {
     pub fn of(candidate: &Candidate, cx: &EvalContext<'_>) -> Self {
         Self::Evaluate {
             candidate: candidate.clone(),
-            line: cx.line.to_vec(),
+            lineage: cx.lineage.to_vec(),
             seed: cx.seed,
         }
     }
@@ -98,11 +98,11 @@ impl Request {
         let json = match self {
             Self::Evaluate {
                 candidate: asked,
-                line,
+                lineage,
                 seed,
             } => json!({
                 "candidate": candidate(asked),
-                "line": line.iter().map(candidate).collect::<Json>(),
+                "lineage": lineage.iter().map(candidate).collect::<Json>(),
                 "seed": seed,
             }),
             Self::Verdict(verdict) => json!({ "stop": *verdict == Verdict::Stop }),
@@ -119,10 +119,10 @@ impl Request {
                 Verdict::Continue
             }));
         }
-        let before = json["line"].as_array()?.iter();
+        let before = json["lineage"].as_array()?.iter();
         Some(Self::Evaluate {
             candidate: read_candidate(file, &json["candidate"])?,
-            line: before
+            lineage: before
                 .map(|c| read_candidate(file, c))
                 .collect::<Option<_>>()?,
             seed: json["seed"].as_u64()?,
@@ -215,7 +215,7 @@ pub fn serve(
         }
         let Some(Request::Evaluate {
             candidate,
-            line,
+            lineage,
             seed,
         }) = Request::read(file, &heard)
         else {
@@ -237,7 +237,7 @@ pub fn serve(
         let cx = EvalContext {
             seed,
             cancel: &cancel,
-            line: &line,
+            lineage: &lineage,
             report: &report,
         };
         let outcome = attempt(evaluator.as_ref(), &candidate, &cx);

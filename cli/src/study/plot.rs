@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lapidary_plot::{Drawn, Kind, importances, png, svg};
+use lapidary_report::{Drawn, Kind, importances, png, svg};
 use serde_json::{Map, Value, json};
 
 use super::read;

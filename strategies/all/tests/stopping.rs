@@ -159,8 +159,8 @@ fn by_session(study: &Study, strategy: &str, settings: &Json) -> Vec<Trial> {
     let mut running: Vec<(Candidate, u64, u64)> = Vec::new();
     while session.end().is_none() {
         for candidate in session.ask(9, now).unwrap() {
-            let line = lapidary_core::study::line(session.trials(), &candidate);
-            let steps = steps(&candidate, &line);
+            let lineage = lapidary_core::study::lineage(session.trials(), &candidate);
+            let steps = steps(&candidate, &lineage);
             running.push((candidate, *steps.start(), *steps.end()));
         }
         for at in (0..running.len()).rev() {

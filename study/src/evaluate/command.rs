@@ -158,7 +158,7 @@ impl Command {
             "fidelity": candidate.fidelity,
             "seed": Rng::keyed(cx.seed, candidate.id, "command").next_u64() >> 33,
         });
-        let parent = cx.line.last().map(|parent| parent.id);
+        let parent = cx.lineage.last().map(|parent| parent.id);
         if let Some(parent) = parent {
             told["parent"] = parent.into();
         }

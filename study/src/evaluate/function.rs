@@ -314,7 +314,7 @@ mod tests {
         let cx = EvalContext {
             seed: 0,
             cancel: &Cancel::new(),
-            line: &[],
+            lineage: &[],
             report: &|_, _| Verdict::Continue,
         };
         let outcome = Function::named("zdt1").unwrap().evaluate(&candidate, &cx);

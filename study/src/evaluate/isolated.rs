@@ -122,11 +122,11 @@ impl StudyEvaluator for Isolated<'_> {
     fn model(
         &self,
         trial: &Trial,
-        line: &[Candidate],
+        lineage: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        self.inner.model(trial, line, seed, cancel)
+        self.inner.model(trial, lineage, seed, cancel)
     }
 
     fn takes_fidelity(&self) -> bool {

@@ -155,7 +155,7 @@ fn fidelity_is_a_share_of_the_epochs_and_a_verdict_stops() {
         let cx = EvalContext {
             seed: 1,
             cancel: &Cancel::new(),
-            line: &[],
+            lineage: &[],
             report: &|step, metrics| {
                 assert!(metrics.contains_key("accuracy") && metrics.contains_key("loss"));
                 steps.lock().unwrap().push(step);
@@ -187,7 +187,7 @@ patience = { choice = [2, 6] }
 /// What an evaluation of a stage gave, and the steps it reported.
 fn stage(
     evaluator: &dyn StudyEvaluator,
-    line: &[Candidate],
+    lineage: &[Candidate],
     candidate: &Candidate,
     stop_at: u64,
 ) -> (Outcome, Vec<Report>) {
@@ -195,7 +195,7 @@ fn stage(
     let cx = EvalContext {
         seed: 1,
         cancel: &Cancel::new(),
-        line,
+        lineage,
         report: &|step, metrics: &Metrics| {
             let metrics = metrics.clone();
             curve.lock().unwrap().push(Report { step, metrics });

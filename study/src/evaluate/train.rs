@@ -364,11 +364,11 @@ impl<'a> Train<'a> {
             .family(&self.family, settings, &self.shape, seed)
     }
 
-    /// The run that `candidate` is a stage of: those trials of its `line` that trained the same point belong to it.
-    fn run(&self, candidate: &Candidate, line: &[Candidate], seed: u64) -> Result<Run, String> {
+    /// The run that `candidate` is a stage of: those trials of its `lineage` that trained the same point belong to it.
+    fn run(&self, candidate: &Candidate, lineage: &[Candidate], seed: u64) -> Result<Run, String> {
         let same = |stage: &&Candidate| stage.point == candidate.point;
-        let stages = line.iter().rev().take_while(same).count();
-        let stages = line[line.len() - stages..].to_vec();
+        let stages = lineage.iter().rev().take_while(same).count();
+        let stages = lineage[lineage.len() - stages..].to_vec();
         let settings = self.settings(&candidate.point)?;
         let first = stages.first().unwrap_or(candidate).id;
         let mut rng = Rng::keyed(seed, first, "train");
@@ -473,7 +473,7 @@ impl<'a> Train<'a> {
         let began = Instant::now();
         let busy = self.gauge.busy();
         let stopped = AtomicUsize::new(0);
-        let run = self.run(candidate, cx.line, cx.seed)?;
+        let run = self.run(candidate, cx.lineage, cx.seed)?;
         let epochs = run.epochs_of(candidate);
         let before = run.trained_before(epochs);
         let sizes = sizes(run.model.as_ref())?;
@@ -549,12 +549,12 @@ impl StudyEvaluator for Train<'_> {
     fn model(
         &self,
         trial: &Trial,
-        line: &[Candidate],
+        lineage: &[Candidate],
         seed: u64,
         cancel: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
         let train = || {
-            let run = self.run(&trial.candidate, line, seed)?;
+            let run = self.run(&trial.candidate, lineage, seed)?;
             let epochs = match (&trial.outcome, trial.curve.last()) {
                 (Outcome::Stopped { .. }, Some(last)) => last.step as usize,
                 _ => run.epochs_of(&trial.candidate),

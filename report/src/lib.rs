@@ -2,6 +2,7 @@
 //! drawn from it with a bundled font, so no font of the system is needed.
 
 mod canvas;
+mod fanova;
 mod front;
 mod history;
 mod importance;
@@ -12,8 +13,8 @@ mod scale;
 #[cfg(test)]
 mod tests;
 
+use crate::fanova::{Importance, importance as of_axes};
 use lapidary_core::goal::{Direction, Goal, Objective};
-use lapidary_core::importance::{Importance, importance as of_axes};
 use lapidary_core::space::Space;
 use lapidary_core::trial::Trial;
 use thiserror::Error;
@@ -79,7 +80,7 @@ pub fn svg(study: &Drawn<'_>, kind: Kind) -> Result<String, PlotError> {
     }
 }
 
-/// The importance of the axes for every objective, by metric; see [`lapidary_core::importance`]. Trials count that were
+/// The importance of the axes for every objective, by metric; see the module `fanova`. Trials count that were
 /// measured in full, repeated points once.
 ///
 /// # Errors

@@ -9,8 +9,8 @@
 //! An inactive axis stands in the middle of its domain. So a conditional axis matters as much as it does where it is active, less
 //! the share of the space where it is not.
 
-use crate::rng::Rng;
-use crate::space::{AxisValue, Domain, Point};
+use lapidary_core::rng::Rng;
+use lapidary_core::space::{AxisValue, Domain, Point};
 
 /// Trees of a forest.
 const TREES: u64 = 64;
@@ -392,7 +392,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::space::{Axis, Space};
+    use lapidary_core::space::{Axis, Space};
 
     fn float(name: &str, low: f64, high: f64, log: bool) -> Axis {
         let step = None;
@@ -469,7 +469,8 @@ mod tests {
         let mut momentum = float("momentum", 0.0, 1.0, false);
         let options = vec!["adamw".into(), "sgd".into()];
         let optimizer = Axis::new("optimizer", Domain::Choice { options });
-        momentum.when = Some(crate::condition::Condition::parse("optimizer == sgd").unwrap());
+        momentum.when =
+            Some(lapidary_core::condition::Condition::parse("optimizer == sgd").unwrap());
         let found = told(vec![optimizer, momentum], 1000, |point| {
             match point.get("momentum") {
                 Some(AxisValue::Float(m)) => 2.0 * m,
