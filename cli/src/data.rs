@@ -4,14 +4,14 @@ use std::path::Path;
 
 use lapidary_core::model::{Model, check_finite};
 use lapidary_data::{Dataset, Encoder, Options};
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 
 use crate::args::DataArgs;
 use crate::failure::Failure;
 
 /// A model whose weights are all finite.
-pub fn open_model(path: &Path) -> Result<OnnxModel, Failure> {
-    let model = OnnxModel::open(path).map_err(Failure::input)?;
+pub fn open_model(path: &Path) -> Result<GraphModel, Failure> {
+    let model = GraphModel::open(path).map_err(Failure::input)?;
     check_finite(model.weights())
         .map_err(|e| Failure::input(format!("{}: {e}", path.display())))?;
     Ok(model)

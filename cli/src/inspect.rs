@@ -1,7 +1,7 @@
 //! `lapidary inspect`: what a model is made of.
 
 use lapidary_core::model::{Dim, Layer, Model, Port, Size};
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use serde::Serialize;
 
 use crate::args;
@@ -21,7 +21,7 @@ struct Document<'a> {
 
 /// Runs the command.
 pub fn run(args: &args::Inspect, json: bool) -> Result<End, Failure> {
-    let model = OnnxModel::open(&args.model).map_err(Failure::input)?;
+    let model = GraphModel::open(&args.model).map_err(Failure::input)?;
     let size = Size::of(&model);
     let document = Document {
         params: size.params,

@@ -9,7 +9,7 @@ use lapidary_core::model::Model;
 use lapidary_core::optimizer::Recipe;
 use lapidary_core::samples::{Samples, Targets};
 use lapidary_data::{Dataset, Encoder, Part};
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use lapidary_study::recipe::{self, Limit, RecipeContext, stages_json};
 use serde::Serialize;
 
@@ -117,7 +117,7 @@ fn is_same(a: &dyn Model, b: &dyn Model) -> bool {
 pub fn save(model: &dyn Model, encoder: Option<&Encoder>, path: &Path) -> Result<(), Failure> {
     let model = model
         .as_any()
-        .downcast_ref::<OnnxModel>()
+        .downcast_ref::<GraphModel>()
         .ok_or_else(|| Failure::work("the model is none that can be written as ONNX"))?;
     // The encoder first: no model is there without what it needs.
     if let Some(encoder) = encoder {
@@ -144,7 +144,7 @@ fn read_recipe(args: &args::Optimize) -> Result<Recipe, Failure> {
 
 fn read_parts(
     args: &args::Optimize,
-    model: &OnnxModel,
+    model: &GraphModel,
     encoder: Option<&Encoder>,
 ) -> Result<Parts, Failure> {
     let mut parts = Parts::default();

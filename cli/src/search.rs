@@ -10,7 +10,7 @@ use lapidary_core::evaluator::Evaluator;
 use lapidary_core::goal::Goal;
 use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
-use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, line};
+use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, lineage};
 use lapidary_core::trial::{Metrics, Outcome, Trial};
 use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
 use lapidary_study::file::StudyFile;
@@ -241,9 +241,9 @@ pub fn best_model(
     best: &Trial,
     cancel: &Cancel,
 ) -> Result<Box<dyn Model>, Failure> {
-    let line = line(&finished.trials, &best.candidate);
+    let lineage = lineage(&finished.trials, &best.candidate);
     evaluator
-        .model(best, &line, file.seed, cancel)
+        .model(best, &lineage, file.seed, cancel)
         .map_err(Failure::of_model)?
         .ok_or_else(|| Failure::work("the best trial is no model"))
 }

@@ -9,6 +9,18 @@ use thiserror::Error;
 /// A dense array of any rank, shared until it is written to (copy on write).
 pub type Shared<T> = ArcArray<T, IxDyn>;
 
+/// An array of the given shape from row-major `data`.
+///
+/// # Errors
+/// When `data` has another number of elements than the shape.
+pub fn array<T>(shape: &[usize], data: Vec<T>) -> Result<Shared<T>, TensorError> {
+    let elements = data.len();
+    ArcArray::from_shape_vec(IxDyn(shape), data).map_err(|_| TensorError::Elements {
+        shape: shape.to_vec(),
+        elements,
+    })
+}
+
 /// The element type of a tensor, named as in ONNX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -307,6 +319,47 @@ impl Quantized {
             (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
         } else {
             (0, (1 << bits) - 1)
+        }
+    }
+
+    /// Checks that codes, scales and zero points fit each other.
+    ///
+    /// # Errors
+    /// What does not fit, in words.
+    pub fn check(&self) -> Result<(), String> {
+        if !matches!(self.bits, 4 | 8) {
+            return Err(format!("codes of {} bits; there are 4 and 8", self.bits));
+        }
+        let scales = self.scales.shape();
+        let fits = match self.granularity {
+            Granularity::Tensor => self.scales.len() == 1,
+            Granularity::Axis(axis) => self.shape().get(axis).is_some_and(|n| scales == [*n]),
+            Granularity::Block { axis, size } => {
+                let mut wanted = self.shape().to_vec();
+                match wanted.get_mut(axis) {
+                    Some(extent) if size > 0 => *extent = extent.div_ceil(size),
+                    _ => return Err(format!("no blocks of {size} along axis {axis}")),
+                }
+                scales == wanted
+            }
+        };
+        if !fits || self.zero_points.shape() != scales {
+            return Err(format!(
+                "scales of shape {scales:?} and zero points of shape {:?} do not fit codes of shape {:?} by {:?}",
+                self.zero_points.shape(),
+                self.shape(),
+                self.granularity
+            ));
+        }
+        let (low, high) = Self::code_range(self.bits, self.signed);
+        match self
+            .codes
+            .iter()
+            .chain(&self.zero_points)
+            .find(|&&c| c < low || c > high)
+        {
+            Some(code) => Err(format!("code {code} is outside {low} to {high}")),
+            None => Ok(()),
         }
     }
 

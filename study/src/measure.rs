@@ -5,7 +5,7 @@ use lapidary_core::model::{Model, ModelError, Size, predict};
 use lapidary_core::samples::Samples;
 use lapidary_core::trial::Metrics;
 use lapidary_data::fit_inputs;
-use lapidary_onnx::latency::{RUNTIME, latency_ms};
+use lapidary_runtime::latency::{RUNTIME, latency_ms};
 use serde::Serialize;
 
 /// Samples in one run of a model where nothing else is asked for.

@@ -10,7 +10,7 @@ use lapidary_core::registry::Entry;
 use lapidary_core::searcher::SearchInit;
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_core::trial::{Score, Trial};
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use lapidary_plugin_host::{Host, Isolation, Limits};
 use lapidary_tests::{Answer, files, lapidary, root, run, run_in};
 use tempfile::TempDir;
@@ -298,7 +298,7 @@ fn the_optimizer_among_the_examples_makes_the_same_model_in_both_places() {
 
 /// A model for the digits before and after the optimizer called `name`, which is the same in both places where it may run.
 #[track_caller]
-fn optimized_in_both_places(plugin: &Path, name: &str) -> [OnnxModel; 2] {
+fn optimized_in_both_places(plugin: &Path, name: &str) -> [GraphModel; 2] {
     let file = plugin.to_str().unwrap();
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -315,7 +315,7 @@ fn optimized_in_both_places(plugin: &Path, name: &str) -> [OnnxModel; 2] {
     let changed = optimize(&child, &[]);
     assert_eq!(changed, optimize(&here, &["--in-process"]));
     assert_ne!(changed, std::fs::read(&model).unwrap());
-    [&model, &child].map(|file| OnnxModel::open(Path::new(file)).unwrap())
+    [&model, &child].map(|file| GraphModel::open(Path::new(file)).unwrap())
 }
 
 /// Makes and checks a project in C, and returns its plug-in, `two_words.so`.
@@ -346,7 +346,7 @@ fn an_optimizer_in_c_is_built_with_make_and_leaves_eight_bits() {
     let folder = TempDir::new().unwrap();
     let plugin = made_in_c(folder.path(), "optimizer");
     let [before, after] = optimized_in_both_places(&plugin, "two-words");
-    let weights = |model: &OnnxModel| -> Vec<Vec<f64>> {
+    let weights = |model: &GraphModel| -> Vec<Vec<f64>> {
         let names = model
             .topology()
             .layers

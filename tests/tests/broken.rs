@@ -102,7 +102,7 @@ fn largest_weight(file: &[u8]) -> Weight {
     use lapidary_core::model::Model as _;
     use lapidary_core::tensor::Tensor;
 
-    let model = lapidary_onnx::OnnxModel::from_bytes(file, None).unwrap();
+    let model = lapidary_model::GraphModel::from_bytes(file, None).unwrap();
     let (name, tensor) = model
         .weights()
         .iter()

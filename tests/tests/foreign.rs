@@ -12,7 +12,7 @@ use lapidary_core::registry::Registry;
 use lapidary_core::samples::{Samples, Targets};
 use lapidary_core::tensor::{DType, Dense};
 use lapidary_data::{Encoder, Options, Part, fit_inputs};
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use lapidary_tests::{data, root, run};
 use ndarray::{Array1, ArrayD, Axis, IxDyn};
 use ndarray_npy::{NpzReader, NpzWriter};
@@ -49,7 +49,7 @@ impl Checks {
 
     /// Runs the model at `path` on `samples` and notes inputs and outputs for the comparison.
     fn add(&mut self, path: &str, samples: &Samples, kind: Kind) {
-        let model = OnnxModel::open(path).unwrap();
+        let model = GraphModel::open(path).unwrap();
         let samples = fit_inputs(samples, model.signature()).unwrap();
         let values = self.path(&format!("values{}.npz", self.entries.len()));
         let mut npz = NpzWriter::new(std::fs::File::create(&values).unwrap());
@@ -74,7 +74,7 @@ impl Checks {
 
     /// Reads the model at `original`, writes it back, and notes it with its `samples`, where there are any.
     fn round_trip(&mut self, original: &Path, samples: Option<&Samples>) {
-        let model = OnnxModel::open(original).unwrap();
+        let model = GraphModel::open(original).unwrap();
         let copy = self.path(&format!("copy{}.onnx", self.entries.len()));
         model.save(&copy).unwrap();
         match samples {
@@ -140,7 +140,7 @@ fn write(npz: &mut NpzWriter<std::fs::File>, name: &str, array: &Dense) {
 }
 
 /// All outputs, run in batches and joined.
-fn outputs(model: &OnnxModel, samples: &Samples) -> Vec<Dense> {
+fn outputs(model: &GraphModel, samples: &Samples) -> Vec<Dense> {
     let rows: Vec<usize> = (0..samples.len()).collect();
     let parts: Vec<Vec<Dense>> = rows
         .chunks(BATCH)
@@ -288,7 +288,7 @@ fn every_architecture_of_the_zoo() {
     }
     for (i, (family, settings)) in all.iter().enumerate() {
         let model = registry.family(family, settings, &task, 7).unwrap();
-        let model: &OnnxModel = model.as_any().downcast_ref().unwrap();
+        let model: &GraphModel = model.as_any().downcast_ref().unwrap();
         let path = checks.path(&format!("zoo{i}.onnx"));
         model.save(&path).unwrap();
         checks.add(&path, &samples, Kind::Float);
@@ -313,7 +313,7 @@ fn files_of_other_programs_are_read_run_and_written_back() {
         }
         let file = std::fs::File::open(made.path().join(format!("{stem}.npz"))).unwrap();
         let mut npz = NpzReader::new(file).unwrap();
-        let inputs = OnnxModel::open(&original)
+        let inputs = GraphModel::open(&original)
             .unwrap()
             .signature()
             .inputs

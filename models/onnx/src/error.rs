@@ -1,11 +1,12 @@
-//! What can be wrong with an ONNX file or graph.
+//! What can be wrong with an ONNX file.
 
 use std::path::{Path, PathBuf};
 
 use lapidary_core::model::ModelError;
+use lapidary_graph::{GraphError, Node};
 use thiserror::Error;
 
-/// What can be wrong with an ONNX file or graph.
+/// What can be wrong with an ONNX file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages name the fields")]
@@ -22,8 +23,6 @@ pub enum OnnxError {
     Decode(#[from] prost::DecodeError),
     #[error("the file holds no graph")]
     NoGraph,
-    #[error("standard operator set {found}; {wanted}")]
-    Opset { found: i64, wanted: String },
     #[error("tensor `{tensor}`: {reason}")]
     Tensor { tensor: String, reason: String },
     #[error("tensor `{tensor}` lies in the file `{location}`: {reason}")]
@@ -32,14 +31,8 @@ pub enum OnnxError {
         location: String,
         reason: String,
     },
-    #[error("node `{node}` ({op}): {reason}")]
-    Node {
-        node: String,
-        op: String,
-        reason: String,
-    },
-    #[error("value `{value}`: {reason}")]
-    Value { value: String, reason: String },
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     #[error(
         "the model takes {bytes} bytes; a single file holds at most 2147483647 (save it with external data)"
     )]
@@ -65,19 +58,12 @@ impl OnnxError {
         }
     }
 
-    pub(crate) fn node(node: &crate::graph::Node, reason: impl Into<String>) -> Self {
-        Self::Node {
-            node: node.name.clone(),
-            op: node.op.clone(),
-            reason: reason.into(),
-        }
+    pub(crate) fn node(node: &Node, reason: impl Into<String>) -> Self {
+        GraphError::node(node, reason).into()
     }
 
     pub(crate) fn value(value: &str, reason: impl Into<String>) -> Self {
-        Self::Value {
-            value: value.to_owned(),
-            reason: reason.into(),
-        }
+        GraphError::value(value, reason).into()
     }
 }
 
@@ -88,7 +74,7 @@ impl From<OnnxError> for ModelError {
                 path,
                 reason: source.to_string(),
             },
-            OnnxError::Node { node, op, reason } => Self::Node { node, op, reason },
+            OnnxError::Graph(error) => error.into(),
             other => Self::Graph(other.to_string()),
         }
     }

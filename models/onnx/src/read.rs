@@ -6,29 +6,24 @@ use std::sync::Arc;
 
 use lapidary_core::model::Dim;
 use lapidary_core::tensor::{DType, Tensor};
+use lapidary_graph::opset::check_opset;
+use lapidary_graph::{Attribute, Graph, Node, ValueInfo, fresh_name, quantized};
 use prost::Message;
 
+use crate::carried::Beside;
 use crate::error::OnnxError;
 use crate::external::ExternalData;
-use crate::graph::{Attribute, Carried, Graph, Node, ValueInfo, fresh_name};
 use crate::proto::{
     AttributeProto, DimValue, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, TypeValue,
     ValueInfoProto, attribute_type,
 };
-use crate::{quantized, tensor};
+use crate::tensor;
 
-/// The oldest version of the standard operator set that is read.
-pub const OLDEST_OPSET: i64 = 9;
-
-/// The graph in the bytes of a file, the rest of the file (the message without its graph), and the bytes that both and
-/// their data files take.
+/// The graph in the bytes of a file, and the bytes that it and its data files take.
 ///
 /// # Errors
 /// When the bytes are no ONNX model, or the model is wrong in itself.
-pub(crate) fn model(
-    bytes: &[u8],
-    folder: Option<&Path>,
-) -> Result<(ModelProto, Graph, u64), OnnxError> {
+pub(crate) fn model(bytes: &[u8], folder: Option<&Path>) -> Result<(Graph, u64), OnnxError> {
     let mut header = ModelProto::decode(bytes)?;
     let proto = header.graph.take().ok_or(OnnxError::NoGraph)?;
     let mut opsets = BTreeMap::new();
@@ -40,36 +35,24 @@ pub(crate) fn model(
         opsets.insert(domain.to_owned(), entry.version.unwrap_or(1));
     }
     let mut data = ExternalData::new(folder);
-    let mut graph = graph(proto, &mut data)?;
+    let (mut graph, mut beside) = graph(proto, &mut data)?;
+    beside.header = header;
+    graph.carried = Some(Arc::new(beside));
     graph.opsets = opsets;
     check_opset(&graph)?;
     graph.validate()?;
     quantized::fold(&mut graph)?;
-    Ok((header, graph, bytes.len() as u64 + data.bytes()))
+    Ok((graph, bytes.len() as u64 + data.bytes()))
 }
 
-/// Refuses a graph in an operator set that is too old; one without nodes of the standard set needs none.
-///
-/// # Errors
-/// [`OnnxError::Opset`] with the version found.
-pub(crate) fn check_opset(graph: &Graph) -> Result<(), OnnxError> {
-    let found = graph.opset();
-    if found < OLDEST_OPSET && graph.nodes.iter().any(Node::is_standard) {
-        return Err(OnnxError::Opset {
-            found,
-            wanted: format!("{OLDEST_OPSET} or newer is needed"),
-        });
-    }
-    Ok(())
-}
-
-fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxError> {
-    let mut carried = Carried {
+/// A graph without what its file says beside it, and that.
+fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<(Graph, Beside), OnnxError> {
+    let mut beside = Beside {
         doc_string: proto.doc_string,
         metadata_props: proto.metadata_props,
         quantization_annotation: proto.quantization_annotation,
         sparse_initializer: proto.sparse_initializer,
-        ..Carried::default()
+        ..Beside::default()
     };
     let mut weights = BTreeMap::new();
     for mut stored in proto.initializer {
@@ -83,10 +66,10 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxEr
             ..TensorProto::default()
         };
         if shell != TensorProto::default() {
-            carried.tensors.insert(name.clone(), shell);
+            beside.tensors.insert(name.clone(), shell);
         }
         let bytes = data.read(&stored)?;
-        carried.external |= bytes.is_some();
+        beside.external |= bytes.is_some();
         let dense = tensor::decode(stored, bytes)?;
         if weights
             .insert(name.clone(), Arc::new(Tensor::Dense(dense)))
@@ -99,7 +82,7 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxEr
         list.into_iter()
             .map(|proto| {
                 let info = value_info(&proto);
-                carried.values.insert(info.name.clone(), proto);
+                beside.values.insert(info.name.clone(), proto);
                 info
             })
             .collect()
@@ -112,7 +95,7 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxEr
     inputs.retain(|i| {
         let is_weight = weights.contains_key(&i.name);
         if is_weight {
-            carried.overridable.push(i.name.clone());
+            beside.overridable.push(i.name.clone());
         }
         !is_weight
     });
@@ -139,11 +122,11 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxEr
         };
         let (node, shell) = node(name, stored, data)?;
         if shell != NodeProto::default() {
-            carried.nodes.insert(node.name.clone(), shell);
+            beside.nodes.insert(node.name.clone(), shell);
         }
         nodes.push(node);
     }
-    Ok(Graph {
+    let graph = Graph {
         name: proto.name.unwrap_or_default(),
         nodes,
         inputs,
@@ -151,8 +134,16 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxEr
         values,
         weights,
         opsets: BTreeMap::new(),
-        carried: Arc::new(carried),
-    })
+        carried: None,
+    };
+    Ok((graph, beside))
+}
+
+/// A graph inside a node.
+fn subgraph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<Graph, OnnxError> {
+    let (mut graph, beside) = graph(proto, data)?;
+    graph.carried = Some(Arc::new(beside));
+    Ok(graph)
 }
 
 /// The node, and what of its message does not stand in it.
@@ -232,12 +223,13 @@ fn attribute(
                 .map(dense)
                 .collect::<Result<_, _>>()?,
         ),
-        attribute_type::GRAPH => {
-            Attribute::Graph(Box::new(graph(stored.g.take().unwrap_or_default(), data)?))
-        }
+        attribute_type::GRAPH => Attribute::Graph(Box::new(subgraph(
+            stored.g.take().unwrap_or_default(),
+            data,
+        )?)),
         attribute_type::GRAPHS => Attribute::Graphs(
             (stored.graphs.into_iter())
-                .map(|g| graph(g, data))
+                .map(|g| subgraph(g, data))
                 .collect::<Result<_, _>>()?,
         ),
         _ => Attribute::Raw(stored.encode_to_vec()),

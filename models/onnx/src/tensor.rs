@@ -1,9 +1,6 @@
 //! Tensors as files hold them, and as [`Dense`].
 
-use std::sync::Arc;
-
-use lapidary_core::tensor::{DType, Dense, Shared, TensorError};
-use ndarray::{ArcArray, IxDyn};
+use lapidary_core::tensor::{DType, Dense, TensorError, array};
 
 use crate::error::OnnxError;
 use crate::proto::{TensorProto, data_type as code};
@@ -153,15 +150,6 @@ fn from_bytes(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Dense, 
     })
 }
 
-/// An array of the given shape from row-major `data`.
-pub(crate) fn array<T>(shape: &[usize], data: Vec<T>) -> Result<Shared<T>, TensorError> {
-    let elements = data.len();
-    ArcArray::from_shape_vec(IxDyn(shape), data).map_err(|_| TensorError::Elements {
-        shape: shape.to_vec(),
-        elements,
-    })
-}
-
 /// Elements that stand in the fields by type instead of in `raw_data`.
 fn decode_typed(
     name: &str,
@@ -292,57 +280,6 @@ fn to_bytes(dense: &Dense) -> Vec<u8> {
     }
 }
 
-/// 4-bit codes, two in a byte, the first in the low half.
-pub(crate) fn pack_nibbles(codes: impl Iterator<Item = i16>) -> Vec<u8> {
-    let mut packed = Vec::new();
-    for (i, c) in codes.enumerate() {
-        let half = (c & 0xf) as u8;
-        match packed.last_mut() {
-            Some(last) if i % 2 == 1 => *last |= half << 4,
-            _ => packed.push(half),
-        }
-    }
-    packed
-}
-
-/// The first `count` codes that [`pack_nibbles`] packed.
-pub(crate) fn unpack_nibbles(packed: &[u8], count: usize, signed: bool) -> Vec<i16> {
-    (0..count)
-        .map(|i| {
-            let half = i16::from(packed[i / 2] >> (4 * (i % 2)) & 0xf);
-            if signed && half > 7 { half - 16 } else { half }
-        })
-        .collect()
-}
-
-/// A tensor of 4-bit codes.
-pub(crate) fn nibbles(shape: &[usize], codes: impl Iterator<Item = i16>, signed: bool) -> Dense {
-    Dense::Raw {
-        dtype: DType::Other(if signed { code::INT4 } else { code::UINT4 }),
-        shape: shape.to_vec(),
-        bytes: Arc::from(pack_nibbles(codes)),
-    }
-}
-
-/// The integer codes of an 8- or 4-bit tensor with their bits and signedness; `None` for other tensors.
-pub(crate) fn codes(dense: &Dense) -> Option<(Shared<i16>, u8, bool)> {
-    match dense {
-        Dense::I8(a) => Some((a.mapv(i16::from).into_shared(), 8, true)),
-        Dense::U8(a) => Some((a.mapv(i16::from).into_shared(), 8, false)),
-        Dense::Raw {
-            dtype: DType::Other(t @ (code::INT4 | code::UINT4)),
-            shape,
-            bytes,
-        } => {
-            let signed = *t == code::INT4;
-            let count = shape.iter().product();
-            let codes = array(shape, unpack_nibbles(bytes, count, signed)).ok()?;
-            Some((codes, 4, signed))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,14 +338,5 @@ mod tests {
         };
         let dense = decode(strings.clone(), None).unwrap();
         assert_eq!(encode("s", &dense), strings);
-    }
-
-    #[test]
-    fn nibbles_keep_their_signs_and_odd_counts() {
-        let codes_in = [-8i16, 7, -1];
-        let dense = nibbles(&[3], codes_in.into_iter(), true);
-        let (codes_out, bits, signed) = codes(&dense).unwrap();
-        assert_eq!((bits, signed), (4, true));
-        assert_eq!(codes_out.iter().copied().collect::<Vec<_>>(), codes_in);
     }
 }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lapidary_core::model::Dim;
 use lapidary_core::tensor::{DType, Tensor};
+use lapidary_graph::{Attribute, Graph, Node, ValueInfo, quantized};
 use prost::Message;
 
+use crate::carried::Beside;
 use crate::error::OnnxError;
-use crate::graph::{Attribute, Graph, Node, ValueInfo};
 use crate::proto::{
     AttributeProto, DimValue, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
     attribute_type,
 };
-use crate::{external, quantized, tensor};
+use crate::{external, tensor};
 
 /// What one protobuf message can hold: readers count its bytes in a signed 32-bit number.
 const LARGEST_MESSAGE: usize = i32::MAX as usize;
@@ -21,21 +22,26 @@ const LARGEST_MESSAGE: usize = i32::MAX as usize;
 /// Elements below this size stay in the model's file.
 const SMALLEST_EXTERNAL: usize = 1024;
 
-/// How quantized weights are written.
+/// What a model is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As their codes.
+pub enum Form {
+    /// To be kept: quantized weights as their codes, and all that the file said beside the graph.
     Stored,
-    /// As the values the codes stand for.
+    /// For an engine: quantized weights as the values their codes stand for, and nothing that is not computed.
     Dense,
 }
 
 /// The whole model as one message.
-pub(crate) fn model(header: &ModelProto, graph: &Graph, form: Form) -> ModelProto {
+pub(crate) fn model(graph: &Graph, form: Form) -> ModelProto {
+    let beside = Beside::of(graph);
+    let header = &beside.header;
     let mut model = header.clone();
+    if form == Form::Dense {
+        model.functions.clear();
+        model.training_info.clear();
+    }
     let mut opsets = graph.opsets.clone();
-    let proto = self::graph(graph, form, &mut opsets);
-    model.graph = Some(proto);
+    model.graph = Some(self::graph(graph, &beside, form, &mut opsets));
     let listed: Vec<_> = (header.opset_import.iter())
         .map(|e| e.domain.clone().unwrap_or_default())
         .map(|d| if d == "ai.onnx" { String::new() } else { d })
@@ -113,38 +119,47 @@ pub(crate) fn to_files(
     Ok((to_bytes(&model)?, (!data.is_empty()).then_some(data)))
 }
 
-fn graph(graph: &Graph, form: Form, opsets: &mut BTreeMap<String, i64>) -> GraphProto {
-    let carried = &graph.carried;
+fn graph(
+    graph: &Graph,
+    beside: &Beside,
+    form: Form,
+    opsets: &mut BTreeMap<String, i64>,
+) -> GraphProto {
     let mut node = Vec::with_capacity(graph.nodes.len());
     let mut initializer = Vec::with_capacity(graph.weights.len());
-    let plan = quantized::Plan::new(graph, form);
+    let plan = (form == Form::Stored).then(|| quantized::Plan::new(graph));
     for (name, weight) in &graph.weights {
-        match weight.as_ref() {
-            Tensor::Dense(dense) => initializer.push(tensor::encode(name, dense)),
-            Tensor::Quantized(q) if form == Form::Dense => {
+        match (weight.as_ref(), &plan) {
+            (Tensor::Dense(dense), _) => initializer.push(tensor::encode(name, dense)),
+            (Tensor::Quantized(q), None) => {
                 initializer.push(tensor::encode(name, &q.dequantize().into_owned().into()));
             }
-            Tensor::Quantized(q) => plan.write_weight(name, q, &mut node, &mut initializer),
+            (Tensor::Quantized(q), Some(plan)) => {
+                let (mut nodes, mut tensors) = (Vec::new(), Vec::new());
+                plan.write_weight(name, q, &mut nodes, &mut tensors);
+                node.extend(nodes.iter().map(|n| self::node(n, None, form)));
+                initializer.extend(tensors.iter().map(|(name, t)| tensor::encode(name, t)));
+            }
         }
     }
     for t in &mut initializer {
-        if let Some(shell) = t.name.as_ref().and_then(|name| carried.tensors.get(name)) {
+        if let Some(shell) = t.name.as_ref().and_then(|name| beside.tensors.get(name)) {
             t.doc_string.clone_from(&shell.doc_string);
             t.metadata_props.clone_from(&shell.metadata_props);
         }
     }
     for n in &graph.nodes {
-        match plan.rewrite(n, opsets) {
+        match plan.as_ref().and_then(|plan| plan.rewrite(n, opsets)) {
             Some(nodes) => node.extend(nodes.iter().map(|n| self::node(n, None, form))),
-            None => node.push(self::node(n, carried.nodes.get(&n.name), form)),
+            None => node.push(self::node(n, beside.nodes.get(&n.name), form)),
         }
     }
-    let info = |v: &ValueInfo| value_info(v, carried.values.get(&v.name));
+    let info = |v: &ValueInfo| value_info(v, beside.values.get(&v.name));
     let stored: BTreeSet<&str> = initializer
         .iter()
         .filter_map(|t| t.name.as_deref())
         .collect();
-    let overridable = (carried.overridable.iter())
+    let overridable = (beside.overridable.iter())
         .filter(|name| stored.contains(name.as_str()))
         .filter(|_| form == Form::Stored)
         .filter_map(|name| {
@@ -165,17 +180,17 @@ fn graph(graph: &Graph, form: Form, opsets: &mut BTreeMap<String, i64>) -> Graph
         input: graph.inputs.iter().map(info).chain(overridable).collect(),
         output: graph.outputs.iter().map(info).collect(),
         value_info: graph.values.iter().map(info).collect(),
-        doc_string: carried.doc_string.clone(),
-        metadata_props: carried.metadata_props.clone(),
-        quantization_annotation: carried.quantization_annotation.clone(),
-        sparse_initializer: carried.sparse_initializer.clone(),
+        doc_string: beside.doc_string.clone(),
+        metadata_props: beside.metadata_props.clone(),
+        quantization_annotation: beside.quantization_annotation.clone(),
+        sparse_initializer: beside.sparse_initializer.clone(),
         node,
         initializer,
     }
 }
 
 /// A node's message, with what its file said beside it.
-pub(crate) fn node(node: &Node, shell: Option<&NodeProto>, form: Form) -> NodeProto {
+fn node(node: &Node, shell: Option<&NodeProto>, form: Form) -> NodeProto {
     let mut proto = shell.cloned().unwrap_or_default();
     let docs = std::mem::take(&mut proto.attribute);
     proto.name = Some(node.name.clone());
@@ -201,7 +216,7 @@ fn attribute(name: &str, value: &Attribute, form: Form) -> AttributeProto {
         ..AttributeProto::default()
     };
     let mut opsets = BTreeMap::new();
-    let mut subgraph = |g: &Graph| graph(g, form, &mut opsets);
+    let mut subgraph = |g: &Graph| graph(g, &Beside::of(g), form, &mut opsets);
     proto.r#type = Some(match value {
         Attribute::Float(v) => {
             proto.f = Some(*v);

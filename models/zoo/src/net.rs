@@ -1,10 +1,11 @@
 //! Layers with their weights, put together into a model.
 
-use lapidary_core::model::{Model, TaskShape};
+use lapidary_core::model::{Model, ModelError, TaskShape};
 use lapidary_core::registry::{BuildError, Info};
 use lapidary_core::samples::Task;
 use lapidary_core::tensor::{DType, Dense};
-use lapidary_onnx::build::GraphBuilder;
+use lapidary_graph::build::GraphBuilder;
+use lapidary_model::GraphModel;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::init::Init;
@@ -256,7 +257,7 @@ impl Net {
         op: &str,
         name: &str,
         operands: &[String],
-        attributes: [(&str, lapidary_onnx::Attribute); N],
+        attributes: [(&str, lapidary_graph::Attribute); N],
     ) -> String {
         let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
         self.builder.node(op, name, &operands, attributes)
@@ -277,11 +278,8 @@ impl Net {
         let flat = self.flatten(x, "flatten");
         let y = self.gemm(&flat, name, outputs(task), true, Init::Glorot)?;
         self.builder.output(&y.name, DType::F32, &y.shape);
-        let model = self
-            .builder
-            .finish(opset)
-            .map_err(lapidary_core::model::ModelError::from)?;
-        Ok(Box::new(model))
+        let model = self.builder.finish(opset).and_then(GraphModel::from_graph);
+        Ok(Box::new(model.map_err(ModelError::from)?))
     }
 }
 

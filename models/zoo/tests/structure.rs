@@ -9,7 +9,7 @@ use lapidary_core::registry::Registry;
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Task};
 use lapidary_core::tensor::{Dense, Tensor};
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use lapidary_zoo::ENTRIES;
 use ndarray::{ArrayD, Axis};
 use serde_json::json;
@@ -31,7 +31,7 @@ fn cases() -> Vec<(&'static str, Json, Vec<usize>)> {
     ]
 }
 
-fn build(family: &str, settings: &Json, sample: &[usize]) -> OnnxModel {
+fn build(family: &str, settings: &Json, sample: &[usize]) -> GraphModel {
     let task = TaskShape {
         input: "x".into(),
         sample: sample.to_vec(),
@@ -41,12 +41,12 @@ fn build(family: &str, settings: &Json, sample: &[usize]) -> OnnxModel {
         .unwrap()
         .family(family, settings, &task, 1)
         .unwrap();
-    let model: &OnnxModel = model.as_any().downcast_ref().unwrap();
+    let model: &GraphModel = model.as_any().downcast_ref().unwrap();
     jittered(model)
 }
 
 /// The model with every float weight moved a little, so that biases, scales and statistics are told apart.
-fn jittered(model: &OnnxModel) -> OnnxModel {
+fn jittered(model: &GraphModel) -> GraphModel {
     let mut graph = model.graph().clone();
     for (i, tensor) in graph.weights.values_mut().enumerate() {
         let Some(values) = tensor.to_f32() else {
@@ -56,7 +56,7 @@ fn jittered(model: &OnnxModel) -> OnnxModel {
         let moved = values.mapv(|v| v + 0.3 * rng.unit() as f32).into_dyn();
         *tensor = Arc::new(Tensor::Dense(moved.into()));
     }
-    model.with_graph(graph).unwrap()
+    GraphModel::from_graph(graph).unwrap()
 }
 
 fn noise(model: &dyn Model, n: usize) -> Inputs {
@@ -93,7 +93,7 @@ fn without(group: &ChannelGroup, cut: &BTreeSet<usize>) -> Edit {
 }
 
 /// The model with all weights that write the channels `cut` of `group` set to zero.
-fn silenced(model: &OnnxModel, group: &ChannelGroup, cut: &BTreeSet<usize>) -> OnnxModel {
+fn silenced(model: &GraphModel, group: &ChannelGroup, cut: &BTreeSet<usize>) -> GraphModel {
     let mut graph = model.graph().clone();
     for slice in group.slices.iter().filter(|s| s.produces) {
         let tensor = graph.weights.get_mut(&slice.weight).unwrap();
@@ -106,7 +106,7 @@ fn silenced(model: &OnnxModel, group: &ChannelGroup, cut: &BTreeSet<usize>) -> O
         }
         *tensor = Arc::new(Tensor::Dense(values.into_dyn().into()));
     }
-    model.with_graph(graph).unwrap()
+    GraphModel::from_graph(graph).unwrap()
 }
 
 fn some_channels(group: &ChannelGroup, rng: &mut Rng) -> BTreeSet<usize> {
@@ -115,10 +115,10 @@ fn some_channels(group: &ChannelGroup, rng: &mut Rng) -> BTreeSet<usize> {
 }
 
 /// Every stated shape of a weight or value is the one the graph has.
-fn same_after_saving(model: &dyn Model) -> OnnxModel {
-    let model: &OnnxModel = model.as_any().downcast_ref().unwrap();
+fn same_after_saving(model: &dyn Model) -> GraphModel {
+    let model: &GraphModel = model.as_any().downcast_ref().unwrap();
     let bytes = model.to_bytes().unwrap();
-    let again = OnnxModel::from_bytes(&bytes, None).unwrap();
+    let again = GraphModel::from_bytes(&bytes, None).unwrap();
     assert_eq!(again.weights(), model.weights());
     assert_eq!(again.signature(), model.signature());
     assert_eq!(again.topology(), model.topology());
@@ -254,7 +254,7 @@ fn a_real_residual_network_can_be_cut() {
         return;
     };
     let path = std::path::Path::new(&data).join("models/resnet20.onnx");
-    let model = OnnxModel::open(path).unwrap();
+    let model = GraphModel::open(path).unwrap();
     let found = groups(&model);
     let inner: Vec<&ChannelGroup> = found.iter().filter(|g| g.producers.len() == 1).collect();
     let skips: Vec<&ChannelGroup> = found.iter().filter(|g| g.producers.len() > 1).collect();

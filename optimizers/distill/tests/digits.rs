@@ -4,7 +4,7 @@ use lapidary_core::model::{Edit, Model, Size};
 use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::tensor::DType;
 use lapidary_distill::ENTRY;
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use lapidary_testkit::optimizer::{World, accuracy, digits, family, trained};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn a_file_is_a_student_and_takes_over_names() {
     let student = family("convnet", &json!({"width": 6}), 9).unwrap();
     student
         .as_any()
-        .downcast_ref::<OnnxModel>()
+        .downcast_ref::<GraphModel>()
         .unwrap()
         .save(&path)
         .unwrap();

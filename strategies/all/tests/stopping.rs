@@ -30,9 +30,9 @@ struct Descent {
 }
 
 /// The steps of a candidate: those of its fidelity that no trial before it made.
-fn steps(candidate: &Candidate, line: &[Candidate]) -> std::ops::RangeInclusive<u64> {
+fn steps(candidate: &Candidate, lineage: &[Candidate]) -> std::ops::RangeInclusive<u64> {
     let upto = |c: &Candidate| (c.fidelity * STEPS as f64).ceil() as u64;
-    line.last().map_or(0, upto) + 1..=upto(candidate)
+    lineage.last().map_or(0, upto) + 1..=upto(candidate)
 }
 
 fn metrics(candidate: &Candidate, step: u64) -> Metrics {
@@ -43,13 +43,13 @@ fn metrics(candidate: &Candidate, step: u64) -> Metrics {
 
 impl Evaluator for Descent {
     fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
-        check_line(candidate, cx.line);
+        check_lineage(candidate, cx.lineage);
         let busy = self.running.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_micros(
             300 * ((candidate.id * 7) % 5 + busy as u64),
         ));
         let mut outcome = None;
-        for step in steps(candidate, cx.line) {
+        for step in steps(candidate, cx.lineage) {
             let metrics = metrics(candidate, step);
             let verdict = (cx.report)(step, &metrics);
             outcome = Some(Outcome::Measured {
@@ -72,10 +72,10 @@ impl Evaluator for Descent {
     }
 }
 
-/// The line is the chain of parents, each of the same point at a lower fidelity.
-fn check_line(candidate: &Candidate, line: &[Candidate]) {
+/// The lineage is the chain of parents, each of the same point at a lower fidelity.
+fn check_lineage(candidate: &Candidate, lineage: &[Candidate]) {
     let mut next = candidate;
-    for before in line.iter().rev() {
+    for before in lineage.iter().rev() {
         assert_eq!(next.parent, Some(before.id));
         assert_eq!(next.point, before.point);
         assert!(before.fidelity < next.fidelity);

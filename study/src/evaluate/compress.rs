@@ -14,7 +14,7 @@ use lapidary_core::space::Point;
 use lapidary_core::text::listed;
 use lapidary_core::trial::{Candidate, Outcome, Trial};
 use lapidary_data::Encoder;
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use rand_core::RngCore;
 
 use super::data::OpenData;
@@ -30,7 +30,7 @@ use crate::recipe::{RecipeContext, RecipeError, optimizers, run_recipe};
 /// Runs recipes on a model.
 pub struct Compress<'a> {
     registry: &'a Registry,
-    model: OnnxModel,
+    model: GraphModel,
     recipe: Recipe,
     data: OpenData,
     gauge: Gauge,

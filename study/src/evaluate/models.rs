@@ -11,7 +11,7 @@ use lapidary_core::samples::Samples;
 use lapidary_core::space::Domain;
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_data::Encoder;
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 
 use super::StudyEvaluator;
 use super::data::OpenData;
@@ -95,8 +95,8 @@ impl Models {
 }
 
 /// A model file whose weights are all finite.
-pub(crate) fn open(path: &Path) -> Result<OnnxModel, ModelError> {
-    let model = OnnxModel::open(path)?;
+pub(crate) fn open(path: &Path) -> Result<GraphModel, ModelError> {
+    let model = GraphModel::open(path)?;
     check_finite(model.weights()).map_err(|error| ModelError::File {
         path: path.to_path_buf(),
         reason: error.to_string(),

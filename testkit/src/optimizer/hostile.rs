@@ -8,7 +8,8 @@ use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::registry::Entry;
 use lapidary_core::samples::{Inputs, Samples, Targets};
 use lapidary_core::tensor::{DType, Dense, Tensor};
-use lapidary_onnx::build::GraphBuilder;
+use lapidary_graph::build::GraphBuilder;
+use lapidary_model::GraphModel;
 
 use super::promises::rounded_to_nearest;
 use super::world::{World, models};
@@ -57,7 +58,8 @@ fn product(rows: usize, columns: usize, w: Vec<f32>) -> Box<dyn Model> {
     );
     let y = graph.node("MatMul", "product", &[&x, &w], []);
     graph.output(&y, DType::F32, &[columns]);
-    Box::new(graph.finish(17).expect("the graph is sound"))
+    let graph = graph.finish(17).expect("the graph is sound");
+    Box::new(GraphModel::from_graph(graph).expect("the graph is sound"))
 }
 
 fn samples(rows: usize, columns: usize) -> Samples {

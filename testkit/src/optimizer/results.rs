@@ -3,7 +3,7 @@
 use lapidary_core::json::Json;
 use lapidary_core::model::predict;
 use lapidary_core::registry::Entry;
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 
 use super::world::{World, digits, file, models};
 
@@ -56,7 +56,7 @@ pub fn bytes_counted_are_bytes_written(entry: &Entry, settings: &Json) {
         let written = file(result.as_ref());
         let counted = result.file_bytes().expect("the model can be written");
         assert_eq!(counted, written.len() as u64, "{name}");
-        let read = OnnxModel::from_bytes(&written, None).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let read = GraphModel::from_bytes(&written, None).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (was, is) = (
             predict(result.as_ref(), &test, 40),
             predict(&read, &test, 40),

@@ -12,7 +12,7 @@ use lapidary_core::registry::{Entry, Factory, Registry};
 use lapidary_core::samples::Samples;
 use lapidary_core::trial::Metrics;
 use lapidary_data::Split;
-use lapidary_onnx::OnnxModel;
+use lapidary_model::GraphModel;
 use serde_json::json;
 
 /// Training and validation samples that most properties use; more say no more and take longer.
@@ -156,7 +156,7 @@ impl World {
     ) -> Result<Optimized, OptimizeError> {
         let build = |spec: &ModelSpec| match spec {
             ModelSpec::Family { name, settings } => family(name, settings, self.seed),
-            ModelSpec::File(path) => Ok(Box::new(OnnxModel::open(path)?) as Box<dyn Model>),
+            ModelSpec::File(path) => Ok(Box::new(GraphModel::open(path)?) as Box<dyn Model>),
         };
         let cx = OptimizeContext {
             train: self.train.as_ref(),
@@ -237,7 +237,7 @@ pub fn accuracy(model: &dyn Model, samples: &Samples) -> Result<f64, ModelError>
 
 /// The model as the bytes of a file: everything about it.
 pub(crate) fn file(model: &dyn Model) -> Vec<u8> {
-    let onnx = model.as_any().downcast_ref::<OnnxModel>();
+    let onnx = model.as_any().downcast_ref::<GraphModel>();
     onnx.expect("the models here are ONNX models")
         .to_bytes()
         .expect("the model can be written")

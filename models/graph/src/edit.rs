@@ -1,0 +1,247 @@
+//! Changes to a graph.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lapidary_core::model::{Affine, Edit, ModelError};
+use lapidary_core::tensor::{DType, Dense, Tensor};
+
+use crate::graph::{Attribute, Graph, Node, fresh_name};
+use crate::opset::convert;
+use crate::quantized;
+use crate::structure::{self, Cut};
+use lapidary_core::tensor::array;
+
+/// The oldest operator set with `QuantizeLinear`.
+const QUANTIZE_OPSET: i64 = 10;
+
+/// The graph with `edits` made, in their order, in an operator set that has what they need.
+///
+/// # Errors
+/// When an edit names something that is not there or does not fit, or the graph cannot be brought to the operator
+/// set that is needed.
+pub fn apply(graph: &Graph, edits: &[Edit]) -> Result<Graph, ModelError> {
+    let mut graph = graph.clone();
+    let mut rest = edits.iter().peekable();
+    while let Some(edit) = rest.next() {
+        match edit {
+            // Cuts in a row are made together: cutting one group does not renumber the others.
+            Edit::CutChannels { group, keep } => {
+                let mut cuts = vec![Cut {
+                    group: *group,
+                    keep,
+                }];
+                while let Some(Edit::CutChannels { group, keep }) = rest.peek() {
+                    cuts.push(Cut {
+                        group: *group,
+                        keep,
+                    });
+                    rest.next();
+                }
+                graph = structure::cut(&graph, &cuts)?;
+            }
+            Edit::SetWeight { name, tensor } => set_weight(&mut graph, name, tensor)?,
+            Edit::QuantizeValue {
+                node,
+                value,
+                affine,
+            } => quantize_value(&mut graph, node, value, *affine)?,
+            Edit::RenameValue { from, to } => rename_value(&mut graph, from, to)?,
+            other => return Err(ModelError::Unsupported(format!("the edit {other:?}"))),
+        }
+    }
+    let needed = quantized::required_opset(&graph);
+    if needed > graph.opset() {
+        graph = convert(&graph, needed)?;
+    }
+    graph.sort()?;
+    Ok(graph)
+}
+
+/// Gives a value another name wherever it stands.
+fn rename_value(graph: &mut Graph, from: &str, to: &str) -> Result<(), ModelError> {
+    let is_value = |name: &str| {
+        graph.inputs.iter().any(|i| i.name == name)
+            || graph
+                .nodes
+                .iter()
+                .any(|n| n.outputs.iter().any(|o| o == name))
+    };
+    if !is_value(from) {
+        return Err(ModelError::UnknownValue {
+            name: from.to_owned(),
+        });
+    }
+    if from == to {
+        return Ok(());
+    }
+    if to.is_empty() || is_value(to) || graph.weights.contains_key(to) {
+        return Err(ModelError::Graph(format!(
+            "`{from}` cannot be named `{to}`: the name is taken"
+        )));
+    }
+    rename_within(graph, from, to);
+    graph.carried = graph.carried.as_ref().map(|c| c.renamed(from, to));
+    Ok(())
+}
+
+fn rename_within(graph: &mut Graph, from: &str, to: &str) {
+    let ports = (graph.inputs.iter_mut())
+        .chain(&mut graph.outputs)
+        .chain(&mut graph.values);
+    for port in ports.filter(|p| p.name == from) {
+        port.name = to.to_owned();
+    }
+    for node in &mut graph.nodes {
+        let names = node.inputs.iter_mut().chain(&mut node.outputs);
+        names
+            .filter(|n| *n == from)
+            .for_each(|n| *n = to.to_owned());
+        for attribute in node.attributes.values_mut() {
+            match attribute {
+                Attribute::Graph(g) => rename_within(g, from, to),
+                Attribute::Graphs(gs) => gs.iter_mut().for_each(|g| rename_within(g, from, to)),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Replaces a weight for all nodes that read it.
+fn set_weight(graph: &mut Graph, name: &str, tensor: &Arc<Tensor>) -> Result<(), ModelError> {
+    let Some(weight) = graph.weights.get_mut(name) else {
+        return Err(ModelError::UnknownWeight {
+            name: name.to_owned(),
+            known: graph.weights.keys().cloned().collect(),
+        });
+    };
+    if weight.shape() != tensor.shape() {
+        return Err(ModelError::WeightShape {
+            weight: name.to_owned(),
+            given: tensor.shape().to_vec(),
+            wanted: weight.shape().to_vec(),
+        });
+    }
+    if let Tensor::Quantized(q) = tensor.as_ref() {
+        q.check()
+            .map_err(|reason| ModelError::Graph(format!("weight `{name}`: {reason}")))?;
+    }
+    if dtype(weight) != dtype(tensor) {
+        return Err(ModelError::Graph(format!(
+            "weight `{name}` holds {}, not {}",
+            dtype(weight),
+            dtype(tensor)
+        )));
+    }
+    *weight = tensor.clone();
+    Ok(())
+}
+
+/// The element type that nodes see.
+fn dtype(tensor: &Tensor) -> DType {
+    match tensor {
+        Tensor::Dense(dense) => dense.dtype(),
+        Tensor::Quantized(_) => DType::F32,
+    }
+}
+
+/// Lets `node` read `value` through a pair of `QuantizeLinear` and `DequantizeLinear`; nodes that round the same
+/// value in the same way share the pair.
+fn quantize_value(
+    graph: &mut Graph,
+    node: &str,
+    value: &str,
+    affine: Affine,
+) -> Result<(), ModelError> {
+    let Some(at) = graph.position(node) else {
+        return Err(ModelError::UnknownNode {
+            name: node.to_owned(),
+            known: graph.nodes.iter().map(|n| n.name.clone()).collect(),
+        });
+    };
+    if !graph.nodes[at].inputs.iter().any(|i| i == value) {
+        return Err(ModelError::Node {
+            node: node.to_owned(),
+            op: graph.nodes[at].op.clone(),
+            reason: format!("it does not read `{value}`"),
+        });
+    }
+    if !affine.scale.is_finite() || affine.scale < f32::MIN_POSITIVE {
+        return Err(ModelError::Node {
+            node: node.to_owned(),
+            op: graph.nodes[at].op.clone(),
+            reason: format!("{} is no scale for `{value}`", affine.scale),
+        });
+    }
+    if graph.opset() < QUANTIZE_OPSET {
+        *graph = convert(graph, QUANTIZE_OPSET)?;
+    }
+    let rounded = match existing_pair(graph, value, affine) {
+        Some(rounded) => rounded,
+        None => insert_pair(graph, value, affine),
+    };
+    // Conversion and insertion may have moved it.
+    if let Some(at) = graph.position(node) {
+        for input in graph.nodes[at].inputs.iter_mut().filter(|i| *i == value) {
+            input.clone_from(&rounded);
+        }
+    }
+    Ok(())
+}
+
+/// The rounded form of `value` by the same quantizer, where there is one.
+fn existing_pair(graph: &Graph, value: &str, affine: Affine) -> Option<String> {
+    let constant = |name: Option<&str>| graph.weight(name?)?.as_dense();
+    let same_scale = |name: Option<&str>| match constant(name) {
+        Some(Dense::F32(s)) => s.len() == 1 && s.first() == Some(&affine.scale),
+        _ => false,
+    };
+    let same_zero = |name: Option<&str>| match constant(name) {
+        Some(Dense::U8(z)) => z.len() == 1 && z.first() == Some(&affine.zero_point),
+        _ => false,
+    };
+    let same = |n: &Node| same_scale(n.input(1)) && same_zero(n.input(2));
+    let quantize = (graph.nodes.iter())
+        .find(|n| n.is("QuantizeLinear") && n.input(0) == Some(value) && same(n))?;
+    let codes = quantize.outputs[0].as_str();
+    let dequantize = (graph.nodes.iter())
+        .find(|n| n.is("DequantizeLinear") && n.input(0) == Some(codes) && same(n))?;
+    Some(dequantize.outputs[0].clone())
+}
+
+/// Adds a pair behind `value` and returns the name of the rounded value.
+fn insert_pair(graph: &mut Graph, value: &str, affine: Affine) -> String {
+    let mut taken = graph.names();
+    let mut name = |suffix: &str| fresh_name(&mut taken, &format!("{value}_{suffix}"));
+    let (scale, zero) = (name("act_scale"), name("act_zero_point"));
+    let (codes, rounded) = (name("act_codes"), name("act_rounded"));
+    let scalar = "one element";
+    let tensors = [
+        (
+            scale.clone(),
+            Dense::F32(array(&[], vec![affine.scale]).expect(scalar)),
+        ),
+        (
+            zero.clone(),
+            Dense::U8(array(&[], vec![affine.zero_point]).expect(scalar)),
+        ),
+    ];
+    for (name, dense) in tensors {
+        graph.weights.insert(name, Arc::new(dense.into()));
+    }
+    let node = |op: &str, name: String, input: &str, output: &str| Node {
+        name,
+        op: op.into(),
+        domain: String::new(),
+        inputs: vec![input.to_owned(), scale.clone(), zero.clone()],
+        outputs: vec![output.to_owned()],
+        attributes: BTreeMap::new(),
+    };
+    let pair = [
+        node("QuantizeLinear", name("quantize"), value, &codes),
+        node("DequantizeLinear", name("dequantize"), &codes, &rounded),
+    ];
+    let behind = graph.producers().get(value).map_or(0, |&i| i + 1);
+    graph.nodes.splice(behind..behind, pair);
+    rounded
+}

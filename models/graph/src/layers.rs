@@ -1,0 +1,383 @@
+//! The layers of a graph: its nodes with weights.
+
+use std::collections::{HashMap, HashSet};
+
+use lapidary_core::model::{Layer, NodeInfo, Topology};
+use lapidary_core::tensor::Tensor;
+
+use crate::graph::{Graph, Node};
+use crate::shape::Shapes;
+use crate::slots::{Slots, slots};
+
+/// All nodes of a graph, and those with weights as layers, their sizes for one sample.
+///
+/// Every float weight counts once, for the first layer that reads it; so do the integer codes of quantized operators.
+/// A node that is no layer by its operator but reads weights of more than one element all the same (a learnt factor,
+/// a table of positions) stands among the layers without a main weight; a bias added behind a product counts for the
+/// product.
+pub fn topology(graph: &Graph) -> Topology {
+    let shapes = Shapes::infer(graph, 1);
+    let biases = added_biases(graph);
+    let behind: HashSet<&str> = biases.values().map(|(adder, _)| adder.as_str()).collect();
+    let mut counted = HashSet::new();
+    let mut layers = Vec::new();
+    for node in &graph.nodes {
+        let layer = match main_slots(graph, node) {
+            Some(slots) => Some(layer(
+                graph,
+                node,
+                slots,
+                &shapes,
+                biases.get(node.name.as_str()),
+            )),
+            None if behind.contains(node.name.as_str()) => None,
+            None => other(graph, node, &shapes),
+        };
+        let Some((mut layer, weights)) = layer else {
+            continue;
+        };
+        for name in weights {
+            if let Some(weight) = graph.weight(&name)
+                && counted.insert(name)
+            {
+                layer.params += weight.len();
+                layer.bytes += weight.bytes();
+            }
+        }
+        for weight in node.subgraphs().flat_map(inner_weights) {
+            layer.params += weight.len();
+            layer.bytes += weight.bytes();
+        }
+        layers.push(layer);
+    }
+    Topology {
+        nodes: (graph.nodes.iter())
+            .map(|n| NodeInfo {
+                name: n.name.clone(),
+                op: n.op.clone(),
+                inputs: n.inputs.clone(),
+                outputs: n.outputs.clone(),
+            })
+            .collect(),
+        layers,
+    }
+}
+
+/// Whether a weight's values are floating-point numbers.
+pub fn is_float(weight: &Tensor) -> bool {
+    match weight {
+        Tensor::Dense(dense) => dense.dtype().is_float(),
+        Tensor::Quantized(_) => true,
+    }
+}
+
+/// The initialiser that holds a weight: of this name, or the codes that a `DequantizeLinear` node makes it of.
+fn stored(graph: &Graph, name: &str) -> Option<String> {
+    if let Some(weight) = graph.weight(name) {
+        return is_float(weight).then(|| name.to_owned());
+    }
+    let made = graph.nodes.iter().find(|n| n.outputs[0] == name)?;
+    let codes = made
+        .input(0)
+        .filter(|codes| graph.weights.contains_key(*codes))?;
+    made.is("DequantizeLinear").then(|| codes.to_owned())
+}
+
+/// Where an operator on integer codes has its weights, the main one first.
+fn integer_slots(node: &Node) -> &'static [usize] {
+    match node.op.as_str() {
+        _ if !node.is_standard() => &[],
+        "MatMulInteger" | "ConvInteger" => &[1],
+        "QLinearMatMul" => &[3],
+        "QLinearConv" => &[3, 8],
+        _ => &[],
+    }
+}
+
+/// Float initialisers of a subgraph and of those within it.
+fn inner_weights(graph: &Graph) -> Vec<&Tensor> {
+    let mut weights: Vec<&Tensor> = graph
+        .weights
+        .values()
+        .map(AsRef::as_ref)
+        .filter(|w| is_float(w))
+        .collect();
+    weights.extend(
+        graph
+            .nodes
+            .iter()
+            .flat_map(Node::subgraphs)
+            .flat_map(inner_weights),
+    );
+    weights
+}
+
+/// The slots of a node whose main weight is a float initialiser.
+fn main_slots(graph: &Graph, node: &Node) -> Option<Slots> {
+    let holds_weight = |i: usize| {
+        node.input(i)
+            .and_then(|n| graph.weight(n))
+            .is_some_and(is_float)
+    };
+    let slots = slots(node)?;
+    if holds_weight(slots.weight) {
+        return Some(slots);
+    }
+    // A product may have its constant matrix on the left.
+    (node.is("MatMul") && holds_weight(0)).then_some(Slots {
+        weight: 0,
+        bias: None,
+        all: &[0],
+        input: 1,
+    })
+}
+
+/// For each product, the node behind it that only adds a constant vector, with that vector's name.
+fn added_biases(graph: &Graph) -> HashMap<&str, (String, String)> {
+    let consumers = graph.consumers();
+    let mut biases = HashMap::new();
+    for node in &graph.nodes {
+        if !(node.is("MatMul") || node.op == "MatMulNBits") || main_slots(graph, node).is_none() {
+            continue;
+        }
+        let out = node.outputs[0].as_str();
+        let Some(&[adder]) = consumers.get(out).map(Vec::as_slice) else {
+            continue;
+        };
+        let adder = &graph.nodes[adder];
+        let bias = adder.inputs.iter().find(|name| *name != out);
+        let vector = |name: &&String| {
+            graph
+                .weight(name)
+                .is_some_and(|w| is_float(w) && w.shape().len() == 1)
+        };
+        if let (true, Some(bias)) = (adder.is("Add"), bias.filter(vector)) {
+            biases.insert(node.name.as_str(), (adder.name.clone(), bias.clone()));
+        }
+    }
+    biases
+}
+
+/// A layer without its sizes, and the names of its weights.
+fn layer(
+    graph: &Graph,
+    node: &Node,
+    slots: Slots,
+    shapes: &Shapes,
+    added: Option<&(String, String)>,
+) -> (Layer, Vec<String>) {
+    let given = |i: usize| node.input(i).unwrap_or_default().to_owned();
+    let name = given(slots.weight);
+    let mut weights: Vec<String> = slots
+        .all
+        .iter()
+        .filter_map(|&i| stored(graph, node.input(i)?))
+        .collect();
+    let own = slots
+        .bias
+        .and_then(|i| node.input(i))
+        .filter(|n| graph.weights.contains_key(*n));
+    let bias = own
+        .map(str::to_owned)
+        .or_else(|| added.map(|(_, bias)| bias.clone()));
+    weights.extend(bias.clone());
+    let tensor = graph.weight(&name);
+    let shape = tensor.map_or(&[][..], Tensor::shape);
+    let layer = Layer {
+        name: node.name.clone(),
+        kind: node.op.clone(),
+        shape: shapes.known(&node.outputs[0]),
+        channel_axis: channel_axis(node, slots, shape.len()),
+        bias,
+        input: given(slots.input),
+        output: node.outputs[0].clone(),
+        params: 0,
+        bytes: 0,
+        macs: macs(node, shape, &name, shapes),
+        bits: tensor.map_or(0, Tensor::bits),
+        sparsity: tensor.map_or(0.0, Tensor::sparsity),
+        weight: Some(name),
+    };
+    (layer, weights)
+}
+
+/// A node that reads weights in another way.
+fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<String>)> {
+    let codes = integer_slots(node);
+    let reads = node.reads();
+    let is_weight = |name: &&str| {
+        graph
+            .weight(name)
+            .is_some_and(|w| is_float(w) && w.len() > 1)
+    };
+    let weights: Vec<String> = match codes {
+        // The numbers that a pair rounds with are no weights.
+        [] if matches!(node.op.as_str(), "QuantizeLinear" | "DequantizeLinear") => Vec::new(),
+        [] => reads
+            .iter()
+            .copied()
+            .filter(is_weight)
+            .map(str::to_owned)
+            .collect(),
+        codes => (codes.iter().filter_map(|&i| node.input(i)))
+            .filter(|name| graph.weights.contains_key(*name))
+            .map(str::to_owned)
+            .collect(),
+    };
+    let inner = node.subgraphs().any(|g| !inner_weights(g).is_empty());
+    if weights.is_empty() && !inner {
+        return None;
+    }
+    let bits = weights
+        .first()
+        .and_then(|n| graph.weight(n))
+        .map_or(0, Tensor::bits);
+    let layer = Layer {
+        name: node.name.clone(),
+        kind: node.op.clone(),
+        shape: shapes.known(&node.outputs[0]),
+        weight: None,
+        channel_axis: 0,
+        bias: None,
+        input: node.input(0).unwrap_or_default().to_owned(),
+        output: node.outputs[0].clone(),
+        params: 0,
+        bytes: 0,
+        macs: match codes {
+            [] => (!inner).then_some(0),
+            [main, ..] => {
+                let name = node.input(*main).unwrap_or_default();
+                let shape = graph.weight(name).map_or(&[][..], Tensor::shape);
+                macs(node, shape, name, shapes)
+            }
+        },
+        bits,
+        sparsity: 0.0,
+    };
+    Some((layer, weights))
+}
+
+/// The axis of the main weight along which output channels lie.
+fn channel_axis(node: &Node, slots: Slots, rank: usize) -> usize {
+    match node.op.as_str() {
+        "ConvTranspose" | "LSTM" | "GRU" | "RNN" => 1,
+        "Gemm" if node.int("transB", 0) != 0 => 0,
+        "MatMul" if slots.weight == 0 => rank.saturating_sub(2),
+        "Gemm" | "MatMul" | "Gather" => rank.saturating_sub(1),
+        _ => 0,
+    }
+}
+
+/// Multiply-accumulates of a layer for one sample.
+fn macs(node: &Node, weight: &[usize], name: &str, shapes: &Shapes) -> Option<u64> {
+    let volume = |shape: &[usize]| shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
+    let out = || volume(&shapes.known(&node.outputs[0])?);
+    match node.op.as_str() {
+        "Conv" | "ConvInteger" | "QLinearConv" => out()?.checked_mul(volume(weight.get(1..)?)?),
+        // Every input element meets the kernel once for each output channel of its group.
+        "ConvTranspose" => {
+            volume(&shapes.known(node.input(0)?)?)?.checked_mul(volume(weight.get(1..)?)?)
+        }
+        "Gemm" => {
+            let k = weight.get(usize::from(node.int("transB", 0) != 0))?;
+            out()?.checked_mul(*k as u64)
+        }
+        "MatMul" | "MatMulInteger" | "QLinearMatMul" => {
+            let left = node.input(0) == Some(name);
+            let k = match (left, weight.len()) {
+                (true, n) => weight.get(n.checked_sub(1)?)?,
+                (false, 1) => weight.first()?,
+                (false, n) => weight.get(n.checked_sub(2)?)?,
+            };
+            out()?.checked_mul(*k as u64)
+        }
+        "MatMulNBits" => out()?.checked_mul(u64::try_from(node.int("K", -1)).ok()?),
+        // The input's and the state's matrix, at every step.
+        "LSTM" | "GRU" | "RNN" => {
+            let x = shapes.known(node.input(0)?)?;
+            let recurrent = shapes.known(node.input(2)?)?;
+            let steps = (x.first()?.checked_mul(*x.get(1)?))? as u64;
+            steps.checked_mul(volume(weight)?.checked_add(volume(&recurrent)?)?)
+        }
+        "Gather" => Some(0),
+        _ => out(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::GraphBuilder;
+    use lapidary_core::tensor::{DType, Dense};
+
+    fn zeros(shape: &[usize]) -> Dense {
+        Dense::f32(shape, vec![0.0; shape.iter().product()]).unwrap()
+    }
+
+    #[test]
+    fn layers_have_their_sizes() {
+        let mut b = GraphBuilder::new("net");
+        let x = b.input("x", DType::F32, &[3, 8, 8]);
+        let w = b.weight("conv.w", zeros(&[4, 3, 3, 3]));
+        let bias = b.weight("conv.b", zeros(&[4]));
+        let y = b.node(
+            "Conv",
+            "conv",
+            &[&x, &w, &bias],
+            [("pads", [1, 1, 1, 1].into())],
+        );
+        let y = b.node("GlobalAveragePool", "pool", &[&y], []);
+        let y = b.node("Flatten", "flat", &[&y], []);
+        let w = b.weight("fc.w", zeros(&[4, 10]));
+        let y = b.node("MatMul", "fc", &[&y, &w], []);
+        let bias = b.weight("fc.b", zeros(&[10]));
+        let y = b.node("Add", "fc.add", &[&y, &bias], []);
+        b.output(&y, DType::F32, &[10]);
+        let model = b.finish(17).unwrap();
+        let layers = topology(&model).layers;
+        let sizes: Vec<_> = layers
+            .iter()
+            .map(|l| (l.name.as_str(), l.params, l.macs, l.channel_axis))
+            .collect();
+        assert_eq!(
+            sizes,
+            [
+                ("conv", 4 * 27 + 4, Some(8 * 8 * 4 * 27), 0),
+                ("fc", 50, Some(40), 1)
+            ]
+        );
+        assert_eq!(layers[1].bias.as_deref(), Some("fc.b"));
+        assert_eq!(layers[0].shape, Some(vec![1, 4, 8, 8]));
+    }
+
+    #[test]
+    fn integer_codes_are_weights() {
+        let mut b = GraphBuilder::new("net");
+        let x = b.input("x", DType::U8, &[4]);
+        let codes = Dense::I8(lapidary_core::tensor::array(&[4, 3], vec![1; 12]).unwrap());
+        let w = b.weight("w", codes);
+        let y = b.node("MatMulInteger", "product", &[&x, &w], []);
+        b.output(&y, DType::I32, &[3]);
+        let layers = topology(&b.finish(17).unwrap()).layers;
+        let sizes = (
+            layers[0].params,
+            layers[0].bytes,
+            layers[0].macs,
+            layers[0].bits,
+        );
+        assert_eq!(sizes, (12, 12, Some(12), 8));
+    }
+
+    #[test]
+    fn a_shared_weight_counts_once() {
+        let mut b = GraphBuilder::new("net");
+        let x = b.input("x", DType::F32, &[4]);
+        let w = b.weight("w", zeros(&[4, 4]));
+        let y = b.node("MatMul", "one", &[&x, &w], []);
+        let y = b.node("MatMul", "two", &[&y, &w], []);
+        b.output(&y, DType::F32, &[4]);
+        let layers = topology(&b.finish(17).unwrap()).layers;
+        assert_eq!(layers.iter().map(|l| l.params).collect::<Vec<_>>(), [16, 0]);
+        assert_eq!(layers[1].macs, Some(16));
+    }
+}

@@ -1,0 +1,20 @@
+//! The graph that every model is: nodes, named values and weights as ONNX has them, with what follows from them: shapes,
+//! layers and their sizes, channel groups, and edits. It knows no file format and no engine.
+
+pub mod build;
+mod carried;
+pub mod codes;
+pub mod edit;
+pub mod error;
+pub mod graph;
+pub mod layers;
+pub mod lower;
+pub mod opset;
+pub mod quantized;
+mod shape;
+mod slots;
+pub mod structure;
+
+pub use carried::Carried;
+pub use error::GraphError;
+pub use graph::{Attribute, Graph, Node, ValueInfo, fresh_name};

@@ -1,0 +1,7 @@
+//! The one model type: a graph that runs, is measured, edited, cut, trained and stored.
+
+mod model;
+#[cfg(test)]
+mod tests;
+
+pub use model::GraphModel;

@@ -1,0 +1,101 @@
+//! Graphs and the files that hold them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lapidary_files::write_whole;
+use lapidary_graph::Graph;
+
+use crate::carried::Beside;
+use crate::error::OnnxError;
+use crate::read;
+use crate::write::{self, Form};
+
+/// The graph in a file, and the bytes that the file takes, data kept in further files of the same folder included.
+///
+/// # Errors
+/// [`OnnxError::File`] naming the file and what is wrong with it.
+pub fn open(path: &Path) -> Result<(Graph, u64), OnnxError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::read(path)
+        .map_err(OnnxError::from)
+        .and_then(|bytes| from_bytes(&bytes, Some(folder)))
+        .map_err(|e| e.at(path))
+}
+
+/// The graph in the bytes of a file, and how many bytes there are; `folder` is where data kept in further files is looked for.
+///
+/// # Errors
+/// When the bytes are no ONNX model, or the model is wrong in itself.
+pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<(Graph, u64), OnnxError> {
+    read::model(bytes, folder)
+}
+
+/// The graph as the bytes of one file.
+///
+/// # Errors
+/// When it takes more than the 2 GiB that one file can hold.
+pub fn to_bytes(graph: &Graph, form: Form) -> Result<Vec<u8>, OnnxError> {
+    write::to_bytes(&write::model(graph, form))
+}
+
+/// The bytes that the graph takes as a file, external data included.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn file_bytes(graph: &Graph) -> Result<u64, OnnxError> {
+    let (model, data) = to_files(graph, "model.onnx.data")?;
+    Ok((model.len() + data.map_or(0, |d| d.len())) as u64)
+}
+
+/// Writes a graph to a file, which appears whole or not at all. One that was read with external data, or that takes more than
+/// 2 GiB, gets a data file beside it, under a name that no file has.
+///
+/// # Errors
+/// [`OnnxError::File`] when the file cannot be written.
+pub fn save(graph: &Graph, path: &Path) -> Result<(), OnnxError> {
+    let write = || {
+        let data_path = free_data_path(path);
+        let location = data_path.file_name().unwrap_or_default().to_string_lossy();
+        let (model, data) = to_files(graph, &location)?;
+        // The data first: a model never names a file that is not there.
+        if let Some(data) = data {
+            write_whole(&data_path, &data)?;
+        }
+        write_whole(path, &model)?;
+        Ok(())
+    };
+    write().map_err(|e: OnnxError| e.at(path))
+}
+
+/// Has the larger weights of a graph written to a file of their own.
+pub fn keep_external(graph: &mut Graph) {
+    let mut beside = Beside::of(graph);
+    beside.external = true;
+    graph.carried = Some(Arc::new(beside));
+}
+
+fn to_files(graph: &Graph, location: &str) -> Result<(Vec<u8>, Option<Vec<u8>>), OnnxError> {
+    let external = Beside::of(graph).external;
+    write::to_files(write::model(graph, Form::Stored), external, location)
+}
+
+/// The first of `NAME.data`, `NAME.2.data`, … that no file has: a model that stands at `path` keeps its own data
+/// until it is replaced.
+fn free_data_path(path: &Path) -> PathBuf {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let mut data = path.with_file_name(format!("{name}.data"));
+    let mut n = 1;
+    while data.exists() {
+        n += 1;
+        data = path.with_file_name(format!("{name}.{n}.data"));
+    }
+    data
+}

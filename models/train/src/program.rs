@@ -1,0 +1,423 @@
+//! A graph made ready to run: only the nodes that are needed, values in numbered slots, weights as tensors, and which of
+//! them are trained.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use burn_flex::Flex;
+use lapidary_core::model::{Dim, ModelError};
+use lapidary_core::tensor::{DType, Dense, Tensor};
+use lapidary_core::text::listed;
+use ndarray::{ArrayD, IxDyn};
+
+use super::engine::{Engine, Value, tensor};
+use super::ops::{self, Call, Pass};
+use lapidary_graph::{Attribute, Graph, Node, fresh_name};
+
+/// A weight of a program.
+#[derive(Debug)]
+pub(super) struct Weight {
+    /// Name of the initialiser.
+    pub name: String,
+    /// Where the program reads it.
+    pub slot: usize,
+    /// Its value.
+    pub value: Value<Flex>,
+    /// Whether training changes it (by gradient; running statistics are not among them).
+    pub trained: bool,
+}
+
+/// A node with its values' slots.
+#[derive(Debug)]
+struct Step {
+    node: Node,
+    inputs: Vec<Option<usize>>,
+    /// Whether the input is not needed afterwards.
+    last: Vec<bool>,
+    outputs: Vec<Option<usize>>,
+    signed: bool,
+}
+
+/// A graph made ready to run.
+#[derive(Debug)]
+pub(super) struct Program {
+    steps: Vec<Step>,
+    /// All weights, constants of the graph included.
+    pub weights: Vec<Weight>,
+    /// Names and slots of the inputs.
+    pub inputs: Vec<(String, usize)>,
+    outputs: Vec<usize>,
+    slots: usize,
+    opset: i64,
+    /// The batch that the first input declares, where it is fixed.
+    fixed_batch: Option<usize>,
+}
+
+impl Program {
+    /// Prepares `graph` to compute the values named `wanted`.
+    ///
+    /// # Errors
+    /// [`ModelError::Node`] for the first needed node whose operator is not in the table, and for weights of a type that cannot be computed with.
+    pub(super) fn new(graph: &Graph, wanted: &[&str]) -> Result<Self, ModelError> {
+        let mut needed: BTreeSet<&str> = wanted.iter().copied().collect();
+        let mut live: Vec<&Node> = Vec::new();
+        for node in graph.nodes.iter().rev() {
+            if node.outputs.iter().any(|o| needed.contains(o.as_str())) {
+                needed.extend(
+                    node.inputs
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|i| !i.is_empty()),
+                );
+                live.push(node);
+            }
+        }
+        live.reverse();
+
+        let trained = trained(graph, &live);
+        let mut slots: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut weights = Vec::new();
+        let mut inputs = Vec::new();
+        for input in &graph.inputs {
+            if needed.contains(input.name.as_str()) {
+                inputs.push((input.name.clone(), slots.len()));
+                slots.insert(&input.name, slots.len());
+            }
+        }
+        let mut signed = BTreeSet::new();
+        for (name, weight) in &graph.weights {
+            if !needed.contains(name.as_str()) || slots.contains_key(name.as_str()) {
+                continue;
+            }
+            let slot = slots.len();
+            let value = value_of(weight).map_err(|reason| reader_error(&live, name, reason))?;
+            if weight.as_dense().is_some_and(|d| d.dtype() == DType::I8) {
+                signed.insert(slot);
+            }
+            weights.push(Weight {
+                name: name.clone(),
+                slot,
+                value,
+                trained: trained.contains(name.as_str()),
+            });
+            slots.insert(name, slot);
+        }
+        let mut steps = Vec::new();
+        for node in live {
+            if node.op == "Constant" && is_standard(node) {
+                let name = node.outputs.first().map_or("", String::as_str);
+                let value = constant(node).map_err(|reason| fault(node, reason))?;
+                weights.push(Weight {
+                    name: name.to_owned(),
+                    slot: slots.len(),
+                    value,
+                    trained: false,
+                });
+                slots.insert(name, slots.len());
+                continue;
+            }
+            if !is_standard(node) || ops::find::<Flex>(&node.op).is_none() {
+                let known = listed(ops::NAMES);
+                let reason = format!(
+                    "no gradient is known for this operator; models can be trained through {known}"
+                );
+                return Err(fault(node, reason));
+            }
+            let mut read = Vec::with_capacity(node.inputs.len());
+            for name in &node.inputs {
+                let slot = slots.get(name.as_str()).copied();
+                if slot.is_none() && !name.is_empty() {
+                    return Err(ModelError::UnknownValue { name: name.clone() });
+                }
+                read.push(slot);
+            }
+            let mut written = Vec::with_capacity(node.outputs.len());
+            for name in &node.outputs {
+                written.push((!name.is_empty()).then_some(slots.len()));
+                if !name.is_empty() {
+                    let slot = slots.len();
+                    slots.insert(name, slot);
+                }
+            }
+            steps.push(Step {
+                node: node.clone(),
+                last: vec![false; read.len()],
+                signed: read
+                    .get(2)
+                    .copied()
+                    .flatten()
+                    .is_some_and(|slot| signed.contains(&slot)),
+                inputs: read,
+                outputs: written,
+            });
+        }
+        let outputs = wanted
+            .iter()
+            .map(|&name| {
+                slots
+                    .get(name)
+                    .copied()
+                    .ok_or_else(|| ModelError::UnknownValue { name: name.into() })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut seen: BTreeSet<usize> = outputs.iter().copied().collect();
+        for step in steps.iter_mut().rev() {
+            for (input, last) in step.inputs.iter().zip(&mut step.last).rev() {
+                *last = input.is_some_and(|slot| seen.insert(slot));
+            }
+        }
+        let fixed_batch = graph
+            .inputs
+            .first()
+            .and_then(|i| match i.shape.as_deref()?.first()? {
+                Dim::Fixed(n) => Some(*n),
+                Dim::Symbol(_) => None,
+            });
+        Ok(Self {
+            // A graph without a version is one made by hand, to today's rules.
+            opset: if graph.opset() == 0 {
+                i64::MAX
+            } else {
+                graph.opset()
+            },
+            slots: slots.len(),
+            steps,
+            weights,
+            inputs,
+            outputs,
+            fixed_batch,
+        })
+    }
+
+    /// Runs the program on `weights` (as in [`Self::weights`]) and `inputs` (as in [`Self::inputs`]) of `batch` samples.
+    pub(super) fn run<B: Engine>(
+        &self,
+        weights: impl IntoIterator<Item = Value<B>>,
+        inputs: Vec<Value<B>>,
+        batch: usize,
+        pass: &mut Pass,
+    ) -> Result<Vec<Value<B>>, ModelError> {
+        let mut values: Vec<Option<Value<B>>> = vec![None; self.slots];
+        for (weight, value) in self.weights.iter().zip(weights) {
+            values[weight.slot] = Some(value);
+        }
+        for ((_, slot), value) in self.inputs.iter().zip(inputs) {
+            values[*slot] = Some(value);
+        }
+        for step in &self.steps {
+            let operator =
+                ops::find::<B>(&step.node.op).expect("checked when the program was made");
+            let inputs = step
+                .inputs
+                .iter()
+                .zip(&step.last)
+                .map(|(slot, last)| {
+                    slot.and_then(|s| {
+                        if *last {
+                            values[s].take()
+                        } else {
+                            values[s].clone()
+                        }
+                    })
+                })
+                .collect();
+            let mut call = Call {
+                node: &step.node,
+                inputs,
+                slots: &step.inputs,
+                opset: self.opset,
+                signed: step.signed,
+                pass,
+                batch: (batch, self.fixed_batch),
+            };
+            let results = operator(&mut call).map_err(|reason| fault(&step.node, reason))?;
+            for (slot, value) in step.outputs.iter().zip(results) {
+                if let Some(slot) = slot {
+                    values[*slot] = Some(value);
+                }
+            }
+        }
+        self.outputs
+            .iter()
+            .map(|&slot| {
+                values[slot].clone().ok_or_else(|| {
+                    ModelError::Unsupported(
+                        "a second output of a node, which training does not compute,".into(),
+                    )
+                })
+            })
+            .collect()
+    }
+
+    /// The weights as they are, for evaluation.
+    pub(super) fn plain(&self) -> impl Iterator<Item = Value<Flex>> + '_ {
+        self.weights.iter().map(|w| w.value.clone())
+    }
+}
+
+/// An error at a node.
+pub(super) fn fault(node: &Node, reason: impl Into<String>) -> ModelError {
+    ModelError::Node {
+        node: node.name.clone(),
+        op: node.op.clone(),
+        reason: reason.into(),
+    }
+}
+
+/// An error about a weight, told by the node that reads it.
+fn reader_error(live: &[&Node], weight: &str, reason: String) -> ModelError {
+    match live.iter().find(|n| n.inputs.iter().any(|i| i == weight)) {
+        Some(node) => fault(node, format!("weight `{weight}` {reason}")),
+        None => ModelError::Fit(format!("weight `{weight}` {reason}")),
+    }
+}
+
+fn is_standard(node: &Node) -> bool {
+    matches!(node.domain.as_str(), "" | "ai.onnx")
+}
+
+fn value_of(weight: &Tensor) -> Result<Value<Flex>, String> {
+    match weight {
+        Tensor::Dense(dense) => dense_value(dense),
+        Tensor::Quantized(_) => {
+            Err("is quantized; only dense weights can be trained: dequantize it first".into())
+        }
+    }
+}
+
+/// Floats as `f32`, integers and truth values as `i64`.
+pub(super) fn dense_value(dense: &Dense) -> Result<Value<Flex>, String> {
+    Ok(match dense {
+        Dense::F32(a) => Value::Float(tensor(a.iter().copied().collect(), a.shape())),
+        Dense::F64(a) => Value::Float(tensor(a.iter().map(|&v| v as f32).collect(), a.shape())),
+        Dense::I8(a) => Value::Int(a.mapv(i64::from).into_owned()),
+        Dense::U8(a) => Value::Int(a.mapv(i64::from).into_owned()),
+        Dense::I32(a) => Value::Int(a.mapv(i64::from).into_owned()),
+        Dense::I64(a) => Value::Int(a.to_owned().into_owned()),
+        Dense::Bool(a) => Value::Int(a.mapv(i64::from).into_owned()),
+        Dense::Raw { dtype, .. } => {
+            return Err(format!(
+                "holds {dtype}, which cannot be trained with; f32 can"
+            ));
+        }
+    })
+}
+
+/// The value of a `Constant` node.
+fn constant(node: &Node) -> Result<Value<Flex>, String> {
+    let ints = |values: &[i64], shape: &[usize]| {
+        ArrayD::from_shape_vec(IxDyn(shape), values.to_vec())
+            .map(Value::Int)
+            .map_err(|e| e.to_string())
+    };
+    match node.attributes.iter().next() {
+        Some((_, Attribute::Tensor(dense))) => dense_value(dense),
+        Some((_, Attribute::Float(v))) => Ok(Value::Float(tensor(vec![*v], &[]))),
+        Some((_, Attribute::Floats(v))) => Ok(Value::Float(tensor(v.clone(), &[v.len()]))),
+        Some((_, Attribute::Int(v))) => ints(&[*v], &[]),
+        Some((_, Attribute::Ints(v))) => ints(v, &[v.len()]),
+        _ => Err("the constant has no numbers".into()),
+    }
+}
+
+/// Whether a node learns from its input `index`, a float weight of shape `shape`.
+///
+/// Factors and terms of plain arithmetic are learnt where they look like a layer's bias or scale: an `Add` or `Mul` of a vector (or,
+/// behind a product, of a single number). What is subtracted or divided by is not: exporters write preprocessing that way.
+fn learns(node: &Node, index: usize, shape: &[usize], product: bool) -> bool {
+    let elements: usize = shape.iter().product();
+    match node.op.as_str() {
+        "Conv" | "Gemm" => index == 1 || index == 2,
+        "BatchNormalization" | "LayerNormalization" => index == 1 || index == 2,
+        "PRelu" => index == 1,
+        "MatMul" => true,
+        "Gather" => index == 0,
+        "Add" => !shape.is_empty() && (elements > 1 || product),
+        "Mul" => elements > 1,
+        _ => false,
+    }
+}
+
+/// Whether a node hands its first input on, so that a weight may stand behind it.
+fn passes_on(node: &Node) -> bool {
+    matches!(
+        node.op.as_str(),
+        "Identity"
+            | "Transpose"
+            | "Reshape"
+            | "Squeeze"
+            | "Unsqueeze"
+            | "Flatten"
+            | "QuantizeLinear"
+            | "DequantizeLinear"
+    )
+}
+
+/// Names of the float weights that the live nodes learn from.
+fn trained<'g>(graph: &'g Graph, live: &[&'g Node]) -> BTreeSet<&'g str> {
+    let products: BTreeSet<&str> = live
+        .iter()
+        .filter(|n| n.op == "MatMul")
+        .flat_map(|n| &n.outputs)
+        .map(String::as_str)
+        .collect();
+    // Backwards, so that what stands behind a node that hands on is known when the node is met.
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    for node in live.iter().rev() {
+        let handed_on = passes_on(node) && node.outputs.iter().any(|o| wanted.contains(o.as_str()));
+        let product = node.inputs.iter().any(|i| products.contains(i.as_str()));
+        for (index, name) in node.inputs.iter().enumerate() {
+            let shape = graph.weights.get(name).map(|w| w.shape());
+            // A value in between has no shape here; it matters only where it is a weight handed on by a node of that kind.
+            if learns(node, index, shape.unwrap_or(&[0, 0]), product)
+                || shape.is_none() && learns(node, index, &[2, 2], product)
+                || handed_on && index == 0
+            {
+                wanted.insert(name);
+            }
+        }
+    }
+    wanted.retain(|name| {
+        graph
+            .weights
+            .get(*name)
+            .and_then(|w| w.as_dense())
+            .is_some_and(|d| d.dtype() == DType::F32)
+    });
+    wanted
+}
+
+/// The graph with vectors that several nodes share made separate, and the original name of each copy.
+///
+/// Exporters merge initialisers that happen to be equal when they write (nine layer normalizations sharing one scale), which
+/// must not tie them in training. Matrices and larger tensors that are shared are tied by design and stay so.
+pub(super) fn unshared(graph: &Graph) -> (Graph, BTreeMap<String, String>) {
+    let mut graph = graph.clone();
+    let mut taken = graph.names();
+    let mut seen = BTreeSet::new();
+    let mut copies = BTreeMap::new();
+    for node in &mut graph.nodes {
+        let op = node.op.clone();
+        for (index, name) in node.inputs.iter_mut().enumerate() {
+            let Some(weight) = graph.weights.get(name.as_str()) else {
+                continue;
+            };
+            let vector = matches!(&**weight, Tensor::Dense(Dense::F32(a)) if a.ndim() == 1);
+            let own = vector
+                && match op.as_str() {
+                    "BatchNormalization" => index >= 1,
+                    "LayerNormalization" | "Conv" | "Gemm" | "Add" | "Mul" => true,
+                    _ => false,
+                };
+            if !own || seen.insert(name.clone()) {
+                continue;
+            }
+            let copy = fresh_name(&mut taken, name);
+            copies.insert(copy.clone(), name.clone());
+            let weight: Arc<Tensor> = weight.clone();
+            graph.weights.insert(copy.clone(), weight);
+            *name = copy;
+        }
+    }
+    (graph, copies)
+}
