@@ -9,11 +9,14 @@ pub mod error;
 pub mod graph;
 pub mod layers;
 pub mod lower;
+pub mod ops;
 pub mod opset;
 pub mod quantized;
 mod shape;
 mod slots;
 pub mod structure;
+pub mod tape;
+pub mod window;
 
 pub use carried::Carried;
 pub use error::GraphError;

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burn_backend::AutodiffBackend;
-use burn_flex::Flex;
 use lapidary_core::model::{Dim, ModelError};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{DType, Dense, Tensor};
 
-use super::engine::{Engine, Taped, Value, data, tensor};
-use super::ops::Pass;
+use super::engine::{self, PLAIN, TAPED, data};
 use super::program::Program;
+use lapidary_graph::tape::{Pass, Value};
 use lapidary_graph::{Attribute, Graph, Node, ValueInfo};
 
 /// A node `name = op(inputs)`, written `"y = Conv x w b"`; further outputs are separated by commas.
@@ -108,11 +106,11 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
             Pass::Evaluate
         }
     };
-    let run = |weights: Vec<Value<Flex>>, x: Vec<Value<Flex>>| -> Result<Vec<f32>, ModelError> {
-        let out = program.run::<Flex>(weights, x, batch, &mut pass())?;
-        Ok(data(&super::only(out)?.to_contiguous()).to_vec())
+    let run = |weights: Vec<Value>, x: Vec<Value>| -> Result<Vec<f32>, ModelError> {
+        let out = program.run(PLAIN, weights, x, batch, &mut pass())?;
+        Ok(PLAIN.read(&super::only(out)?))
     };
-    let plain: Vec<Value<Flex>> = program.plain().collect();
+    let plain: Vec<Value> = program.plain().collect();
     let out = run(plain.clone(), x.clone())?;
     let mut rng = Rng::keyed(9, 0, "factors");
     let factors: Vec<f32> = out.iter().map(|_| rng.unit() as f32 + 0.1).collect();
@@ -124,26 +122,23 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
     };
 
     // All values, weights first; floats become leaves of the tape.
-    let all: Vec<Value<Flex>> = plain.iter().chain(&x).cloned().collect();
-    let taped: Vec<Value<Taped>> = all
+    let all: Vec<Value> = plain.iter().chain(&x).cloned().collect();
+    let taped: Vec<Value> = all
         .iter()
         .map(|value| match value {
-            Value::Float(t) => Value::Float(Taped::constant(t.clone()).require_grad()),
+            Value::Float(x) => Value::Float(engine::leaf(x)),
             Value::Int(a) => Value::Int(a.clone()),
         })
         .collect();
     let (weights, inputs) = (taped[..plain.len()].to_vec(), taped[plain.len()..].to_vec());
-    let output = super::only(program.run::<Taped>(weights, inputs, batch, &mut pass())?)?;
-    for (taped, plain) in data(&Taped::plain(&output).to_contiguous())
-        .iter()
-        .zip(&out)
-    {
+    let output = super::only(program.run(TAPED, weights, inputs, batch, &mut pass())?)?;
+    for (taped, plain) in TAPED.read(&output).iter().zip(&out) {
         assert!(
             (taped - plain).abs() <= 1e-5 * (1.0 + plain.abs()),
             "on the tape {taped}, off it {plain}"
         );
     }
-    let grads = super::backward(output, tensor(factors.clone(), &[1, factors.len()]));
+    let gradients = engine::gradients(output, factors.clone(), [1, factors.len()]);
 
     for (at, value) in all.iter().enumerate() {
         let (Value::Float(t), Value::Float(leaf)) = (value, &taped[at]) else {
@@ -152,8 +147,7 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
         if program.weights.get(at).is_some_and(|w| !w.trained) {
             continue;
         }
-        let shape = value.shape();
-        let found = Taped::grad(leaf, &grads).map(|g| data(&g.to_contiguous()).to_vec());
+        let found = gradients.by(leaf).map(|g| data(&g).to_vec());
         let values = data(t).to_vec();
         for i in 0..values.len() {
             const STEP: f32 = 0.01;
@@ -161,7 +155,7 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
                 let mut moved = values.clone();
                 moved[i] += step;
                 let mut all = all.clone();
-                all[at] = Value::Float(tensor(moved, &shape));
+                all[at] = Value::Float(PLAIN.constant(moved, value.shape()));
                 let inputs = all.split_off(plain.len());
                 run(all, inputs).map(sum)
             };

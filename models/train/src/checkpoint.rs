@@ -1,12 +1,12 @@
 //! The state of a training run between two epochs, as bytes.
 
-use burn_flex::Flex;
 use lapidary_core::fit::{Checkpoint, Epoch};
 use lapidary_core::model::ModelError;
+use lapidary_graph::tape::Value;
 use serde::{Deserialize, Serialize};
 
 use super::Trainer;
-use super::engine::{Value, data, tensor};
+use super::engine::{PLAIN, data};
 
 /// Version of the form.
 const VERSION: u32 = 1;
@@ -29,7 +29,7 @@ struct State {
 impl Trainer<'_> {
     /// What is needed to go on from here.
     pub(super) fn checkpoint(&self) -> Checkpoint {
-        let values: Vec<Value<Flex>> = self.program.plain().collect();
+        let values: Vec<Value> = self.program.plain().collect();
         let (updates, moments) = self.updater.state();
         let progress = &self.progress;
         let best = progress.best.as_ref();
@@ -81,26 +81,25 @@ impl Trainer<'_> {
     }
 
     /// The program's values with these floats; `None` where they do not fit.
-    fn with_floats(&self, floats: &[Vec<f32>]) -> Option<Vec<Value<Flex>>> {
+    fn with_floats(&self, floats: &[Vec<f32>]) -> Option<Vec<Value>> {
         let mut floats = floats.iter();
-        let mut values: Vec<Value<Flex>> = self.program.plain().collect();
+        let mut values: Vec<Value> = self.program.plain().collect();
         for value in &mut values {
             let Value::Float(old) = value else { continue };
             let new = floats.next()?;
-            if new.len() != data(&old.to_contiguous()).len() {
+            if new.len() != data(old).len() {
                 return None;
             }
-            let shape = Value::<Flex>::Float(old.clone()).shape();
-            *value = Value::Float(tensor(new.clone(), &shape));
+            *value = Value::Float(PLAIN.constant(new.clone(), old.shape()));
         }
         floats.next().is_none().then_some(values)
     }
 }
 
 /// The floats among `values`.
-fn floats(values: &[Value<Flex>]) -> Vec<Vec<f32>> {
+fn floats(values: &[Value]) -> Vec<Vec<f32>> {
     let floats = values.iter().filter_map(|value| match value {
-        Value::Float(tensor) => Some(data(&tensor.to_contiguous()).to_vec()),
+        Value::Float(tensor) => Some(data(tensor).to_vec()),
         Value::Int(_) => None,
     });
     floats.collect()

@@ -1,4 +1,4 @@
-//! Training: an interpreter that runs an ONNX graph on burn's differentiable primitives.
+//! Training: an interpreter that runs a graph's operators on a device that differentiates.
 //!
 //! The engine stays behind this module: callers see graphs, plans and samples. Results depend on the graph, the plan and the
 //! samples only, not on the number of threads: masks and orders come from [`lapidary_core::rng`], and sums have a fixed order.
@@ -12,24 +12,21 @@
 #[cfg(test)]
 mod check;
 mod checkpoint;
+mod convolution;
 mod engine;
+#[cfg(test)]
+mod gradients;
 mod loss;
 mod norm;
-mod ops;
 mod program;
 mod sums;
 #[cfg(test)]
 mod tests;
 mod update;
-mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burn_backend::ops::FloatTensorOps;
-use burn_backend::tensor::FloatTensor;
-use burn_backend::{AutodiffBackend, TensorMetadata};
-use burn_flex::{Flex, FlexTensor};
 use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Verdict};
 use lapidary_core::model::ModelError;
 use lapidary_core::rng::Rng;
@@ -37,11 +34,11 @@ use lapidary_core::samples::{Inputs, Samples, Targets};
 use lapidary_core::tensor::{Dense, Shared, Tensor};
 use ndarray::{ArcArray, IxDyn};
 
-use engine::{Engine, Taped, Value, data, tensor};
+use engine::{PLAIN, TAPED, data, data_mut};
 use lapidary_graph::Graph;
+use lapidary_graph::tape::{BatchStatistics, Pass, Value, Var};
 use loss::Objective;
-use ops::{BatchStatistics, Pass};
-use program::{Program, dense_value};
+use program::Program;
 use update::{Rate, Updater};
 
 /// Samples in a batch of evaluation.
@@ -62,7 +59,7 @@ pub fn run(graph: &Graph, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
     if batch == 0 {
         return Err(ModelError::Fit("there are no samples".into()));
     }
-    let outputs = program.run::<Flex>(program.plain(), given, batch, &mut Pass::Evaluate)?;
+    let outputs = program.run(PLAIN, program.plain(), given, batch, &mut Pass::Evaluate)?;
     Ok(outputs
         .into_iter()
         .map(|value| match value {
@@ -125,7 +122,7 @@ struct Progress {
     /// The epochs run.
     history: Vec<Epoch>,
     /// With patience, the best metric and the weights that gave it.
-    best: Option<(f64, Vec<Value<Flex>>)>,
+    best: Option<(f64, Vec<Value>)>,
     /// Epochs since.
     waited: usize,
 }
@@ -175,7 +172,7 @@ impl<'a> Trainer<'a> {
                 continue;
             };
             let mask = match plan.masks.get(&original(&weight.name)) {
-                Some(mask) if mask.shape() != &values.shape().to_vec()[..] => {
+                Some(mask) if mask.shape() != values.shape() => {
                     return Err(ModelError::WeightShape {
                         weight: weight.name.clone(),
                         given: mask.shape().to_vec(),
@@ -186,7 +183,7 @@ impl<'a> Trainer<'a> {
                 _ => None,
             };
             if let Some(mask) = &mask {
-                update::zero(values.storage_mut(), mask);
+                update::zero(data_mut(values), mask);
             }
             if weight.trained {
                 trained.push(number);
@@ -321,45 +318,41 @@ impl<'a> Trainer<'a> {
         };
         self.steps += 1;
         let inputs = select(&self.program, &self.train.inputs, Some(samples))?;
-        let inputs = inputs.into_iter().map(|value| match value {
-            Value::Float(t) => Value::Float(Taped::constant(t)),
-            Value::Int(a) => Value::Int(a),
-        });
+        let inputs = inputs.into_iter().map(engine::constant).collect();
         let mut leaves = Vec::with_capacity(self.trained.len());
-        let weights: Vec<Value<Taped>> = self
+        let weights: Vec<Value> = self
             .program
             .weights
             .iter()
             .map(|weight| match &weight.value {
-                Value::Float(t) if weight.trained => {
-                    let leaf = Taped::constant(t.clone()).require_grad();
+                Value::Float(x) if weight.trained => {
+                    let leaf = engine::leaf(x);
                     leaves.push(leaf.clone());
                     Value::Float(leaf)
                 }
-                Value::Float(t) => Value::Float(Taped::constant(t.clone())),
-                Value::Int(a) => Value::Int(a.clone()),
+                value => engine::constant(value.clone()),
             })
             .collect();
-        let output =
-            self.program
-                .run::<Taped>(weights, inputs.collect(), samples.len(), &mut pass)?;
+        let output = self
+            .program
+            .run(TAPED, weights, inputs, samples.len(), &mut pass)?;
         let output = only(output)?;
-        let plain = output.primitive().to_contiguous();
-        if plain.shape().num_elements() != samples.len() * self.width {
+        let values = TAPED.read(&output);
+        if values.len() != samples.len() * self.width {
             return Err(ModelError::Fit(format!(
                 "the model gives shape {:?} for {} samples",
-                plain.shape().to_vec(),
+                output.shape(),
                 samples.len()
             )));
         }
-        let (loss, grad) = self.objective.loss(data(&plain), self.width, samples);
+        let (loss, grad) = self.objective.loss(&values, self.width, samples);
         if !loss.is_finite() {
             return Ok(loss);
         }
-        let grads = backward(output, tensor(grad, &[samples.len(), self.width]));
+        let gradients = engine::gradients(output, grad, [samples.len(), self.width]);
         let rate = self.updater.begin();
         for (index, leaf) in leaves.into_iter().enumerate() {
-            let grad = Taped::grad(&leaf, &grads);
+            let grad = gradients.by(&leaf);
             drop(leaf);
             self.update(rate, index, grad);
         }
@@ -370,17 +363,17 @@ impl<'a> Trainer<'a> {
     }
 
     /// Moves a trained weight; one that the loss does not depend on has a gradient of zero.
-    fn update(&mut self, rate: Rate, index: usize, grad: Option<FlexTensor>) {
+    fn update(&mut self, rate: Rate, index: usize, grad: Option<Var>) {
         let Value::Float(weight) = &mut self.program.weights[self.trained[index]].value else {
             unreachable!("only floats are trained");
         };
-        let Some(grad) = grad.map(|g| g.to_contiguous()) else {
+        let Some(grad) = grad else {
             return;
         };
-        let decays = weight.rank() >= 2;
+        let decays = weight.shape().len() >= 2;
         let mask = self.masks[index].as_deref();
         self.updater
-            .apply(rate, index, weight.storage_mut(), data(&grad), decays, mask);
+            .apply(rate, index, data_mut(weight), data(&grad), decays, mask);
     }
 
     /// Moves running statistics towards those of a batch: `running · momentum + batch · (1 − momentum)`.
@@ -396,7 +389,7 @@ impl<'a> Trainer<'a> {
                 .get(slot)
                 .map(|&number| &mut self.program.weights[number].value);
             if let Some(Value::Float(running)) = weight {
-                for (running, value) in running.storage_mut::<f32>().iter_mut().zip(values) {
+                for (running, value) in data_mut(running).iter_mut().zip(values) {
                     *running = *running * momentum + value * (1.0 - momentum);
                 }
             }
@@ -487,15 +480,7 @@ fn trained_value(graph: &Graph, classes: bool) -> Result<&str, ModelError> {
     Ok(name)
 }
 
-/// Gradients of `Σ output · grad`: the tape carries on from a gradient that is known.
-fn backward(output: FloatTensor<Taped>, grad: FlexTensor) -> <Taped as AutodiffBackend>::Gradients {
-    let shape = grad.shape();
-    let product = Taped::float_mul(Taped::float_reshape(output, shape), Taped::constant(grad));
-    // Rows first: burn groups a sum over the whole of a large tensor by how threads steal work.
-    Taped::backward(Taped::float_sum(Taped::float_sum_dim(product, 1)))
-}
-
-fn only<B: Engine>(outputs: Vec<Value<B>>) -> Result<FloatTensor<B>, ModelError> {
+fn only(outputs: Vec<Value>) -> Result<Var, ModelError> {
     match outputs.into_iter().next() {
         Some(Value::Float(output)) => Ok(output),
         _ => Err(ModelError::Unsupported(
@@ -511,9 +496,9 @@ fn forward(
     indices: &[usize],
 ) -> Result<Vec<f32>, ModelError> {
     let inputs = select(program, &samples.inputs, Some(indices))?;
-    let outputs =
-        program.run::<Flex>(program.plain(), inputs, indices.len(), &mut Pass::Evaluate)?;
-    Ok(data(&only(outputs)?.to_contiguous()).to_vec())
+    let weights = program.plain();
+    let outputs = program.run(PLAIN, weights, inputs, indices.len(), &mut Pass::Evaluate)?;
+    Ok(PLAIN.read(&only(outputs)?))
 }
 
 /// The program's inputs at the given samples, or all.
@@ -521,7 +506,7 @@ fn select(
     program: &Program,
     inputs: &Inputs,
     indices: Option<&[usize]>,
-) -> Result<Vec<Value<Flex>>, ModelError> {
+) -> Result<Vec<Value>, ModelError> {
     let fetch = |name: &String| {
         let dense = inputs.get(name).ok_or_else(|| ModelError::MissingInput {
             name: name.clone(),
@@ -536,13 +521,14 @@ fn select(
             Some(indices) => &dense.select(0, indices)?,
             None => dense,
         };
-        dense_value(dense).map_err(|reason| ModelError::Fit(format!("input `{name}` {reason}")))
+        Value::of(dense, PLAIN)
+            .map_err(|reason| ModelError::Fit(format!("input `{name}` {reason}")))
     };
     program.inputs.iter().map(|(name, _)| fetch(name)).collect()
 }
 
 /// The rows at `indices` of a tensor that lies row by row.
-fn gathered(shape: &[usize], rows: &[f32], indices: &[usize]) -> Result<FlexTensor, ModelError> {
+fn gathered(shape: &[usize], rows: &[f32], indices: &[usize]) -> Result<Var, ModelError> {
     let width: usize = shape.iter().skip(1).product();
     let mut values = Vec::with_capacity(indices.len() * width);
     for &index in indices {
@@ -558,7 +544,7 @@ fn gathered(shape: &[usize], rows: &[f32], indices: &[usize]) -> Result<FlexTens
     let shape: Vec<usize> = std::iter::once(indices.len())
         .chain(shape.iter().skip(1).copied())
         .collect();
-    Ok(tensor(values, &shape))
+    Ok(PLAIN.constant(values, &shape))
 }
 
 /// Ranges of batches over `n` samples; a last batch of one sample joins the one before, so that batch statistics mean something.
@@ -575,9 +561,7 @@ fn batches(n: usize, batch: usize) -> Vec<std::ops::Range<usize>> {
     ranges
 }
 
-fn array(tensor: &FlexTensor) -> Shared<f32> {
-    let tensor = tensor.to_contiguous();
-    let shape = IxDyn(&tensor.shape().to_vec());
-    ArcArray::from_shape_vec(shape, data(&tensor).to_vec())
+fn array(tensor: &Var) -> Shared<f32> {
+    ArcArray::from_shape_vec(IxDyn(tensor.shape()), PLAIN.read(tensor))
         .expect("a tensor holds as many elements as its shape says")
 }

@@ -1,16 +1,10 @@
 //! Batch normalization in training (Ioffe and Szegedy, "Batch Normalization", 2015), with a backward pass of its own:
 //! one pass over the data for the sums, one for the result.
 
+use lapidary_graph::tape::Statistics;
 use rayon::prelude::*;
 
 use super::sums::{dot_around, sum};
-
-/// Mean and (population) variance of each channel of a batch.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Statistics {
-    pub mean: Vec<f32>,
-    pub variance: Vec<f32>,
-}
 
 /// Gradients by the inputs of a batch normalization.
 pub(super) struct NormGradients {

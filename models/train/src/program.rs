@@ -4,15 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use burn_flex::Flex;
 use lapidary_core::model::{Dim, ModelError};
 use lapidary_core::tensor::{DType, Dense, Tensor};
 use lapidary_core::text::listed;
 use ndarray::{ArrayD, IxDyn};
 
-use super::engine::{Engine, Value, tensor};
-use super::ops::{self, Call, Pass};
-use lapidary_graph::{Attribute, Graph, Node, fresh_name};
+use super::engine::PLAIN;
+use lapidary_graph::tape::{Call, Forward, Pass, Tape, Value};
+use lapidary_graph::{Attribute, Graph, Node, fresh_name, ops};
 
 /// A weight of a program.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(super) struct Weight {
     /// Where the program reads it.
     pub slot: usize,
     /// Its value.
-    pub value: Value<Flex>,
+    pub value: Value,
     /// Whether training changes it (by gradient; running statistics are not among them).
     pub trained: bool,
 }
@@ -31,6 +30,7 @@ pub(super) struct Weight {
 #[derive(Debug)]
 struct Step {
     node: Node,
+    forward: Forward,
     inputs: Vec<Option<usize>>,
     /// Whether the input is not needed afterwards.
     last: Vec<bool>,
@@ -116,13 +116,13 @@ impl Program {
                 slots.insert(name, slots.len());
                 continue;
             }
-            if !is_standard(node) || ops::find::<Flex>(&node.op).is_none() {
+            let Some(forward) = ops::find(&node.op).filter(|_| is_standard(node)) else {
                 let known = listed(ops::NAMES);
                 let reason = format!(
                     "no gradient is known for this operator; models can be trained through {known}"
                 );
                 return Err(fault(node, reason));
-            }
+            };
             let mut read = Vec::with_capacity(node.inputs.len());
             for name in &node.inputs {
                 let slot = slots.get(name.as_str()).copied();
@@ -141,6 +141,7 @@ impl Program {
             }
             steps.push(Step {
                 node: node.clone(),
+                forward,
                 last: vec![false; read.len()],
                 signed: read
                     .get(2)
@@ -189,15 +190,16 @@ impl Program {
         })
     }
 
-    /// Runs the program on `weights` (as in [`Self::weights`]) and `inputs` (as in [`Self::inputs`]) of `batch` samples.
-    pub(super) fn run<B: Engine>(
+    /// Runs the program on `tape` with `weights` (as in [`Self::weights`]) and `inputs` (as in [`Self::inputs`]) of `batch` samples.
+    pub(super) fn run(
         &self,
-        weights: impl IntoIterator<Item = Value<B>>,
-        inputs: Vec<Value<B>>,
+        tape: &dyn Tape,
+        weights: impl IntoIterator<Item = Value>,
+        inputs: Vec<Value>,
         batch: usize,
         pass: &mut Pass,
-    ) -> Result<Vec<Value<B>>, ModelError> {
-        let mut values: Vec<Option<Value<B>>> = vec![None; self.slots];
+    ) -> Result<Vec<Value>, ModelError> {
+        let mut values: Vec<Option<Value>> = vec![None; self.slots];
         for (weight, value) in self.weights.iter().zip(weights) {
             values[weight.slot] = Some(value);
         }
@@ -205,8 +207,6 @@ impl Program {
             values[*slot] = Some(value);
         }
         for step in &self.steps {
-            let operator =
-                ops::find::<B>(&step.node.op).expect("checked when the program was made");
             let inputs = step
                 .inputs
                 .iter()
@@ -223,6 +223,7 @@ impl Program {
                 .collect();
             let mut call = Call {
                 node: &step.node,
+                tape,
                 inputs,
                 slots: &step.inputs,
                 opset: self.opset,
@@ -230,7 +231,7 @@ impl Program {
                 pass,
                 batch: (batch, self.fixed_batch),
             };
-            let results = operator(&mut call).map_err(|reason| fault(&step.node, reason))?;
+            let results = (step.forward)(&mut call).map_err(|reason| fault(&step.node, reason))?;
             for (slot, value) in step.outputs.iter().zip(results) {
                 if let Some(slot) = slot {
                     values[*slot] = Some(value);
@@ -250,7 +251,7 @@ impl Program {
     }
 
     /// The weights as they are, for evaluation.
-    pub(super) fn plain(&self) -> impl Iterator<Item = Value<Flex>> + '_ {
+    pub(super) fn plain(&self) -> impl Iterator<Item = Value> + '_ {
         self.weights.iter().map(|w| w.value.clone())
     }
 }
@@ -276,44 +277,26 @@ fn is_standard(node: &Node) -> bool {
     matches!(node.domain.as_str(), "" | "ai.onnx")
 }
 
-fn value_of(weight: &Tensor) -> Result<Value<Flex>, String> {
+fn value_of(weight: &Tensor) -> Result<Value, String> {
     match weight {
-        Tensor::Dense(dense) => dense_value(dense),
+        Tensor::Dense(dense) => Value::of(dense, PLAIN),
         Tensor::Quantized(_) => {
             Err("is quantized; only dense weights can be trained: dequantize it first".into())
         }
     }
 }
 
-/// Floats as `f32`, integers and truth values as `i64`.
-pub(super) fn dense_value(dense: &Dense) -> Result<Value<Flex>, String> {
-    Ok(match dense {
-        Dense::F32(a) => Value::Float(tensor(a.iter().copied().collect(), a.shape())),
-        Dense::F64(a) => Value::Float(tensor(a.iter().map(|&v| v as f32).collect(), a.shape())),
-        Dense::I8(a) => Value::Int(a.mapv(i64::from).into_owned()),
-        Dense::U8(a) => Value::Int(a.mapv(i64::from).into_owned()),
-        Dense::I32(a) => Value::Int(a.mapv(i64::from).into_owned()),
-        Dense::I64(a) => Value::Int(a.to_owned().into_owned()),
-        Dense::Bool(a) => Value::Int(a.mapv(i64::from).into_owned()),
-        Dense::Raw { dtype, .. } => {
-            return Err(format!(
-                "holds {dtype}, which cannot be trained with; f32 can"
-            ));
-        }
-    })
-}
-
 /// The value of a `Constant` node.
-fn constant(node: &Node) -> Result<Value<Flex>, String> {
+fn constant(node: &Node) -> Result<Value, String> {
     let ints = |values: &[i64], shape: &[usize]| {
         ArrayD::from_shape_vec(IxDyn(shape), values.to_vec())
             .map(Value::Int)
             .map_err(|e| e.to_string())
     };
     match node.attributes.iter().next() {
-        Some((_, Attribute::Tensor(dense))) => dense_value(dense),
-        Some((_, Attribute::Float(v))) => Ok(Value::Float(tensor(vec![*v], &[]))),
-        Some((_, Attribute::Floats(v))) => Ok(Value::Float(tensor(v.clone(), &[v.len()]))),
+        Some((_, Attribute::Tensor(dense))) => Value::of(dense, PLAIN),
+        Some((_, Attribute::Float(v))) => Ok(Value::Float(PLAIN.constant(vec![*v], &[]))),
+        Some((_, Attribute::Floats(v))) => Ok(Value::Float(PLAIN.constant(v.clone(), &[v.len()]))),
         Some((_, Attribute::Int(v))) => ints(&[*v], &[]),
         Some((_, Attribute::Ints(v))) => ints(v, &[v.len()]),
         _ => Err("the constant has no numbers".into()),
