@@ -7,8 +7,8 @@ mod call;
 mod shapes;
 mod value;
 
-pub use call::{BatchStatistics, Call, Forward, Outputs, Pass, one};
-pub use shapes::{aligned, axes, axis, broadcast, extents, of_rank, sized};
+pub use call::{BatchStatistics, Call, Forward, Outputs, Pass, one, whole};
+pub use shapes::{aligned, axes, axis, broadcast, extents, of_rank, sized, spread, viewed};
 pub use value::{Value, Var};
 
 use crate::window::{Convolution, Window};

@@ -11,7 +11,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::engine::PLAIN;
 use lapidary_graph::tape::{Call, Forward, Pass, Tape, Value};
-use lapidary_graph::{Attribute, Graph, Node, fresh_name, ops};
+use lapidary_graph::{Attribute, Graph, Node, forward, fresh_name};
 
 /// A weight of a program.
 #[derive(Debug)]
@@ -116,8 +116,8 @@ impl Program {
                 slots.insert(name, slots.len());
                 continue;
             }
-            let Some(forward) = ops::find(&node.op).filter(|_| is_standard(node)) else {
-                let known = listed(ops::NAMES);
+            let Some(forward) = forward::find(&node.op).filter(|_| is_standard(node)) else {
+                let known = listed(forward::NAMES);
                 let reason = format!(
                     "no gradient is known for this operator; models can be trained through {known}"
                 );

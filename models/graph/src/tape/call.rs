@@ -20,6 +20,14 @@ pub fn one(x: Var) -> Outputs {
     Ok(vec![Value::Float(x)])
 }
 
+/// A single output of integers.
+///
+/// # Errors
+/// Never; it ends an operator's function.
+pub fn whole(array: ArrayD<i64>) -> Outputs {
+    Ok(vec![Value::Int(array)])
+}
+
 /// What a pass through the graph is for.
 #[derive(Debug)]
 pub enum Pass {

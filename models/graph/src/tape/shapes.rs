@@ -1,6 +1,8 @@
 //! The arithmetic of axes and extents that operators check their operands with.
 
-use super::{Tape, Var};
+use ndarray::{ArrayD, IxDyn};
+
+use super::{Outputs, Tape, Value, Var};
 
 /// The axis an ONNX index means, counting from the end where negative.
 ///
@@ -93,6 +95,38 @@ pub fn of_rank(tape: &dyn Tape, x: Var, rank: usize) -> Var {
 pub fn aligned(tape: &dyn Tape, a: Var, b: Var) -> Result<(Var, Var), String> {
     let rank = broadcast(a.shape(), b.shape())?.len();
     Ok((of_rank(tape, a, rank), of_rank(tape, b, rank)))
+}
+
+/// Integers repeated along axes of extent 1, and along new ones in front, up to `shape`.
+///
+/// # Errors
+/// Where they do not broadcast to it.
+pub fn spread(array: &ArrayD<i64>, shape: &[usize]) -> Result<ArrayD<i64>, String> {
+    array
+        .broadcast(IxDyn(shape))
+        .map(|view| view.to_owned())
+        .ok_or_else(|| format!("shape {:?} does not broadcast to {shape:?}", array.shape()))
+}
+
+/// A single output: the value under another shape.
+///
+/// # Errors
+/// Where that has not as many elements.
+pub fn viewed(tape: &dyn Tape, value: Value, shape: &[usize]) -> Outputs {
+    let (from, to): (usize, usize) = (value.shape().iter().product(), shape.iter().product());
+    if from != to {
+        return Err(format!(
+            "a tensor of shape {:?} does not fit shape {shape:?}",
+            value.shape()
+        ));
+    }
+    Ok(vec![match value {
+        Value::Float(x) => Value::Float(tape.reshape(x, shape)),
+        Value::Int(a) => Value::Int(
+            a.into_shape_with_order(IxDyn(shape))
+                .map_err(|e| e.to_string())?,
+        ),
+    }])
 }
 
 #[cfg(test)]

@@ -1,14 +1,31 @@
-//! Operators, one family a file.
+//! How operators run on a device, one family a file: a table from ONNX names to functions.
 
 mod activation;
 mod arithmetic;
-mod linear;
+mod cast;
+mod concat;
+mod constant;
+mod conv;
+mod dropout;
+mod expand;
+mod gather;
+mod gemm;
 mod logic;
-mod normalize;
+mod math;
+mod matmul;
+mod normalization;
+mod pad;
 mod pool;
 mod quantize;
 mod reduce;
+mod reshape;
+mod select;
 mod shape;
+mod slice;
+mod softmax;
+mod split;
+mod squeeze;
+mod transpose;
 
 use crate::tape::Forward;
 
@@ -28,72 +45,72 @@ macro_rules! table {
 }
 
 table! {
-    "Abs" => arithmetic::abs,
+    "Abs" => math::abs,
     "Add" => arithmetic::add,
     "And" => logic::and,
     "AveragePool" => pool::average,
-    "BatchNormalization" => normalize::batch,
-    "Cast" => logic::cast,
+    "BatchNormalization" => normalization::batch,
+    "Cast" => cast::cast,
     "Clip" => activation::clip,
-    "Concat" => shape::concat,
-    "ConstantOfShape" => logic::constant_of_shape,
-    "Conv" => linear::conv,
+    "Concat" => concat::concat,
+    "ConstantOfShape" => constant::constant_of_shape,
+    "Conv" => conv::conv,
     "DequantizeLinear" => quantize::dequantize,
     "Div" => arithmetic::div,
-    "Dropout" => normalize::dropout,
+    "Dropout" => dropout::dropout,
     "Elu" => activation::elu,
     "Equal" => logic::equal,
-    "Erf" => arithmetic::erf,
-    "Exp" => arithmetic::exp,
-    "Expand" => logic::expand,
-    "Flatten" => shape::flatten,
-    "Gather" => shape::gather,
+    "Erf" => math::erf,
+    "Exp" => math::exp,
+    "Expand" => expand::expand,
+    "Flatten" => reshape::flatten,
+    "Gather" => gather::gather,
     "Gelu" => activation::gelu,
-    "Gemm" => linear::gemm,
+    "Gemm" => gemm::gemm,
     "GlobalAveragePool" => pool::global_average,
     "GlobalMaxPool" => pool::global_max,
     "Greater" => logic::greater,
     "GreaterOrEqual" => logic::greater_or_equal,
     "HardSigmoid" => activation::hard_sigmoid,
     "HardSwish" => activation::hard_swish,
-    "Identity" => shape::identity,
-    "LayerNormalization" => normalize::layer,
+    "Identity" => reshape::identity,
+    "LayerNormalization" => normalization::layer,
     "LeakyRelu" => activation::leaky_relu,
     "Less" => logic::less,
     "LessOrEqual" => logic::less_or_equal,
-    "Log" => arithmetic::log,
-    "LogSoftmax" => activation::log_softmax,
-    "MatMul" => linear::matmul,
+    "Log" => math::log,
+    "LogSoftmax" => softmax::log_softmax,
+    "MatMul" => matmul::matmul,
     "Max" => arithmetic::max,
     "MaxPool" => pool::max,
     "Min" => arithmetic::min,
     "Mul" => arithmetic::mul,
-    "Neg" => arithmetic::neg,
+    "Neg" => math::neg,
     "Not" => logic::not,
     "Or" => logic::or,
     "PRelu" => activation::prelu,
-    "Pad" => shape::pad,
+    "Pad" => pad::pad,
     "Pow" => arithmetic::pow,
     "QuantizeLinear" => quantize::quantize,
-    "Range" => logic::range,
-    "Reciprocal" => arithmetic::reciprocal,
+    "Range" => constant::range,
+    "Reciprocal" => math::reciprocal,
     "ReduceMax" => reduce::max,
     "ReduceMean" => reduce::mean,
     "ReduceSum" => reduce::sum,
     "Relu" => activation::relu,
-    "Reshape" => shape::reshape,
+    "Reshape" => reshape::reshape,
     "Shape" => shape::shape,
     "Sigmoid" => activation::sigmoid,
-    "Slice" => shape::slice,
-    "Softmax" => activation::softmax,
+    "Slice" => slice::slice,
+    "Softmax" => softmax::softmax,
     "Softplus" => activation::softplus,
-    "Split" => shape::split,
-    "Sqrt" => arithmetic::sqrt,
-    "Squeeze" => shape::squeeze,
+    "Split" => split::split,
+    "Sqrt" => math::sqrt,
+    "Squeeze" => squeeze::squeeze,
     "Sub" => arithmetic::sub,
     "Sum" => arithmetic::sum,
     "Tanh" => activation::tanh,
-    "Transpose" => shape::transpose,
-    "Unsqueeze" => shape::unsqueeze,
-    "Where" => logic::choose,
+    "Transpose" => transpose::transpose,
+    "Unsqueeze" => squeeze::unsqueeze,
+    "Where" => select::choose,
 }

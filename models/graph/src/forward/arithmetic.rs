@@ -1,4 +1,4 @@
-//! Element by element: sums, products, powers, roots, with ONNX broadcasting.
+//! Element by element, of several tensors: sums, products, extremes and powers, with ONNX broadcasting.
 
 use ndarray::ArrayD;
 
@@ -88,32 +88,4 @@ pub fn pow(call: &mut Call<'_>) -> Outputs {
         0.5 => call.tape.sqrt(x),
         other => call.tape.power(x, other),
     })
-}
-
-pub fn sqrt(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.sqrt(call.float(0)?))
-}
-
-pub fn exp(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.exp(call.float(0)?))
-}
-
-pub fn log(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.log(call.float(0)?))
-}
-
-pub fn erf(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.erf(call.float(0)?))
-}
-
-pub fn neg(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.neg(call.float(0)?))
-}
-
-pub fn abs(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.abs(call.float(0)?))
-}
-
-pub fn reciprocal(call: &mut Call<'_>) -> Outputs {
-    one(call.tape.reciprocal(call.float(0)?))
 }
