@@ -5,12 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
-use lapidary_core::registry::Kind;
+use lapidary_core::registry::{Kind, Registry};
+use lapidary_core::runtime::Runtime;
 use lapidary_core::units;
 use lapidary_data::Part;
 use lapidary_study::measure;
 use lapidary_study::recipe::MaxDrop;
+use serde_json::Map;
+
+use crate::failure::Failure;
 
 /// Finds the best model under limited compute and cuts it to fit: ONNX files in, ONNX files out.
 #[derive(Debug, Parser)]
@@ -43,9 +48,9 @@ No more candidates are open at a time than the study's window; where there are n
 pub enum Command {
     /// Search a small network for the bundled digits, then distill, prune and quantize it.
     Demo(Demo),
-    /// List what is installed: search strategies, optimizers, families of architectures.
+    /// List what is installed: search strategies, optimizers, families of architectures, file formats, runtimes.
     List(List),
-    /// Explain one strategy, optimizer or family and its settings.
+    /// Explain one of what is installed, and its settings.
     Info(Info),
     /// Show what a model is made of: layers, parameters, bytes, multiply-accumulates.
     Inspect(Inspect),
@@ -211,6 +216,52 @@ pub struct DataArgs {
     pub limit: Option<usize>,
 }
 
+/// What runs the models when they are measured.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Runtime")]
+pub struct RuntimeArgs {
+    /// What runs models when they are measured: rten, built in, or ort, the library of onnxruntime; rten by default.
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+    /// The library of onnxruntime; by default at ORT_DYLIB_PATH, or of the Python package in the active environment or in ./.venv.
+    #[arg(long, value_name = "FILE", requires = "runtime")]
+    pub ort_lib: Option<PathBuf>,
+    /// Threads of a run; one a core by default.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+}
+
+impl RuntimeArgs {
+    /// The settings that were given.
+    fn settings(&self) -> Map<String, Json> {
+        let library = self.ort_lib.as_ref().map(|path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            ("library".to_owned(), path.to_string_lossy().into())
+        });
+        let threads = self.threads.map(|n| ("threads".to_owned(), n.into()));
+        library.into_iter().chain(threads).collect()
+    }
+
+    /// The runtime.
+    pub fn make(&self, registry: &Registry) -> Result<Box<dyn Runtime>, Failure> {
+        let name = self.runtime.as_deref().unwrap_or(measure::RUNTIME);
+        let settings = Json::Object(self.settings());
+        registry.runtime(name, &settings).map_err(Failure::input)
+    }
+
+    /// What is given here as texts for `--set`.
+    pub fn overrides(&self) -> Vec<String> {
+        let name = self
+            .runtime
+            .as_ref()
+            .map(|name| ("name".to_owned(), name.as_str().into()));
+        let all = name.into_iter().chain(self.settings());
+        // A JSON text is a TOML text.
+        all.map(|(key, value): (String, Json)| format!("runtime.{key}={value}"))
+            .collect()
+    }
+}
+
 /// `demo`.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
@@ -249,6 +300,8 @@ pub struct Eval {
     /// Samples in one run.
     #[arg(long, value_name = "N", default_value_t = measure::BATCH, value_parser = at_least_one)]
     pub batch: usize,
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
     #[command(flatten)]
     pub reading: DataArgs,
 }
@@ -304,6 +357,8 @@ pub struct Search {
     /// Write all trials here, a JSON document a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub log: Option<PathBuf>,
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
 }
 
 /// `session`.
@@ -447,6 +502,8 @@ pub struct Optimize {
     #[arg(short, long, value_name = "OUT.onnx")]
     pub output: PathBuf,
     #[command(flatten)]
+    pub runtime: RuntimeArgs,
+    #[command(flatten)]
     pub reading: DataArgs,
     #[command(flatten)]
     pub plugins: PluginArgs,
@@ -505,6 +562,10 @@ pub enum ListKind {
     Optimizers,
     /// Families of architectures.
     Families,
+    /// File formats of models.
+    Formats,
+    /// What runs models.
+    Runtimes,
 }
 
 impl ListKind {
@@ -514,6 +575,8 @@ impl ListKind {
             Self::Searchers => Kind::Searcher,
             Self::Optimizers => Kind::Optimizer,
             Self::Families => Kind::Family,
+            Self::Formats => Kind::Format,
+            Self::Runtimes => Kind::Runtime,
         }
     }
 }

@@ -9,13 +9,12 @@ use lapidary_core::study::End as StudyEnd;
 use lapidary_core::trial::Candidate;
 use lapidary_study::evaluate::{Host, evaluator};
 use lapidary_study::file::{Overrides, StudyFile};
-use lapidary_study::measure;
 use lapidary_study::recipe::{self, RecipeContext, stages_json};
+use lapidary_study::{measure, models};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::{End, Failure};
-use crate::optimize::save;
 use crate::progress::Progress;
 use crate::search::Document as SearchDocument;
 use crate::watch::Watch;
@@ -39,6 +38,9 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     files::make_folder(&args.out).map_err(Failure::input)?;
     let registry = installed::builtin()?;
+    let runtime = registry
+        .runtime(measure::RUNTIME, &Json::Null)
+        .map_err(Failure::work)?;
     let text = study(args);
     let path = args.out.join("study.toml");
     let file = StudyFile::parse(&path, &text, &Overrides::default()).map_err(Failure::work)?;
@@ -80,6 +82,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
         &recipe_for(&winner.candidate),
         &RecipeContext {
             registry: &registry,
+            runtime: runtime.as_ref(),
             train: Some(&data.split.train),
             valid: Some(&data.split.valid),
             test: Some(&data.split.test),
@@ -96,7 +99,8 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     drop(progress);
     for ((stage, model), name) in done.stages.iter_mut().zip(&done.models).zip(STAGES) {
         name.clone_into(&mut stage.name);
-        save(model.as_ref(), None, &model_path(&args.out, name))?;
+        let path = model_path(&args.out, name);
+        models::save(&registry, model.as_ref(), None, &path).map_err(Failure::work)?;
     }
     stages::tell_notes(&done.stages);
 

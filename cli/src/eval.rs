@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use lapidary_core::trial::Metrics;
-use lapidary_study::measure;
+use lapidary_study::{measure, models};
 use serde::Serialize;
 
 use crate::failure::{End, Failure};
 use crate::output::{self, grouped, number};
-use crate::{args, data};
+use crate::{args, data, installed};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -16,25 +16,30 @@ struct Document<'a> {
     samples: usize,
     seconds: f64,
     split: &'a str,
+    runtime: &'a str,
 }
 
 /// Runs the command.
 pub fn run(args: &args::Eval, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
-    let model = data::open_model(&args.model)?;
-    let encoder = data::encoder_of(&args.model)?;
-    let dataset = data::open(&args.data, &args.reading, &model, encoder)?;
+    let registry = installed::builtin()?;
+    let runtime = args.runtime.make(&registry)?;
+    let model = models::open(&registry, &args.model).map_err(Failure::input)?;
+    let encoder = models::encoder_of(&args.model).map_err(Failure::input)?;
+    let dataset = data::open(&args.data, &args.reading, model.as_ref(), encoder)?;
     let part = args.split.unwrap_or_else(|| dataset.default_part());
     let samples = dataset
         .part(part, args.reading.limit)
         .map_err(Failure::input)?;
-    let metrics =
-        measure::quality(&model, &samples, &args.metric, args.batch).map_err(Failure::of_model)?;
+    let (runtime, model) = (runtime.as_ref(), model.as_ref());
+    let metrics = measure::quality(runtime, model, &samples, &args.metric, args.batch)
+        .map_err(Failure::of_model)?;
     let document = Document {
         metrics,
         samples: samples.len(),
         seconds: began.elapsed().as_secs_f64(),
         split: part.name(),
+        runtime: runtime.name(),
     };
     output::print(json, &document, || text(&document))?;
     Ok(End::Done)
@@ -47,10 +52,11 @@ fn text(document: &Document<'_>) -> String {
         .map(|(name, value)| vec![name.clone(), number(*value)])
         .collect();
     format!(
-        "{}\n{} samples ({}), {:.1} s",
+        "{}\n{} samples ({}) in {}, {:.1} s",
         output::table(&["metric", "value"], &["value"], rows),
         grouped(document.samples as u64),
         document.split,
+        document.runtime,
         document.seconds
     )
 }

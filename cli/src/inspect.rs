@@ -1,12 +1,12 @@
 //! `lapidary inspect`: what a model is made of.
 
-use lapidary_core::model::{Dim, Layer, Model, Port, Size};
-use lapidary_model::GraphModel;
+use lapidary_core::model::{Dim, Layer, Port, Size};
+use lapidary_study::models;
 use serde::Serialize;
 
-use crate::args;
 use crate::failure::{End, Failure};
 use crate::output::{self, grouped};
+use crate::{args, installed};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -21,8 +21,9 @@ struct Document<'a> {
 
 /// Runs the command.
 pub fn run(args: &args::Inspect, json: bool) -> Result<End, Failure> {
-    let model = GraphModel::open(&args.model).map_err(Failure::input)?;
-    let size = Size::of(&model);
+    let registry = installed::builtin()?;
+    let model = models::read(&registry, &args.model).map_err(Failure::input)?;
+    let size = Size::of(model.as_ref());
     let document = Document {
         params: size.params,
         bytes: model.file_bytes().map_err(Failure::work)?,

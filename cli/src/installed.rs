@@ -14,12 +14,13 @@ use crate::setup;
 /// The argument that makes this program the process of a plug-in.
 const PLUGIN_PROCESS: &str = "plugin-process";
 
-/// The searchers, optimizers and families that are built in.
+/// What is built in.
 pub fn builtin() -> Result<Registry, Failure> {
     let listed = [
         lapidary_strategies::ENTRIES,
         lapidary_optimizers::ENTRIES,
         lapidary_zoo::ENTRIES,
+        lapidary_model::ENTRIES,
     ]
     .concat();
     Registry::new(&listed).map_err(Failure::work)

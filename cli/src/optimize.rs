@@ -9,7 +9,7 @@ use lapidary_core::model::Model;
 use lapidary_core::optimizer::Recipe;
 use lapidary_core::samples::{Samples, Targets};
 use lapidary_data::{Dataset, Encoder, Part};
-use lapidary_model::GraphModel;
+use lapidary_study::models;
 use lapidary_study::recipe::{self, Limit, RecipeContext, stages_json};
 use serde::Serialize;
 
@@ -40,9 +40,11 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
     let recipe = read_recipe(args)?;
     let registry = installed::registry(&args.plugins)?;
     recipe::optimizers(&registry, &recipe).map_err(Failure::of_recipe)?;
-    let model = data::open_model(&args.model)?;
-    let encoder = data::encoder_of(&args.model)?;
-    let parts = read_parts(args, &model, encoder.as_ref())?;
+    let runtime = args.runtime.make(&registry)?;
+    let model = models::open(&registry, &args.model).map_err(Failure::input)?;
+    let model = model.as_ref();
+    let encoder = models::encoder_of(&args.model).map_err(Failure::input)?;
+    let parts = read_parts(args, model, encoder.as_ref())?;
     let limit = args
         .max_drop
         .map(|max_drop| {
@@ -58,10 +60,11 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
     let cancel = interrupt::watch()?;
     let progress = Progress::shares();
     let done = recipe::run_recipe(
-        &model,
+        model,
         &recipe,
         &RecipeContext {
             registry: &registry,
+            runtime: runtime.as_ref(),
             train: parts.train.as_ref(),
             valid: parts.valid.as_ref(),
             test: parts.test.as_ref(),
@@ -77,9 +80,9 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
     .map_err(Failure::of_recipe)?;
     drop(progress);
 
-    save(done.model(), encoder.as_ref(), &args.output)?;
+    models::save(&registry, done.model(), encoder.as_ref(), &args.output).map_err(Failure::work)?;
     // An optimizer that finds nothing within the limit gives the model back as it was: the limit is kept, the goal is not met.
-    let unchanged = limit.is_some() && is_same(&model, done.model());
+    let unchanged = limit.is_some() && is_same(model, done.model());
     let goal_met = done.goal_met && !unchanged;
     let document = Document {
         stages: stages_json(&done.stages),
@@ -113,21 +116,6 @@ fn is_same(a: &dyn Model, b: &dyn Model) -> bool {
     a.topology().nodes == b.topology().nodes && a.weights() == b.weights()
 }
 
-/// Writes a model with the encoder it needs beside it.
-pub fn save(model: &dyn Model, encoder: Option<&Encoder>, path: &Path) -> Result<(), Failure> {
-    let model = model
-        .as_any()
-        .downcast_ref::<GraphModel>()
-        .ok_or_else(|| Failure::work("the model is none that can be written as ONNX"))?;
-    // The encoder first: no model is there without what it needs.
-    if let Some(encoder) = encoder {
-        encoder
-            .save(&Encoder::beside(path))
-            .map_err(Failure::work)?;
-    }
-    model.save(path).map_err(Failure::work)
-}
-
 fn read_recipe(args: &args::Optimize) -> Result<Recipe, Failure> {
     match &args.recipe {
         Some(path) => recipe::load_recipe(path).map_err(Failure::input),
@@ -144,7 +132,7 @@ fn read_recipe(args: &args::Optimize) -> Result<Recipe, Failure> {
 
 fn read_parts(
     args: &args::Optimize,
-    model: &GraphModel,
+    model: &dyn Model,
     encoder: Option<&Encoder>,
 ) -> Result<Parts, Failure> {
     let mut parts = Parts::default();

@@ -14,14 +14,13 @@ use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, lineage};
 use lapidary_core::trial::{Metrics, Outcome, Trial};
 use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
 use lapidary_study::file::StudyFile;
-use lapidary_study::measure;
 use lapidary_study::store::StudyLog;
+use lapidary_study::{measure, models};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::failed_trials::Failures;
 use crate::failure::{End, Failure};
-use crate::optimize::save;
 use crate::output::{self, grouped, number};
 use crate::watch::Watch;
 use crate::{args, files, installed, interrupt, setup};
@@ -64,7 +63,7 @@ pub struct Found {
 pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     let registry = installed::registry(&args.study.plugins)?;
-    let file = setup::read_study(&args.study)?;
+    let file = setup::read_study(&args.study, &args.runtime.overrides())?;
     let endless = file.budget.trials.is_none()
         && file.budget.time.is_none()
         && file.goal.stop_at.is_empty()
@@ -127,6 +126,7 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     {
         document.test = Some(write_best(
             &file,
+            &registry,
             evaluator.as_ref(),
             &finished,
             best,
@@ -217,6 +217,7 @@ pub fn search(
 /// Makes the best model again, writes it and measures it on the test part.
 fn write_best(
     file: &StudyFile,
+    registry: &Registry,
     evaluator: &dyn StudyEvaluator,
     finished: &Finished,
     best: &Trial,
@@ -227,9 +228,11 @@ fn write_best(
     let data = evaluator
         .data()
         .ok_or_else(|| Failure::work("the study has no data"))?;
-    let metrics = measure::quality(model.as_ref(), &data.split.test, &[], measure::BATCH)
+    let runtime = file.runtime.make(registry).map_err(Failure::input)?;
+    let (runtime, model) = (runtime.as_ref(), model.as_ref());
+    let metrics = measure::quality(runtime, model, &data.split.test, &[], measure::BATCH)
         .map_err(Failure::of_model)?;
-    save(model.as_ref(), data.encoder.as_ref(), path)?;
+    models::save(registry, model, data.encoder.as_ref(), path).map_err(Failure::work)?;
     Ok(metrics)
 }
 

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use crate::args::{KeepArgs, StudyArgs};
 use crate::failure::Failure;
 
-/// The study as its file and the command line describe it.
-pub fn read_study(args: &StudyArgs) -> Result<StudyFile, Failure> {
+/// The study as its file and the command line describe it; `more` is set as by `--set`.
+pub fn read_study(args: &StudyArgs, more: &[String]) -> Result<StudyFile, Failure> {
     let overrides = Overrides {
         strategy: args.strategy.clone(),
-        set: args.set.clone(),
+        set: [&args.set, more].concat(),
     };
     let mut file = StudyFile::load(&args.study, &overrides).map_err(Failure::input)?;
     if args.trials.is_some() {

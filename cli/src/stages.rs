@@ -42,7 +42,7 @@ pub fn table(stages: &[Stage]) -> String {
             latency.runtime, latency.batch, latency.threads
         ));
         if stages.iter().any(|s| s.latency.is_none()) {
-            text.push_str("; – where this engine runs integers as floats");
+            text.push_str("; – where this runtime runs integers as floats");
         }
     }
     text

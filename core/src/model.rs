@@ -400,23 +400,35 @@ pub fn predict(
     samples: &Samples,
     batch: usize,
 ) -> Result<ArrayD<f32>, ModelError> {
+    predict_by(&mut |inputs| model.forward(inputs), samples, batch)
+}
+
+/// As [`predict`], by whatever runs a model on the inputs of a batch.
+///
+/// # Errors
+/// As [`predict`].
+pub fn predict_by(
+    run: &mut dyn FnMut(&Inputs) -> Result<Vec<Dense>, ModelError>,
+    samples: &Samples,
+    batch: usize,
+) -> Result<ArrayD<f32>, ModelError> {
     let mut parts = Vec::new();
     let n = samples.len();
-    let mut start = 0;
-    while start < n {
-        let indices: Vec<usize> = (start..(start + batch.max(1)).min(n)).collect();
+    for start in (0..n).step_by(batch.max(1)) {
+        let rows = start..(start + batch.max(1)).min(n);
         let inputs = samples
             .inputs
             .iter()
-            .map(|(name, t)| Ok((name.clone(), t.select(0, &indices)?)))
+            .map(|(name, t)| Ok((name.clone(), t.rows(rows.clone())?)))
             .collect::<Result<Inputs, TensorError>>()?;
-        let outputs = model.forward(&inputs)?;
-        let first = outputs
-            .iter()
-            .find_map(Dense::as_f32)
+        let first = run(&inputs)?
+            .into_iter()
+            .find_map(|output| match output {
+                Dense::F32(values) => Some(values),
+                _ => None,
+            })
             .ok_or_else(|| ModelError::Unsupported("prediction without a float output".into()))?;
-        parts.push(first.clone());
-        start += indices.len();
+        parts.push(first);
     }
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     if views.is_empty() {

@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::format::Format;
 use crate::json::Json;
 use crate::model::{Model, ModelError, TaskShape};
 use crate::optimizer::Optimizer;
+use crate::runtime::Runtime;
 use crate::searcher::{SearchInit, Searcher};
 
 /// What kind of thing an entry makes.
@@ -24,6 +26,10 @@ pub enum Kind {
     Optimizer,
     /// A family of architectures.
     Family,
+    /// A file format of models.
+    Format,
+    /// What runs models.
+    Runtime,
 }
 
 /// One setting of an entry.
@@ -84,6 +90,9 @@ pub type MakeOptimizer = dyn Fn(&Json) -> Result<Box<dyn Optimizer>, BuildError>
 /// Builds a model of a family from its settings, its weights drawn from a seed.
 pub type MakeModel = dyn Fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError> + Sync;
 
+/// Makes a runtime from its settings.
+pub type MakeRuntime = dyn Fn(&Json) -> Result<Box<dyn Runtime>, BuildError> + Sync;
+
 /// Makes the thing an entry stands for.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
@@ -92,9 +101,11 @@ pub enum Factory {
     Searcher(&'static MakeSearcher),
     Optimizer(&'static MakeOptimizer),
     Family(&'static MakeModel),
+    Format(&'static dyn Format),
+    Runtime(&'static MakeRuntime),
 }
 
-/// One installed strategy, optimizer or family.
+/// One thing that is installed.
 #[derive(Clone, Copy)]
 pub struct Entry {
     /// What there is to know.
@@ -177,6 +188,8 @@ impl Entry {
             Factory::Searcher(_) => Kind::Searcher,
             Factory::Optimizer(_) => Kind::Optimizer,
             Factory::Family(_) => Kind::Family,
+            Factory::Format(_) => Kind::Format,
+            Factory::Runtime(_) => Kind::Runtime,
         }
     }
 
@@ -238,6 +251,8 @@ impl Kind {
             Self::Searcher => "searcher",
             Self::Optimizer => "optimizer",
             Self::Family => "family",
+            Self::Format => "format",
+            Self::Runtime => "runtime",
         }
     }
 }
@@ -406,6 +421,25 @@ impl Registry {
     ) -> Result<Box<dyn Model>, BuildError> {
         match self.entry(Kind::Family, name)?.factory {
             Factory::Family(make) => make(settings, task, seed),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+
+    /// All formats with their names, sorted by these.
+    pub fn formats(&self) -> impl Iterator<Item = (&'static str, &'static dyn Format)> {
+        self.entries().filter_map(|(entry, _)| match entry.factory {
+            Factory::Format(format) => Some((entry.info.name, format)),
+            _ => None,
+        })
+    }
+
+    /// Makes the runtime called `name`.
+    ///
+    /// # Errors
+    /// When there is none of that name, its settings do not fit, or what it needs is not on this machine.
+    pub fn runtime(&self, name: &str, settings: &Json) -> Result<Box<dyn Runtime>, BuildError> {
+        match self.entry(Kind::Runtime, name)?.factory {
+            Factory::Runtime(make) => make(settings),
             _ => unreachable!("entries are kept by their kind"),
         }
     }

@@ -1,8 +1,9 @@
 //! Tensors: what a model's weights, inputs and outputs are made of.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{ArcArray, ArrayD, Axis, IxDyn};
+use ndarray::{ArcArray, ArrayD, Axis, IxDyn, Slice};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -216,6 +217,41 @@ impl Dense {
                 shape: shape.to_vec(),
                 bytes: bytes.clone(),
             },
+        })
+    }
+
+    /// The slices `range` of the first axis; their buffer is shared, not copied.
+    ///
+    /// # Errors
+    /// When there is no axis, the range reaches beyond it, or the elements are carried as raw bytes.
+    pub fn rows(&self, range: Range<usize>) -> Result<Self, TensorError> {
+        let extent = *self.shape().first().ok_or_else(|| TensorError::Axis {
+            axis: 0,
+            shape: self.shape().to_vec(),
+        })?;
+        if range.end > extent {
+            return Err(TensorError::Index {
+                index: range.end - 1,
+                axis: 0,
+                extent,
+            });
+        }
+        macro_rules! go {
+            ($v:ident, $a:expr) => {{
+                let mut rows = $a.clone();
+                rows.slice_axis_inplace(Axis(0), Slice::from(range));
+                Self::$v(rows)
+            }};
+        }
+        Ok(match self {
+            Self::F32(a) => go!(F32, a),
+            Self::F64(a) => go!(F64, a),
+            Self::I8(a) => go!(I8, a),
+            Self::U8(a) => go!(U8, a),
+            Self::I32(a) => go!(I32, a),
+            Self::I64(a) => go!(I64, a),
+            Self::Bool(a) => go!(Bool, a),
+            Self::Raw { dtype, .. } => return Err(TensorError::Opaque { dtype: *dtype }),
         })
     }
 
@@ -545,6 +581,18 @@ mod tests {
         let rows = t.select(0, &[2, 0]).unwrap();
         assert_eq!(rows, Dense::f32(&[2, 2], vec![4., 5., 0., 1.]).unwrap());
         let error = t.select(0, &[3]).unwrap_err();
+        assert_eq!(error.to_string(), "index 3 is outside axis 0 of extent 3");
+    }
+
+    #[test]
+    fn rows_share_the_buffer_and_name_what_is_out_of_range() {
+        let t = Dense::f32(&[3, 2], vec![0., 1., 2., 3., 4., 5.]).unwrap();
+        let rows = t.rows(1..3).unwrap();
+        assert_eq!(rows, t.select(0, &[1, 2]).unwrap());
+        let (all, part) = (t.as_f32().unwrap(), rows.as_f32().unwrap());
+        assert_eq!(&all.as_slice().unwrap()[2..], part.as_slice().unwrap());
+        assert!(std::ptr::eq(&all[[1, 0]], &part[[0, 0]]));
+        let error = t.rows(2..4).unwrap_err();
         assert_eq!(error.to_string(), "index 3 is outside axis 0 of extent 3");
     }
 

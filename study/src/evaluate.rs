@@ -105,7 +105,7 @@ pub fn evaluator<'a>(
         Some(Evaluate::Train(section)) => {
             Box::new(Train::new(file, section, registry, host.checkpoints)?)
         }
-        Some(Evaluate::Models(section)) => Box::new(Models::new(file, section)?),
+        Some(Evaluate::Models(section)) => Box::new(Models::new(file, section, registry)?),
         Some(Evaluate::Compress(section)) => Box::new(Compress::new(file, section, registry)?),
         Some(Evaluate::Command(section)) => Box::new(Command::new(file, section, host.program)?),
         None => return Err(file.no_evaluate()),

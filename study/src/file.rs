@@ -4,6 +4,7 @@
 
 mod axis;
 mod evaluate;
+mod runtime;
 mod stop;
 pub(crate) mod tree;
 
@@ -27,6 +28,7 @@ pub use self::evaluate::{
     CommandSection, CompressSection, DataSource, Evaluate, FunctionSection, ModelsSection,
     Template, TrainSection,
 };
+pub use self::runtime::RuntimeSection;
 pub use self::tree::Place;
 use self::tree::{FromItem, Item, Table, Value};
 use crate::error::StudyFileError;
@@ -77,6 +79,8 @@ pub struct StudyFile {
     pub goal: Goal,
     /// What to evaluate; a session needs none.
     pub evaluate: Option<Evaluate>,
+    /// What runs the models when they are measured.
+    pub runtime: RuntimeSection,
     /// Where to search.
     pub space: Arc<Space>,
     /// Points to evaluate first.
@@ -120,7 +124,7 @@ impl StudyFile {
         written: (Arc<str>, Overrides),
     ) -> Result<Self, StudyFileError> {
         document.check_keys(&[
-            "study", "strategy", "start", "budget", "goal", "stop", "evaluate", "space",
+            "study", "strategy", "start", "budget", "goal", "stop", "evaluate", "runtime", "space",
         ])?;
         let empty = Table::empty(document.place.clone());
         let section = |name: &str| document.table(name).map(|t| t.unwrap_or(&empty));
@@ -151,6 +155,7 @@ impl StudyFile {
             .table("evaluate")?
             .map(|table| evaluate::read_evaluate(table, folder))
             .transpose()?;
+        let runtime = runtime::read_runtime(section("runtime")?, folder)?;
         let space = match (document.table("space")?, &evaluate) {
             (Some(table), _) => axis::read_space(table)?,
             (None, Some(Evaluate::Models(models))) => models.space(),
@@ -186,6 +191,7 @@ impl StudyFile {
             limits,
             goal,
             evaluate,
+            runtime,
             space,
             start,
             stop,
@@ -230,6 +236,7 @@ impl StudyFile {
                 .document
                 .get("evaluate")
                 .map_or(Json::Null, Item::to_json),
+            runtime: self.runtime.name.clone(),
             plugins: BTreeMap::new(),
         }
     }

@@ -12,6 +12,8 @@ use lapidary_core::space::{Axis, Domain, Point, Space};
 use lapidary_core::stop::StopRule;
 use serde_json::{Map, json};
 
+use crate::measure::RUNTIME;
+
 /// What makes a study the study it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
@@ -35,6 +37,8 @@ pub struct Identity {
     pub stop: Option<StopRule>,
     /// What a trial is, as the study file says it; `null` where it does not.
     pub evaluate: Json,
+    /// Name of what runs the models when they are measured.
+    pub runtime: String,
     /// Versions of the plug-ins that take part, by name.
     pub plugins: BTreeMap<String, String>,
 }
@@ -95,6 +99,9 @@ impl Identity {
         if let Some(stop) = &self.stop {
             json["stop"] = json!(stop);
         }
+        if self.runtime != RUNTIME {
+            json["runtime"] = json!(self.runtime);
+        }
         if !self.plugins.is_empty() {
             json["plugins"] = json!(self.plugins);
         }
@@ -132,6 +139,7 @@ impl Identity {
             repeats: json["repeats"].as_bool().ok_or_else(|| wrong("repeats"))?,
             stop: serde_json::from_value(json["stop"].clone()).map_err(|e| e.to_string())?,
             evaluate: json["evaluate"].clone(),
+            runtime: json["runtime"].as_str().unwrap_or(RUNTIME).to_owned(),
             plugins: match &json["plugins"] {
                 Json::Null => BTreeMap::new(),
                 plugins => serde_json::from_value(plugins.clone()).map_err(|_| wrong("plugins"))?,

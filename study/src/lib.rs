@@ -7,6 +7,7 @@ pub mod file;
 pub mod identity;
 mod lines;
 pub mod measure;
+pub mod models;
 pub mod process;
 pub mod recipe;
 pub mod session;

@@ -1,18 +1,20 @@
 //! The host's own measurements of a model: how good, how large, how fast. Nothing is taken on an optimizer's word.
 
 use lapidary_core::metrics::{self, Metric};
-use lapidary_core::model::{Model, ModelError, Size, predict};
+use lapidary_core::model::{Model, ModelError, Size, predict_by};
+use lapidary_core::runtime::{FEWEST_RUNS, Runtime};
 use lapidary_core::samples::Samples;
 use lapidary_core::trial::Metrics;
 use lapidary_data::fit_inputs;
-use lapidary_runtime::latency::{RUNTIME, latency_ms};
+use lapidary_model::is_quantized;
 use serde::Serialize;
+
+/// Name of the runtime that measures models where no other is asked for.
+pub const RUNTIME: &str = "rten";
 
 /// Samples in one run of a model where nothing else is asked for.
 pub const BATCH: usize = 256;
 
-/// Timed runs at least.
-const RUNS: usize = 30;
 /// Timed runs at most.
 const MOST_RUNS: usize = 1000;
 /// Milliseconds to spend on timed runs where they are short, so that the median settles.
@@ -23,7 +25,7 @@ const SETTLE_MS: f64 = 200.0;
 pub struct Latency {
     /// Median time of a run in milliseconds.
     pub ms: f64,
-    /// What ran the model.
+    /// Name of what ran the model.
     pub runtime: &'static str,
     /// Samples in a run.
     pub batch: usize,
@@ -33,12 +35,13 @@ pub struct Latency {
     pub runs: usize,
 }
 
-/// Metrics of `model`'s predictions for `samples`: those `wanted`, or all that fit the targets where none is wanted by
-/// name. Runs `batch` samples at a time.
+/// Metrics of `model`'s predictions for `samples`, as `runtime` computes them: those `wanted`, or all that fit the targets
+/// where none is wanted by name. Runs `batch` samples at a time.
 ///
 /// # Errors
 /// When the samples have no targets or do not fit the model, or a wanted metric does not fit the targets.
 pub fn quality(
+    runtime: &dyn Runtime,
     model: &dyn Model,
     samples: &Samples,
     wanted: &[Metric],
@@ -49,7 +52,8 @@ pub fn quality(
         .targets
         .as_ref()
         .ok_or_else(|| ModelError::Measure("the data has no targets".into()))?;
-    let outputs = predict(model, &samples, batch)?;
+    let mut loaded = runtime.load(model, &[])?;
+    let outputs = predict_by(&mut |inputs| loaded.run(inputs), &samples, batch)?;
     metrics::evaluate(&outputs, targets, wanted).map_err(|e| ModelError::Measure(e.to_string()))
 }
 
@@ -69,32 +73,35 @@ pub fn sizes(model: &dyn Model) -> Result<Metrics, ModelError> {
     .into())
 }
 
-/// Median time of a run on the first `batch` of `samples`, taken over at least 30 runs after a warm-up. The caller sees
-/// to it that nothing else of ours is running. `None` for a model with quantized weights or activations: here these are
-/// run as floats, so the time would say nothing about an engine that computes with integers.
+/// Median time of a run by `runtime` on the first `batch` of `samples`, taken over at least 30 runs after a warm-up. The
+/// caller sees to it that nothing else of ours is running. `None` for a model with quantized weights or activations
+/// where the runtime runs these as floats: the time would say nothing about one that computes with integers.
 ///
 /// # Errors
 /// When the samples do not fit the model or it does not run.
 pub fn latency(
+    runtime: &dyn Runtime,
     model: &dyn Model,
     samples: &Samples,
     batch: usize,
 ) -> Result<Option<Latency>, ModelError> {
-    let inputs = fitted(model, &samples.head(batch))?.inputs;
-    let Some(rough) = latency_ms(model, &inputs, RUNS)? else {
+    if !runtime.computes_with_integers() && is_quantized(model) {
         return Ok(None);
-    };
-    let runs = ((SETTLE_MS / rough.max(1e-3)) as usize).clamp(RUNS, MOST_RUNS);
-    let settled = if runs > RUNS {
-        latency_ms(model, &inputs, runs)?
+    }
+    let inputs = fitted(model, &samples.head(batch))?.inputs;
+    let mut loaded = runtime.load(model, &[])?;
+    let rough = loaded.latency_ms(&inputs, FEWEST_RUNS)?;
+    let runs = ((SETTLE_MS / rough.max(1e-3)) as usize).clamp(FEWEST_RUNS, MOST_RUNS);
+    let ms = if runs > FEWEST_RUNS {
+        loaded.latency_ms(&inputs, runs)?
     } else {
-        Some(rough)
+        rough
     };
-    Ok(settled.map(|ms| Latency {
+    Ok(Some(Latency {
         ms,
-        runtime: RUNTIME,
+        runtime: runtime.name(),
         batch: samples.len().min(batch),
-        threads: rayon::current_num_threads(),
+        threads: runtime.threads(),
         runs,
     }))
 }

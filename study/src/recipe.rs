@@ -9,16 +9,17 @@ use lapidary_core::metrics::Metric;
 use lapidary_core::model::{Dim, Model, ModelError, ModelSpec, Size, TaskShape};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimizer, Recipe, Step};
 use lapidary_core::registry::{BuildError, Registry};
+use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
 use lapidary_core::trial::Metrics;
 use lapidary_core::units;
 use thiserror::Error;
 
 use crate::error::StudyFileError;
-use crate::evaluate::models::open;
 use crate::file::Place;
 use crate::file::tree::{Item, Table};
 use crate::measure::{self, Latency};
+use crate::models;
 
 /// Reads a step as `NAME` or `NAME:key=value,key=value`, as given behind `--with`. Keys may be dotted; values are TOML, or
 /// else texts.
@@ -190,6 +191,8 @@ impl Limit {
 pub struct RecipeContext<'a> {
     /// Where optimizers and families come from.
     pub registry: &'a Registry,
+    /// What runs the models when they are measured.
+    pub runtime: &'a dyn Runtime,
     /// Samples to fit on.
     pub train: Option<&'a Samples>,
     /// Samples to decide on.
@@ -386,7 +389,7 @@ impl RecipeContext<'_> {
         };
         let metric = limit.metric;
         let samples = self.valid.ok_or(RecipeError::NoData { metric })?;
-        let metrics = measure::quality(model, samples, &[metric], self.batch);
+        let metrics = measure::quality(self.runtime, model, samples, &[metric], self.batch);
         Ok(measured("before the first step", metrics)?
             .get(metric.name())
             .copied())
@@ -396,7 +399,13 @@ impl RecipeContext<'_> {
     fn decide(&self, model: &dyn Model) -> Result<Metrics, ModelError> {
         let mut metrics = measure::sizes(model)?;
         if let Some(valid) = self.valid {
-            metrics.extend(measure::quality(model, valid, &[], self.batch)?);
+            metrics.extend(measure::quality(
+                self.runtime,
+                model,
+                valid,
+                &[],
+                self.batch,
+            )?);
         }
         Ok(metrics)
     }
@@ -412,13 +421,15 @@ impl RecipeContext<'_> {
             Ok(Stage {
                 name: name.to_owned(),
                 metrics: match self.test {
-                    Some(test) => measure::quality(model, test, &[], self.batch)?,
+                    Some(test) => measure::quality(self.runtime, model, test, &[], self.batch)?,
                     None => Metrics::new(),
                 },
                 size: Size::of(model),
                 bytes: model.file_bytes()?,
                 latency: match (samples, self.latency) {
-                    (Some(samples), Some(batch)) => measure::latency(model, samples, batch)?,
+                    (Some(samples), Some(batch)) => {
+                        measure::latency(self.runtime, model, samples, batch)?
+                    }
                     _ => None,
                 },
                 notes,
@@ -434,7 +445,7 @@ impl RecipeContext<'_> {
                 .registry
                 .family(name, settings, &task_of(model, self.train)?, self.seed)
                 .map_err(|e| ModelError::Unsupported(e.to_string())),
-            ModelSpec::File(path) => Ok(Box::new(open(path)?)),
+            ModelSpec::File(path) => models::open(self.registry, path),
         }
     }
 }

@@ -14,9 +14,11 @@ use lapidary_core::tensor::Dense;
 use lapidary_graph::opset::check_opset;
 use lapidary_graph::{Graph, GraphError, ValueInfo, edit, layers, structure};
 use lapidary_onnx::{Form, OnnxError};
+use lapidary_runtime::rten::{Rten, RtenSession};
 use lapidary_runtime::run::{Run, Runner};
 
-/// A model of a graph. Copies share weights and whatever was computed about the graph.
+/// A model of a graph. Copies share weights and whatever was computed about the graph; models that come of it by edits or
+/// training share what its engine has loaded, so that one with other values of the same weights loads nothing.
 #[derive(Debug, Clone)]
 pub struct GraphModel {
     inner: Arc<Inner>,
@@ -24,11 +26,17 @@ pub struct GraphModel {
 
 #[derive(Debug)]
 struct Inner {
-    graph: Graph,
+    graph: Arc<Graph>,
     signature: Signature,
     topology: OnceLock<Topology>,
     file_bytes: OnceLock<u64>,
-    runner: Runner,
+    engine: Rten,
+    runner: Runner<RtenSession>,
+}
+
+/// The graph of a model, where it is one of this crate.
+pub fn graph_of(model: &dyn Model) -> Option<&Graph> {
+    GraphModel::of(model).map(GraphModel::graph)
 }
 
 impl GraphModel {
@@ -49,7 +57,7 @@ impl GraphModel {
     }
 
     fn stored((graph, bytes): (Graph, u64)) -> Self {
-        let model = Self::assemble(graph);
+        let model = Self::assemble(graph, Rten::default());
         // Until it is changed, a model takes what its file takes.
         let _ = model.inner.file_bytes.set(bytes);
         model
@@ -59,13 +67,22 @@ impl GraphModel {
     ///
     /// # Errors
     /// When the graph is wrong in itself (see [`Graph::validate`]) or its operator set is too old.
-    pub fn from_graph(mut graph: Graph) -> Result<Self, GraphError> {
-        check_opset(&graph)?;
-        graph.validate()?;
-        Ok(Self::assemble(graph))
+    pub fn from_graph(graph: Graph) -> Result<Self, GraphError> {
+        Self::with_engine(graph, Rten::default())
     }
 
-    fn assemble(graph: Graph) -> Self {
+    fn with_engine(mut graph: Graph, engine: Rten) -> Result<Self, GraphError> {
+        check_opset(&graph)?;
+        graph.validate()?;
+        Ok(Self::assemble(graph, engine))
+    }
+
+    /// A model as one of this crate, where it is one.
+    pub(crate) fn of(model: &dyn Model) -> Option<&Self> {
+        model.as_any().downcast_ref()
+    }
+
+    fn assemble(graph: Graph, engine: Rten) -> Self {
         let ports = |list: &[ValueInfo]| {
             list.iter()
                 .map(|v| Port {
@@ -81,10 +98,11 @@ impl GraphModel {
         };
         Self {
             inner: Arc::new(Inner {
-                graph,
+                graph: Arc::new(graph),
                 signature,
                 topology: OnceLock::new(),
                 file_bytes: OnceLock::new(),
+                engine,
                 runner: Runner::default(),
             }),
         }
@@ -95,9 +113,20 @@ impl GraphModel {
         &self.inner.graph
     }
 
-    fn run(&self) -> Run<'_> {
+    /// The graph, shared with whatever runs it.
+    pub(crate) fn shared_graph(&self) -> Arc<Graph> {
+        self.inner.graph.clone()
+    }
+
+    /// What runs the model.
+    pub fn engine(&self) -> &Rten {
+        &self.inner.engine
+    }
+
+    fn run(&self) -> Run<'_, Rten> {
         Run {
             graph: &self.inner.graph,
+            engine: &self.inner.engine,
             runner: &self.inner.runner,
         }
     }
@@ -137,7 +166,10 @@ impl Model for GraphModel {
 
     fn apply(&self, edits: &[Edit]) -> Result<Box<dyn Model>, ModelError> {
         let graph = edit::apply(&self.inner.graph, edits)?;
-        Ok(Box::new(Self::from_graph(graph)?))
+        Ok(Box::new(Self::with_engine(
+            graph,
+            self.inner.engine.clone(),
+        )?))
     }
 
     fn forward(&self, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
@@ -197,7 +229,7 @@ impl Trainable for GraphModel {
     ) -> Result<Fitted, ModelError> {
         let (graph, history, paused) = lapidary_train::fit(self.graph(), plan, train, valid, cx)?;
         Ok(Fitted {
-            model: Box::new(Self::from_graph(graph)?),
+            model: Box::new(Self::with_engine(graph, self.inner.engine.clone())?),
             history,
             paused,
         })

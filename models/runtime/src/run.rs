@@ -1,47 +1,147 @@
-//! Running a model on any number of samples.
+//! Running a graph on any number of samples.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lapidary_core::model::{Dim, ModelError};
+use lapidary_core::runtime::NodeTime;
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{DType, Dense};
-
-use crate::rten::{Engine, agree, fixed_batch, free_batch, join, trial_inputs};
 use lapidary_graph::{Graph, ValueInfo};
 
-/// The loaded forms of one model, each made when it is first needed.
-#[derive(Debug, Default)]
-pub struct Runner {
+use crate::batch::{agree, fixed_batch, free_batch, join, trial_inputs};
+use crate::engine::{Engine, Session};
+
+/// The sessions of one graph, each made when it is first needed.
+pub struct Runner<S> {
     /// The graph as it is.
-    plain: OnceLock<Arc<Engine>>,
+    plain: OnceLock<Arc<Ready<S>>>,
     /// Whether a fixed sample axis can be made free.
     frees: OnceLock<bool>,
     /// The graph with its sample axis made free.
-    free: OnceLock<Arc<Engine>>,
+    free: OnceLock<Arc<Ready<S>>>,
     /// The graph that gives the values last observed.
-    observing: Mutex<Option<(Observed, Arc<Engine>)>>,
+    observing: Mutex<Option<(Observed, Arc<Ready<S>>)>>,
 }
 
 /// Which values, and whether the sample axis is free.
 type Observed = (Vec<String>, bool);
 
-/// A model to run: its graph and its loaded forms.
-#[derive(Clone, Copy)]
-pub struct Run<'a> {
-    /// The graph.
-    pub graph: &'a Graph,
-    /// Its loaded forms.
-    pub runner: &'a Runner,
+impl<S> Default for Runner<S> {
+    fn default() -> Self {
+        Self {
+            plain: OnceLock::new(),
+            frees: OnceLock::new(),
+            free: OnceLock::new(),
+            observing: Mutex::default(),
+        }
+    }
 }
 
-impl Run<'_> {
+impl<S> std::fmt::Debug for Runner<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+/// A session, and where the values asked for come from.
+struct Ready<S> {
+    /// There is none where nothing is computed.
+    session: Option<S>,
+    sources: Vec<Source>,
+}
+
+/// Where a value comes from.
+enum Source {
+    /// It is an output of the session.
+    Computed(usize),
+    /// It is an input as it stands.
+    Input(usize),
+    /// It is a weight.
+    Weight(Dense),
+}
+
+impl<S: Session> Ready<S> {
+    fn load(
+        engine: &impl Engine<Session = S>,
+        graph: &Graph,
+        outputs: &[ValueInfo],
+    ) -> Result<Self, ModelError> {
+        let mut computed: Vec<ValueInfo> = Vec::new();
+        let mut sources = Vec::new();
+        for output in outputs {
+            let name = &output.name;
+            sources.push(
+                if let Some(i) = graph.inputs.iter().position(|i| i.name == *name) {
+                    Source::Input(i)
+                } else if let Some(weight) = graph.weight(name) {
+                    let dense = weight.as_dense().cloned();
+                    Source::Weight(
+                        (dense.or_else(|| weight.to_f32().map(Dense::F32))).ok_or_else(|| {
+                            ModelError::Unsupported(format!(
+                                "`{name}`, which holds no numbers, as an output"
+                            ))
+                        })?,
+                    )
+                } else if let Some(i) = computed.iter().position(|c| c.name == *name) {
+                    Source::Computed(i)
+                } else {
+                    computed.push(output.clone());
+                    Source::Computed(computed.len() - 1)
+                },
+            );
+        }
+        let session = (!computed.is_empty()).then(|| engine.load(graph, &computed));
+        Ok(Self {
+            session: session.transpose()?,
+            sources,
+        })
+    }
+
+    fn run(&self, given: &[Dense]) -> Result<Vec<Dense>, ModelError> {
+        let computed = match &self.session {
+            Some(session) => session.run(given)?,
+            None => Vec::new(),
+        };
+        let values = self.sources.iter().map(|source| match source {
+            Source::Computed(i) => computed[*i].clone(),
+            Source::Input(i) => given[*i].clone(),
+            Source::Weight(dense) => dense.clone(),
+        });
+        Ok(values.collect())
+    }
+}
+
+/// A graph to run: the graph, what makes its sessions, and those there are.
+pub struct Run<'a, E: Engine> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// What makes its sessions.
+    pub engine: &'a E,
+    /// Its sessions.
+    pub runner: &'a Runner<E::Session>,
+}
+
+impl<E: Engine> Run<'_, E> {
+    /// Makes the session for the graph's outputs, and that for `values` where there are any, unless they are there.
+    ///
+    /// # Errors
+    /// When the engine cannot run the graph, or there is no such value.
+    pub fn load(&self, values: &[String]) -> Result<(), ModelError> {
+        let computed = self.computed(values)?;
+        if !computed.is_empty() {
+            self.observing(&computed, false)?;
+        }
+        self.ready(false).map(drop)
+    }
+
     /// The outputs for `inputs`.
     ///
     /// # Errors
     /// When an input is missing or does not fit, or the engine cannot run the graph.
     pub fn forward(&self, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
-        self.batches(inputs, |free| self.engine(free))
+        self.batches(inputs, |free| self.ready(free))
     }
 
     /// The values named in `values` for `inputs`.
@@ -49,73 +149,101 @@ impl Run<'_> {
     /// # Errors
     /// As for outputs, and when there is no such value.
     pub fn observe(&self, inputs: &Inputs, values: &[String]) -> Result<Vec<Dense>, ModelError> {
-        let producers = self.graph.producers();
-        let computed: Vec<String> = values
-            .iter()
-            .filter(|v| producers.contains_key(v.as_str()))
-            .cloned()
-            .collect();
+        let computed = self.computed(values)?;
         let outputs = match computed.as_slice() {
             [] => Vec::new(),
             computed => self.batches(inputs, |free| self.observing(computed, free))?,
         };
-        let mut outputs = outputs.into_iter();
+        let outputs: HashMap<String, Dense> = computed.into_iter().zip(outputs).collect();
         (values.iter())
             .map(|name| {
-                if producers.contains_key(name.as_str()) {
-                    return Ok(outputs.next().expect("one output for each value computed"));
-                }
                 let weight = self.graph.weight(name);
                 (weight.and_then(|w| w.as_dense().cloned().or_else(|| w.to_f32().map(Dense::F32))))
-                    .or_else(|| inputs.get(name).cloned())
+                    .or_else(|| outputs.get(name).or_else(|| inputs.get(name)).cloned())
                     .ok_or_else(|| ModelError::UnknownValue { name: name.clone() })
             })
             .collect()
     }
 
-    fn engine(&self, free: bool) -> Result<Arc<Engine>, ModelError> {
+    /// The median time of each operation on `inputs`.
+    ///
+    /// # Errors
+    /// As for outputs.
+    pub fn profile(&self, inputs: &Inputs, runs: usize) -> Result<Vec<NodeTime>, ModelError> {
+        let batch = fixed_batch(self.graph);
+        let given = self.checked(inputs, batch)?;
+        let free = batch.is_some_and(|batch| samples(&given) != batch);
+        self.engine.profile(&self.shaped(free), &given, runs)
+    }
+
+    /// Those of `values` that nodes compute, each once.
+    fn computed(&self, values: &[String]) -> Result<Vec<String>, ModelError> {
+        let producers = self.graph.producers();
+        let mut computed: Vec<String> = Vec::new();
+        for name in values {
+            if producers.contains_key(name.as_str()) {
+                if !computed.contains(name) {
+                    computed.push(name.clone());
+                }
+            } else if self.graph.weight(name).is_none()
+                && self.graph.inputs.iter().all(|i| i.name != *name)
+            {
+                return Err(ModelError::UnknownValue { name: name.clone() });
+            }
+        }
+        Ok(computed)
+    }
+
+    fn ready(&self, free: bool) -> Result<Arc<Ready<E::Session>>, ModelError> {
         let cell = if free {
             &self.runner.free
         } else {
             &self.runner.plain
         };
-        if let Some(engine) = cell.get() {
-            return Ok(engine.clone());
+        if let Some(ready) = cell.get() {
+            return Ok(ready.clone());
         }
-        let engine = self.load(&self.graph.outputs, free)?;
-        Ok(cell.get_or_init(|| Arc::new(engine)).clone())
+        let ready = self.session(&self.graph.outputs, free)?;
+        Ok(cell.get_or_init(|| Arc::new(ready)).clone())
     }
 
-    fn load(&self, outputs: &[ValueInfo], free: bool) -> Result<Engine, ModelError> {
-        match fixed_batch(self.graph) {
-            Some(batch) if free => {
-                let graph = free_batch(self.graph, batch);
-                let outputs: Vec<ValueInfo> = (outputs.iter())
-                    .map(|o| ValueInfo {
-                        shape: None,
-                        ..o.clone()
-                    })
-                    .collect();
-                Engine::load(&graph, &outputs)
-            }
-            _ => Engine::load(self.graph, outputs),
-        }
-    }
-
-    fn observing(&self, values: &[String], free: bool) -> Result<Arc<Engine>, ModelError> {
+    fn observing(
+        &self,
+        values: &[String],
+        free: bool,
+    ) -> Result<Arc<Ready<E::Session>>, ModelError> {
         let key: Observed = (values.to_vec(), free);
-        let mut last = self
-            .runner
-            .observing
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
+        let observing = self.runner.observing.lock();
+        let mut last = observing.unwrap_or_else(PoisonError::into_inner);
         match last.as_ref() {
-            Some((loaded, engine)) if *loaded == key => Ok(engine.clone()),
+            Some((loaded, ready)) if *loaded == key => Ok(ready.clone()),
             _ => {
-                let engine = Arc::new(self.load(&self.described(values), free)?);
-                *last = Some((key, engine.clone()));
-                Ok(engine)
+                let ready = Arc::new(self.session(&self.described(values), free)?);
+                *last = Some((key, ready.clone()));
+                Ok(ready)
             }
+        }
+    }
+
+    fn session(&self, outputs: &[ValueInfo], free: bool) -> Result<Ready<E::Session>, ModelError> {
+        let graph = self.shaped(free);
+        let outputs: Cow<'_, [ValueInfo]> = match &graph {
+            Cow::Borrowed(_) => outputs.into(),
+            Cow::Owned(_) => (outputs.iter())
+                .map(|o| ValueInfo {
+                    shape: None,
+                    ..o.clone()
+                })
+                .collect(),
+        };
+        Ready::load(self.engine, &graph, &outputs)
+    }
+
+    /// The graph, with its sample axis made free where that is asked for and it is fixed.
+    fn shaped(&self, free: bool) -> Cow<'_, Graph> {
+        match fixed_batch(self.graph) {
+            Some(batch) if free => Cow::Owned(free_batch(self.graph, batch)),
+            _ => Cow::Borrowed(self.graph),
         }
     }
 
@@ -133,27 +261,24 @@ impl Run<'_> {
             .collect()
     }
 
-    /// Runs the engine that `engine` gives (of the graph with a free sample axis, where asked) on all samples.
+    /// Runs the session that `ready` gives (of the graph with a free sample axis, where asked) on all samples.
     fn batches(
         &self,
         inputs: &Inputs,
-        engine: impl Fn(bool) -> Result<Arc<Engine>, ModelError>,
+        ready: impl Fn(bool) -> Result<Arc<Ready<E::Session>>, ModelError>,
     ) -> Result<Vec<Dense>, ModelError> {
         let batch = fixed_batch(self.graph);
         let given = self.checked(inputs, batch)?;
-        let samples = given
-            .first()
-            .and_then(|t| t.shape().first().copied())
-            .unwrap_or(0);
+        let samples = samples(&given);
         match batch {
             Some(batch) if samples != batch && samples > 0 => {
                 if self.frees(batch) {
-                    return engine(true)?.run(&given);
+                    return ready(true)?.run(&given);
                 }
-                let engine = engine(false)?;
-                join(in_batches(&engine, &given, samples, batch)?, samples)
+                let ready = ready(false)?;
+                join(in_batches(&ready, &given, samples, batch)?, samples)
             }
-            _ => engine(false)?.run(&given),
+            _ => ready(false)?.run(&given),
         }
     }
 
@@ -163,8 +288,8 @@ impl Run<'_> {
             let compare = || -> Option<bool> {
                 let samples = 2 * batch;
                 let trial = trial_inputs(&self.graph.inputs, samples)?;
-                let free = self.engine(true).ok()?.run(&trial).ok()?;
-                let plain = self.engine(false).ok()?;
+                let free = self.ready(true).ok()?.run(&trial).ok()?;
+                let plain = self.ready(false).ok()?;
                 let runs = in_batches(&plain, &trial, samples, batch).ok()?;
                 Some(agree(&free, &join(runs, samples).ok()?))
             };
@@ -198,9 +323,15 @@ impl Run<'_> {
     }
 }
 
+/// The number of samples of tensors whose first axis is the sample.
+fn samples(given: &[Dense]) -> usize {
+    let first = given.first().and_then(|t| t.shape().first());
+    first.copied().unwrap_or(0)
+}
+
 /// Runs batches of the size the graph is fixed to, the last one filled up with its last sample.
-fn in_batches(
-    engine: &Engine,
+fn in_batches<S: Session>(
+    ready: &Ready<S>,
     given: &[Dense],
     samples: usize,
     batch: usize,
@@ -208,12 +339,14 @@ fn in_batches(
     (0..samples)
         .step_by(batch)
         .map(|start| {
-            let indices: Vec<usize> = (start..start + batch).map(|i| i.min(samples - 1)).collect();
-            let part = given
-                .iter()
-                .map(|t| t.select(0, &indices))
-                .collect::<Result<Vec<_>, _>>()?;
-            engine.run(&part)
+            let part = |t: &Dense| {
+                if start + batch <= samples {
+                    return t.rows(start..start + batch);
+                }
+                let rows: Vec<usize> = (start..start + batch).map(|i| i.min(samples - 1)).collect();
+                t.select(0, &rows)
+            };
+            ready.run(&given.iter().map(part).collect::<Result<Vec<_>, _>>()?)
         })
         .collect()
 }

@@ -13,8 +13,6 @@ use lapidary_core::rng::Rng;
 use lapidary_core::space::Point;
 use lapidary_core::text::listed;
 use lapidary_core::trial::{Candidate, Outcome, Trial};
-use lapidary_data::Encoder;
-use lapidary_model::GraphModel;
 use rand_core::RngCore;
 
 use super::data::OpenData;
@@ -25,12 +23,13 @@ use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{CompressSection, StudyFile};
 use crate::measure;
+use crate::models;
 use crate::recipe::{RecipeContext, RecipeError, optimizers, run_recipe};
 
 /// Runs recipes on a model.
 pub struct Compress<'a> {
     registry: &'a Registry,
-    model: GraphModel,
+    model: Box<dyn Model>,
     recipe: Recipe,
     data: OpenData,
     gauge: Gauge,
@@ -82,17 +81,13 @@ impl<'a> Compress<'a> {
                 error.to_string(),
             ));
         }
-        let beside = Encoder::beside(&section.model);
-        let encoder = beside
-            .exists()
-            .then(|| Encoder::load(&beside))
-            .transpose()?;
+        let encoder = models::encoder_of(&section.model)?;
         Ok(Self {
             registry,
-            model: super::models::open(&section.model).map_err(StudyFileError::Model)?,
+            model: models::open(registry, &section.model).map_err(StudyFileError::Model)?,
             recipe: section.recipe.clone(),
             data: OpenData::open(&section.data, encoder)?.0,
-            gauge: Gauge::new(&file.goal),
+            gauge: Gauge::new(file, registry)?,
         })
     }
 
@@ -104,6 +99,7 @@ impl<'a> Compress<'a> {
     ) -> Result<Box<dyn Model>, RecipeError> {
         let context = RecipeContext {
             registry: self.registry,
+            runtime: self.gauge.runtime(),
             train: Some(&self.data.split.train),
             valid: Some(&self.data.split.valid),
             test: None,
@@ -116,7 +112,7 @@ impl<'a> Compress<'a> {
             progress: &|_, _| {},
         };
         let recipe = filled(&self.recipe, &candidate.point);
-        let run = run_recipe(&self.model, &recipe, &context)?;
+        let run = run_recipe(self.model.as_ref(), &recipe, &context)?;
         Ok(run.model().share())
     }
 }

@@ -3,12 +3,15 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use lapidary_core::evaluator::MetricInfo;
-use lapidary_core::goal::Goal;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::Model;
+use lapidary_core::registry::Registry;
+use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
 use lapidary_core::trial::Metrics;
 
+use crate::error::StudyFileError;
+use crate::file::StudyFile;
 use crate::measure;
 
 /// Name of the metric that only is measured where the goal reads it.
@@ -16,6 +19,7 @@ const LATENCY: &str = "latency_ms";
 
 /// Measures models for several trials at once.
 pub struct Gauge {
+    runtime: Box<dyn Runtime>,
     latency: bool,
     /// Held for reading by whatever keeps the machine busy, for writing while a latency is taken.
     quiet: RwLock<()>,
@@ -25,12 +29,21 @@ pub struct Gauge {
 pub type Busy<'a> = RwLockReadGuard<'a, ()>;
 
 impl Gauge {
-    /// Measures what `goal` reads.
-    pub fn new(goal: &Goal) -> Self {
-        Self {
-            latency: goal.metrics().contains(&LATENCY),
+    /// Measures what the goal of `file` reads, by the runtime that it names.
+    ///
+    /// # Errors
+    /// When the runtime cannot be made.
+    pub fn new(file: &StudyFile, registry: &Registry) -> Result<Self, StudyFileError> {
+        Ok(Self {
+            runtime: file.runtime.make(registry)?,
+            latency: file.goal.metrics().contains(&LATENCY),
             quiet: RwLock::new(()),
-        }
+        })
+    }
+
+    /// What runs the models.
+    pub fn runtime(&self) -> &dyn Runtime {
+        self.runtime.as_ref()
     }
 
     /// To be held from the start of a trial's work.
@@ -48,15 +61,20 @@ impl Gauge {
         model: &dyn Model,
         samples: &Samples,
     ) -> Result<Metrics, String> {
-        let measured = measure::quality(model, samples, &[], measure::BATCH);
+        let measured = measure::quality(self.runtime(), model, samples, &[], measure::BATCH);
         let mut metrics = measured.map_err(|e| e.to_string())?;
         metrics.extend(measure::sizes(model).map_err(|e| e.to_string())?);
         drop(busy);
         if self.latency {
             let _alone = self.quiet.write().unwrap_or_else(PoisonError::into_inner);
-            let latency = measure::latency(model, samples, 1)
+            let latency = measure::latency(self.runtime(), model, samples, 1)
                 .map_err(|e| e.to_string())?
-                .ok_or("the latency of a quantized model is not measured here")?;
+                .ok_or_else(|| {
+                    format!(
+                        "{} runs a quantized model as floats, so its latency is not measured; `ort` does not",
+                        self.runtime.name()
+                    )
+                })?;
             metrics.insert(LATENCY.into(), latency.ms);
         }
         Ok(metrics)

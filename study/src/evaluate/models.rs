@@ -6,33 +6,39 @@ use std::path::{Path, PathBuf};
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::json::Json;
-use lapidary_core::model::{Model, ModelError, check_finite};
+use lapidary_core::model::{Model, ModelError};
+use lapidary_core::registry::Registry;
 use lapidary_core::samples::Samples;
 use lapidary_core::space::Domain;
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_data::Encoder;
-use lapidary_model::GraphModel;
 
 use super::StudyEvaluator;
 use super::data::OpenData;
 use super::gauge::Gauge;
 use crate::error::StudyFileError;
 use crate::file::{DataSource, MODEL_AXIS, ModelsSection, StudyFile};
+use crate::models;
 
 /// Measures model files.
-pub struct Models {
+pub struct Models<'a> {
+    registry: &'a Registry,
     files: Vec<(String, PathBuf)>,
     data: OpenData,
     source: DataSource,
     gauge: Gauge,
 }
 
-impl Models {
+impl<'a> Models<'a> {
     /// The evaluator of `section` for the study `file`.
     ///
     /// # Errors
     /// When the data cannot be read, or the space is anything else than a choice of the files.
-    pub fn new(file: &StudyFile, section: &ModelsSection) -> Result<Self, StudyFileError> {
+    pub fn new(
+        file: &StudyFile,
+        section: &ModelsSection,
+        registry: &'a Registry,
+    ) -> Result<Self, StudyFileError> {
         let names: Vec<Json> = section
             .files
             .iter()
@@ -54,10 +60,11 @@ impl Models {
             }
         }
         Ok(Self {
+            registry,
             files: section.files.clone(),
             data: OpenData::open(&section.data, None)?.0,
             source: section.data.clone(),
-            gauge: Gauge::new(&file.goal),
+            gauge: Gauge::new(file, registry)?,
         })
     }
 
@@ -88,23 +95,13 @@ impl Models {
     fn measure(&self, candidate: &Candidate) -> Result<Metrics, String> {
         let busy = self.gauge.busy();
         let path = self.path(candidate).map_err(|e| e.to_string())?;
-        let model = open(path).map_err(|e| e.to_string())?;
+        let model = models::open(self.registry, path).map_err(|e| e.to_string())?;
         let samples = self.samples(path).map_err(|e| e.to_string())?;
-        self.gauge.measure(busy, &model, &samples)
+        self.gauge.measure(busy, model.as_ref(), &samples)
     }
 }
 
-/// A model file whose weights are all finite.
-pub(crate) fn open(path: &Path) -> Result<GraphModel, ModelError> {
-    let model = GraphModel::open(path)?;
-    check_finite(model.weights()).map_err(|error| ModelError::File {
-        path: path.to_path_buf(),
-        reason: error.to_string(),
-    })?;
-    Ok(model)
-}
-
-impl Evaluator for Models {
+impl Evaluator for Models<'_> {
     fn evaluate(&self, candidate: &Candidate, _: &EvalContext<'_>) -> Outcome {
         match self.measure(candidate) {
             Ok(metrics) => Outcome::Measured { metrics },
@@ -117,7 +114,7 @@ impl Evaluator for Models {
     }
 }
 
-impl StudyEvaluator for Models {
+impl StudyEvaluator for Models<'_> {
     fn model(
         &self,
         trial: &Trial,
@@ -125,7 +122,7 @@ impl StudyEvaluator for Models {
         _: u64,
         _: &Cancel,
     ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        Ok(Some(Box::new(open(self.path(&trial.candidate)?)?)))
+        models::open(self.registry, self.path(&trial.candidate)?).map(Some)
     }
 
     fn data(&self) -> Option<&OpenData> {

@@ -271,7 +271,7 @@ impl<'a> Train<'a> {
             fixed: section.fixed.iter().cloned().collect(),
             data,
             shape: dataset.task_shape()?,
-            gauge: Gauge::new(&file.goal),
+            gauge: Gauge::new(file, registry)?,
             seconds: file.goal.metrics().contains(&"seconds"),
             checkpoints: checkpoints.map(Checkpoints::new),
         };

@@ -344,7 +344,7 @@ fn typed<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, StudyFileErro
 }
 
 /// A path as written: in the file it counts from the file's folder, on the command line from the working directory.
-fn resolve(item: &Item, folder: &Path) -> Result<PathBuf, StudyFileError> {
+pub(super) fn resolve(item: &Item, folder: &Path) -> Result<PathBuf, StudyFileError> {
     let path = PathBuf::from(String::from_item(item)?);
     Ok(match item.place {
         Place::File { .. } => folder.join(path),

@@ -1,0 +1,74 @@
+//! What models that come of each other by edits share: loaded graphs, and the values of quantized weights.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use lapidary_core::model::ModelError;
+use lapidary_core::tensor::{Shared, Tensor};
+use lapidary_graph::{Graph, ValueInfo};
+
+use super::program::Program;
+
+/// Loaded graphs that are kept; without their weights they are small.
+const KEPT: usize = 8;
+
+/// Loaded graphs and the values of quantized weights.
+#[derive(Debug, Default)]
+pub struct Pool {
+    /// The one used last comes first.
+    programs: Mutex<Vec<Arc<Program>>>,
+    /// By the address of the weight that they are the values of.
+    values: Mutex<HashMap<usize, (Weak<Tensor>, Shared<f32>)>>,
+    loads: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// How many graphs have been written for rten and read by it.
+    pub fn loads(&self) -> usize {
+        self.loads.load(Ordering::Relaxed)
+    }
+
+    /// The program of `graph` that gives `outputs`: one that is there where it differs in values of weights only.
+    pub(super) fn program(
+        &self,
+        graph: &Graph,
+        outputs: &[ValueInfo],
+    ) -> Result<Arc<Program>, ModelError> {
+        let mut programs = lock(&self.programs);
+        if let Some(i) = programs.iter().position(|p| p.fits(graph, outputs)) {
+            let program = programs.remove(i);
+            programs.insert(0, program.clone());
+            return Ok(program);
+        }
+        drop(programs);
+        let program = Arc::new(Program::load(graph, outputs)?);
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        let mut programs = lock(&self.programs);
+        programs.insert(0, program.clone());
+        programs.truncate(KEPT);
+        Ok(program)
+    }
+
+    /// The values of a weight, those of a quantized one computed once.
+    pub(super) fn values(&self, weight: &Arc<Tensor>) -> Option<Shared<f32>> {
+        if let Tensor::Dense(dense) = weight.as_ref() {
+            return dense.as_f32().cloned();
+        }
+        let address = Arc::as_ptr(weight) as usize;
+        if let Some((of, values)) = lock(&self.values).get(&address)
+            && of.upgrade().is_some_and(|of| Arc::ptr_eq(&of, weight))
+        {
+            return Some(values.clone());
+        }
+        let computed = weight.to_f32()?;
+        let mut values = lock(&self.values);
+        values.retain(|_, (of, _)| of.strong_count() > 0);
+        values.insert(address, (Arc::downgrade(weight), computed.clone()));
+        Some(computed)
+    }
+}
