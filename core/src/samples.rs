@@ -1,6 +1,7 @@
 //! Samples: named input tensors with targets, the first axis being the sample.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -134,9 +135,25 @@ impl Samples {
         })
     }
 
+    /// The samples in `range`; their input tensors are shared, not copied.
+    ///
+    /// # Errors
+    /// When the range reaches beyond the samples.
+    pub fn rows(&self, range: Range<usize>) -> Result<Self, TensorError> {
+        let rows: Vec<usize> = range.clone().collect();
+        Ok(Self {
+            inputs: self
+                .inputs
+                .iter()
+                .map(|(name, t)| Ok((name.clone(), t.rows(range.clone())?)))
+                .collect::<Result<_, TensorError>>()?,
+            targets: self.targets.as_ref().map(|t| t.select(&rows)).transpose()?,
+        })
+    }
+
     /// The first `n` samples, or all where there are fewer.
     pub fn head(&self, n: usize) -> Self {
-        let indices: Vec<usize> = (0..self.len().min(n)).collect();
-        self.select(&indices).expect("indices are within range")
+        self.rows(0..self.len().min(n))
+            .expect("the range is within the samples")
     }
 }

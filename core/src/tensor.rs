@@ -229,9 +229,9 @@ impl Dense {
             axis: 0,
             shape: self.shape().to_vec(),
         })?;
-        if range.end > extent {
+        if range.start > range.end || range.end > extent {
             return Err(TensorError::Index {
-                index: range.end - 1,
+                index: range.end.saturating_sub(1),
                 axis: 0,
                 extent,
             });

@@ -5,7 +5,7 @@
 //! lapidary_testkit::searcher_conformance!(lapidary_random::ENTRY);
 //! ```
 //!
-//! Those of optimizers need models to work on and come with the feature `optimizers`.
+//! Those of optimizers and runtimes need models to work on and come with the feature `optimizers`.
 //!
 //! The properties are plain functions that panic where one does not hold, so that other programs can run them as well:
 //!
@@ -22,6 +22,8 @@
 mod info;
 #[cfg(feature = "optimizers")]
 pub mod optimizer;
+#[cfg(feature = "optimizers")]
+pub mod runtime;
 pub mod searcher;
 
 pub use lapidary_core::json::Json;

@@ -30,6 +30,7 @@ pub use settings::{
     listed_defaults_are_the_defaults, the_entry_is_complete, wrong_settings_are_refused,
 };
 pub use students::students_are_smaller_and_learn_from_their_teacher;
+pub(crate) use world::models;
 pub use world::{World, accuracy, digits, family, trained};
 
 use lapidary_core::json::Json;

@@ -288,7 +288,7 @@ fn every_architecture_of_the_zoo() {
     }
     for (i, (family, settings)) in all.iter().enumerate() {
         let model = registry.family(family, settings, &task, 7).unwrap();
-        let model: &GraphModel = model.as_any().downcast_ref().unwrap();
+        let model = GraphModel::of(model.as_ref()).unwrap();
         let path = checks.path(&format!("zoo{i}.onnx"));
         model.save(&path).unwrap();
         checks.add(&path, &samples, Kind::Float);

@@ -41,7 +41,9 @@ pub fn run_all() -> Result<(), String> {
             "test",
             "--release",
             "--package",
-            "lapidary-onnx",
+            "lapidary-runtime",
+            "--package",
+            "lapidary-model",
             "real_models",
         ])
         .args(["--", "--ignored", "--nocapture"])

@@ -10,7 +10,7 @@ use lapidary_core::registry::Entry;
 
 pub use entries::{ONNX, ORT, RTEN};
 pub use lapidary_runtime::quantized::is_quantized;
-pub use model::{GraphModel, graph_of};
+pub use model::GraphModel;
 
 /// The formats and runtimes of this crate.
 pub static ENTRIES: &[&Entry] = &[&ONNX, &ORT, &RTEN];

@@ -34,11 +34,6 @@ struct Inner {
     runner: Runner<RtenSession>,
 }
 
-/// The graph of a model, where it is one of this crate.
-pub fn graph_of(model: &dyn Model) -> Option<&Graph> {
-    GraphModel::of(model).map(GraphModel::graph)
-}
-
 impl GraphModel {
     /// Reads a model from an ONNX file; data kept in further files is read from the same folder.
     ///
@@ -77,8 +72,8 @@ impl GraphModel {
         Ok(Self::assemble(graph, engine))
     }
 
-    /// A model as one of this crate, where it is one.
-    pub(crate) fn of(model: &dyn Model) -> Option<&Self> {
+    /// A model as one of this type, where it is one.
+    pub fn of(model: &dyn Model) -> Option<&Self> {
         model.as_any().downcast_ref()
     }
 

@@ -94,11 +94,7 @@ fn set(model: &GraphModel, name: &str, tensor: Tensor) -> GraphModel {
             tensor: Arc::new(tensor),
         }])
         .unwrap();
-    changed
-        .as_any()
-        .downcast_ref::<GraphModel>()
-        .unwrap()
-        .clone()
+    GraphModel::of(changed.as_ref()).unwrap().clone()
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn channels_need_a_newer_operator_set() {
         tensor: Arc::new(per_channel()),
     };
     let changed = model(11).apply(&[edit]).unwrap();
-    let changed = changed.as_any().downcast_ref::<GraphModel>().unwrap();
+    let changed = GraphModel::of(changed.as_ref()).unwrap();
     assert_eq!(changed.graph().opset(), 13);
     let read = GraphModel::from_bytes(&changed.to_bytes().unwrap(), None).unwrap();
     assert_eq!(read.weights()["w"].as_ref(), &per_channel());

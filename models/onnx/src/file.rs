@@ -47,8 +47,8 @@ pub fn to_bytes(graph: &Graph, form: Form) -> Result<Vec<u8>, OnnxError> {
 /// # Errors
 /// When it cannot be written.
 pub fn file_bytes(graph: &Graph) -> Result<u64, OnnxError> {
-    let (model, data) = to_files(graph, "model.onnx.data")?;
-    Ok((model.len() + data.map_or(0, |d| d.len())) as u64)
+    let external = Beside::of(graph).external;
+    write::file_bytes(write::model(graph, Form::Stored), external)
 }
 
 /// Writes a graph to a file, which appears whole or not at all. One that was read with external data, or that takes more than

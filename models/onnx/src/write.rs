@@ -94,6 +94,19 @@ pub(crate) fn to_bytes(model: &ModelProto) -> Result<Vec<u8>, OnnxError> {
     Ok(model.encode_to_vec())
 }
 
+/// The bytes that a model takes as a file, its data file included.
+///
+/// # Errors
+/// When even what has to stay in the model's file is too large.
+pub(crate) fn file_bytes(model: ModelProto, external: bool) -> Result<u64, OnnxError> {
+    let bytes = model.encoded_len();
+    if !external && bytes <= LARGEST_MESSAGE {
+        return Ok(bytes as u64);
+    }
+    let (model, data) = to_files(model, external, "model.onnx.data")?;
+    Ok((model.len() + data.map_or(0, |d| d.len())) as u64)
+}
+
 /// The bytes of a model as a file, and those of its data file `location` where it needs one.
 ///
 /// # Errors

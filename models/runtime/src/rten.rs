@@ -6,6 +6,8 @@
 mod lift;
 mod pool;
 mod program;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::sync::Arc;

@@ -27,12 +27,8 @@ fn a_file_is_a_student_and_takes_over_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("student.onnx");
     let student = family("convnet", &json!({"width": 6}), 9).unwrap();
-    student
-        .as_any()
-        .downcast_ref::<GraphModel>()
-        .unwrap()
-        .save(&path)
-        .unwrap();
+    let student = GraphModel::of(student.as_ref()).unwrap();
+    student.save(&path).unwrap();
     let world = World {
         train: Some(digits().0.train.clone()),
         ..World::digits()

@@ -101,9 +101,8 @@ fn run(
     for start in (0..n).step_by(BATCH) {
         cx.check_cancel()?;
         (cx.progress)(start as f64 / n as f64, "calibrating");
-        let indices: Vec<usize> = (start..(start + BATCH).min(n)).collect();
         let batch = samples
-            .select(&indices)
+            .rows(start..(start + BATCH).min(n))
             .map_err(lapidary_core::model::ModelError::from)?;
         model.observe(&batch.inputs, values, tap)?;
     }

@@ -1,6 +1,7 @@
 //! Which layers are quantized how, and what is tried when the goal is not met.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use lapidary_core::model::{Edit, Layer, Model, ModelError, ValueId, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
@@ -36,6 +37,8 @@ struct Target {
     input_axis: Option<usize>,
     /// Names of the layers and the activations they read.
     layers: Vec<(String, ValueId)>,
+    /// The weight in blocks of 4 bits and in 8 bits, each made when it is first needed: drafts share them.
+    quantized: [OnceLock<Arc<Tensor>>; 2],
 }
 
 /// How a weight is stored. In this order, each is gentler than the one before.
@@ -149,6 +152,7 @@ impl Quantize {
                     .iter()
                     .map(|l| (l.name.clone(), l.input.clone()))
                     .collect(),
+                quantized: Default::default(),
             });
         }
         Ok(targets)
@@ -178,6 +182,22 @@ impl Quantize {
         Ok(Some(all.select(&order).map_err(ModelError::from)?))
     }
 
+    /// The weight of a target in one of the forms that hold codes.
+    fn quantized(&self, target: &Target, form: Form) -> Arc<Tensor> {
+        let [int4, int8] = &target.quantized;
+        let tensor = match (form, target.input_axis) {
+            (Form::Int4, Some(axis)) => int4.get_or_init(|| {
+                let quantized = quantize_blocks(&target.values, axis, self.config.block, 4);
+                Tensor::Quantized(quantized).into()
+            }),
+            _ => int8.get_or_init(|| {
+                let axis = self.config.per_channel.then_some(target.channel_axis);
+                Tensor::Quantized(quantize_symmetric(&target.values, axis)).into()
+            }),
+        };
+        tensor.clone()
+    }
+
     /// The edits that make `draft` of the model.
     fn edits(
         &self,
@@ -189,19 +209,12 @@ impl Quantize {
             .par_iter()
             .zip(&draft.forms)
             .map(|(target, &form)| {
-                let quantized = match (form, target.input_axis) {
-                    (Form::Float, _) => return Vec::new(),
-                    (Form::Int4, Some(axis)) => {
-                        quantize_blocks(&target.values, axis, self.config.block, 4)
-                    }
-                    _ => {
-                        let axis = self.config.per_channel.then_some(target.channel_axis);
-                        quantize_symmetric(&target.values, axis)
-                    }
-                };
+                if form == Form::Float {
+                    return Vec::new();
+                }
                 let mut edits = vec![Edit::SetWeight {
                     name: target.weight.clone(),
-                    tensor: Tensor::Quantized(quantized).into(),
+                    tensor: self.quantized(target, form),
                 }];
                 let method = draft.calibration;
                 edits.extend(target.layers.iter().filter_map(|(node, value)| {

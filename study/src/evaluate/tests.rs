@@ -440,7 +440,7 @@ fn model_files_are_candidates() {
     for width in [4, 8] {
         let settings = serde_json::json!({ "width": width });
         let model = registry.family("mlp", &settings, &task, 1).unwrap();
-        let onnx = model.as_any().downcast_ref::<GraphModel>().unwrap();
+        let onnx = GraphModel::of(model.as_ref()).unwrap();
         onnx.save(folder.path().join(format!("w{width}.onnx")))
             .unwrap();
     }
@@ -535,7 +535,7 @@ fn recipes_are_searched_on_a_model() {
     let model = registry
         .family("mlp", &Default::default(), &task, 1)
         .unwrap();
-    let onnx = model.as_any().downcast_ref::<GraphModel>().unwrap();
+    let onnx = GraphModel::of(model.as_ref()).unwrap();
     onnx.save(folder.path().join("model.onnx")).unwrap();
     let text = r#"
 [study]

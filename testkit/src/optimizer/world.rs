@@ -12,7 +12,7 @@ use lapidary_core::registry::{Entry, Factory, Registry};
 use lapidary_core::samples::Samples;
 use lapidary_core::trial::Metrics;
 use lapidary_data::Split;
-use lapidary_model::{GraphModel, graph_of};
+use lapidary_model::GraphModel;
 use serde_json::json;
 
 /// Training and validation samples that most properties use; more say no more and take longer.
@@ -237,7 +237,6 @@ pub fn accuracy(model: &dyn Model, samples: &Samples) -> Result<f64, ModelError>
 
 /// The model as the bytes of a file: everything about it.
 pub(crate) fn file(model: &dyn Model) -> Vec<u8> {
-    let graph = graph_of(model).expect("the models here have a graph");
-    let model = GraphModel::from_graph(graph.clone()).expect("the graph is sound");
+    let model = GraphModel::of(model).expect("the models here are of graphs");
     model.to_bytes().expect("the model can be written")
 }

@@ -99,9 +99,19 @@ impl Program {
         lowered.outputs = outputs.to_vec();
         let mut names = liftable(&lowered);
         names.retain(|name| graph.weights.contains_key(name));
-        let key = Key::new(graph, outputs, &names);
+        Self::lifting(graph, lowered, &names)
+    }
+
+    /// Loads `graph` as it was `lowered`, with the weights `names` as inputs.
+    pub(super) fn lifting(
+        graph: &Graph,
+        mut lowered: Graph,
+        names: &BTreeSet<String>,
+    ) -> Result<Self, ModelError> {
+        let outputs = lowered.outputs.clone();
+        let key = Key::new(graph, &outputs, names);
         lowered.prune_unused();
-        let lifted = lift(&mut lowered, &names);
+        let lifted = lift(&mut lowered, names);
         name_nodes_apart(&mut lowered);
         let bytes = lapidary_onnx::to_bytes(&lowered, Form::Dense)?;
         let model = rten::Model::load(bytes).map_err(|e| failure(NAME, &e))?;
@@ -162,6 +172,14 @@ impl Program {
                 Ok((*id, values))
             })
             .collect()
+    }
+
+    /// Names of the weights that are inputs.
+    #[cfg(test)]
+    pub fn lifted(&self) -> impl Iterator<Item = &str> {
+        self.weights
+            .iter()
+            .map(|(lifted, _)| lifted.weight.as_str())
     }
 
     /// Runs the graph on tensors in the order of its inputs.

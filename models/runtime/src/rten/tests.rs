@@ -1,0 +1,232 @@
+//! Weights as inputs: the same bits as with constants, and nothing loaded twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lapidary_core::model::Dim;
+use lapidary_core::rng::Rng;
+use lapidary_core::tensor::{DType, Dense, Granularity, Quantized, Tensor, array};
+use lapidary_graph::Graph;
+use lapidary_graph::build::GraphBuilder;
+use lapidary_graph::lower::lower;
+use ndarray::{ArrayD, IxDyn};
+use rten::RunOptions;
+
+use super::Rten;
+use super::pool::Pool;
+use super::program::Program;
+use crate::engine::{Engine, Session};
+
+fn random(shape: &[usize], seed: u64) -> Dense {
+    let mut rng = Rng::keyed(seed, 0, "runtime: test");
+    let data = (0..shape.iter().product()).map(|_| rng.normal() as f32);
+    Dense::f32(shape, data.collect()).unwrap()
+}
+
+/// Values for the inputs of a graph: two samples, symbols of extent 2, integers 0 and 1.
+fn inputs(graph: &Graph) -> Vec<Dense> {
+    let mut rng = Rng::keyed(7, 0, "runtime: test inputs");
+    let ports = graph.inputs.iter().enumerate();
+    ports
+        .map(|(i, port)| {
+            let dims = port.shape.iter().flatten().map(|d| match d {
+                Dim::Fixed(n) => *n,
+                Dim::Symbol(_) => 2,
+            });
+            let shape: Vec<usize> = dims.collect();
+            let mut bits = || {
+                (0..shape.iter().product())
+                    .map(|_| rng.below(2))
+                    .collect::<Vec<_>>()
+            };
+            match port.dtype {
+                DType::F32 => random(&shape, i as u64),
+                DType::I64 => {
+                    Dense::i64(&shape, bits().into_iter().map(|b| b as i64).collect()).unwrap()
+                }
+                _ => Dense::I32(
+                    array(&shape, bits().into_iter().map(|b| b as i32).collect()).unwrap(),
+                ),
+            }
+        })
+        .collect()
+}
+
+fn bits(values: &[Dense]) -> Vec<Vec<u32>> {
+    let floats = values.iter().filter_map(Dense::as_f32);
+    floats
+        .map(|a| a.iter().map(|v| v.to_bits()).collect())
+        .collect()
+}
+
+/// Checks that a graph gives the same bits with weights as inputs as with constants only, and says which are inputs.
+fn lifted(graph: &Graph) -> Vec<String> {
+    let given = inputs(graph);
+    let pool = Pool::default();
+    let program = pool.program(graph, &graph.outputs).unwrap();
+    let weights = program.weights(graph, &pool).unwrap();
+    let options = RunOptions::default();
+    let mut lowered = lower(graph).unwrap();
+    lowered.outputs.clone_from(&graph.outputs);
+    let constant = Program::lifting(graph, lowered, &BTreeSet::new()).unwrap();
+    let expected = constant.run(&given, &[], &options).unwrap();
+    assert_eq!(
+        bits(&program.run(&given, &weights, &options).unwrap()),
+        bits(&expected)
+    );
+    program.lifted().map(str::to_owned).collect()
+}
+
+/// A convolution with `bias`, and what `behind` puts behind it.
+fn conv(bias: bool, behind: impl FnOnce(&mut GraphBuilder, String) -> String) -> Graph {
+    let mut b = GraphBuilder::new("conv");
+    let x = b.input("x", DType::F32, &[8, 9, 9]);
+    let kernel = b.weight("kernel", random(&[16, 8, 3, 3], 1));
+    let mut names = vec![x, kernel];
+    if bias {
+        names.push(b.weight("bias", random(&[16], 2)));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let y = b.node("Conv", "conv", &names, []);
+    let y = behind(&mut b, y);
+    let y = b.node("Relu", "relu", &[&y], []);
+    b.output(&y, DType::F32, &[16, 7, 7]);
+    b.finish(13).unwrap()
+}
+
+fn norm(b: &mut GraphBuilder, x: &str) -> String {
+    let positive = |dense: Dense| Dense::F32(dense.as_f32().unwrap().mapv(f32::abs).into_shared());
+    let scale = b.weight("scale", random(&[16], 3));
+    let shift = b.weight("shift", random(&[16], 4));
+    let mean = b.weight("mean", random(&[16], 5));
+    let variance = b.weight("variance", positive(random(&[16], 6)));
+    let epsilon = [("epsilon", 1e-3.into())];
+    b.node(
+        "BatchNormalization",
+        "norm",
+        &[x, &scale, &shift, &mean, &variance],
+        epsilon,
+    )
+}
+
+#[test]
+fn kernels_are_inputs_with_the_same_bits_unless_merged_with_what_follows() {
+    for bias in [false, true] {
+        assert_eq!(lifted(&conv(bias, |_, y| y)), ["kernel"]);
+        assert_eq!(lifted(&conv(bias, |b, y| norm(b, &y))), ["kernel"]);
+        for op in ["Add", "Mul"] {
+            let behind = |b: &mut GraphBuilder, y: String| {
+                let each = b.weight("each", random(&[1, 16, 1, 1], 7));
+                b.node(op, "by", &[&y, &each], [])
+            };
+            assert!(lifted(&conv(bias, behind)).is_empty(), "{op}");
+            let after_norm = |b: &mut GraphBuilder, y: String| {
+                let y = norm(b, &y);
+                behind(b, y)
+            };
+            assert!(lifted(&conv(bias, after_norm)).is_empty(), "{op}");
+        }
+        let both = |b: &mut GraphBuilder, y: String| {
+            let scale = b.weight("s", random(&[1, 16, 1, 1], 7));
+            let shift = b.weight("t", random(&[1, 16, 1, 1], 8));
+            let y = b.node("Mul", "scaled", &[&y, &scale], []);
+            b.node("Add", "shifted", &[&y, &shift], [])
+        };
+        assert!(lifted(&conv(bias, both)).is_empty());
+        let skip = |b: &mut GraphBuilder, y: String| {
+            let z = b.node("Sigmoid", "gate", &[&y], []);
+            b.node("Mul", "gated", &[&y, &z], [])
+        };
+        assert_eq!(lifted(&conv(bias, skip)), ["kernel"]);
+    }
+}
+
+#[test]
+fn matrices_and_tables_are_inputs_with_the_same_bits() {
+    let mut b = GraphBuilder::new("matrices");
+    let ids = b.input("ids", DType::I64, &[5]);
+    let table = b.weight("table", random(&[40, 32], 1));
+    let x = b.node("Gather", "words", &[&table, &ids], []);
+    let w = b.weight("w", random(&[32, 48], 2));
+    let bias = b.weight("b", random(&[48], 3));
+    let y = b.node("MatMul", "product", &[&x, &w], []);
+    let y = b.node("Add", "added", &[&y, &bias], []);
+    // Computed from constants alone, so rten turns it once.
+    let turned = b.weight("turned", random(&[64, 48], 4));
+    let turned = b.node("Transpose", "turn", &[&turned], [("perm", [1, 0].into())]);
+    let y = b.node("MatMul", "second", &[&y, &turned], []);
+    let y = b.node("Flatten", "flat", &[&y], []);
+    let w = b.weight("gemm", random(&[7, 320], 5));
+    let y = b.node("Gemm", "head", &[&y, &w], [("transB", 1.into())]);
+    b.output(&y, DType::F32, &[7]);
+    let graph = b.finish(13).unwrap();
+    assert_eq!(lifted(&graph), ["gemm", "table", "w"]);
+}
+
+#[test]
+fn other_values_of_the_same_weights_are_not_loaded_again() {
+    let engine = Rten::default();
+    let graph = conv(true, |b, y| norm(b, &y));
+    let given = inputs(&graph);
+    let run = |engine: &Rten, graph: &Graph| {
+        let session = engine.load(graph, &graph.outputs).unwrap();
+        bits(&session.run(&given).unwrap())
+    };
+    let first = run(&engine, &graph);
+    let set = |name: &str, tensor: Tensor| {
+        let mut graph = graph.clone();
+        graph.weights.insert(name.into(), Arc::new(tensor));
+        graph
+    };
+    let kernel = set("kernel", random(&[16, 8, 3, 3], 9).into());
+    let codes = random(&[16, 8, 3, 3], 10)
+        .as_f32()
+        .unwrap()
+        .mapv(|v| (v * 9.0) as i16);
+    let codes = set(
+        "kernel",
+        Tensor::Quantized(Quantized {
+            codes: codes.into_shared(),
+            bits: 8,
+            signed: true,
+            granularity: Granularity::Axis(0),
+            scales: ArrayD::from_elem(IxDyn(&[16]), 0.1),
+            zero_points: ArrayD::zeros(IxDyn(&[16])),
+        }),
+    );
+    for other in [&kernel, &codes] {
+        let changed = run(&engine, other);
+        assert_ne!(changed, first);
+        assert_eq!(changed, run(&Rten::default(), other));
+        assert_eq!(engine.pool().loads(), 1);
+    }
+    assert_eq!(run(&engine, &graph), first);
+    assert_eq!(engine.pool().loads(), 1);
+    // What is merged into the kernel or small stays a constant.
+    let mean = set("mean", random(&[16], 11).into());
+    assert_eq!(run(&engine, &mean), run(&Rten::default(), &mean));
+    assert_eq!(engine.pool().loads(), 2);
+}
+
+#[test]
+fn each_operation_that_runs_has_its_time() {
+    let graph = conv(false, |b, y| norm(b, &y));
+    let nodes = Rten::default().profile(&graph, &inputs(&graph), 3).unwrap();
+    let names: Vec<_> = nodes.iter().map(|n| (&*n.node, &*n.operator)).collect();
+    assert_eq!(names, [("conv", "Conv"), ("relu", "Relu")]);
+    assert!(nodes.iter().all(|n| n.ms > 0.0));
+}
+
+#[test]
+#[ignore = "reads the models of LAPIDARY_DATA; run by cargo xtask measure"]
+fn real_models_give_the_same_bits_with_weights_as_inputs() {
+    let folder =
+        std::env::var("LAPIDARY_DATA").expect("LAPIDARY_DATA names the folder of real data");
+    for entry in std::fs::read_dir(format!("{folder}/models")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "onnx") {
+            let (graph, _) = lapidary_onnx::open(&path).unwrap();
+            println!("{}: {} inputs", path.display(), lifted(&graph).len());
+        }
+    }
+}
