@@ -10,18 +10,24 @@ use lapidary_graph::{Graph, ValueInfo};
 
 use super::program::Program;
 
-/// Loaded graphs that are kept; without their weights they are small.
+/// Loaded graphs that are kept beyond those in use.
 const KEPT: usize = 8;
+
+/// Bytes of constants above which a loaded graph is kept for as long as it is in use only.
+const LARGEST_KEPT: usize = 8 << 20;
 
 /// Loaded graphs and the values of quantized weights.
 #[derive(Debug, Default)]
 pub struct Pool {
     /// The one used last comes first.
-    programs: Mutex<Vec<Arc<Program>>>,
+    programs: Mutex<Vec<Known>>,
     /// By the address of the weight that they are the values of.
     values: Mutex<HashMap<usize, (Weak<Tensor>, Shared<f32>)>>,
     loads: AtomicUsize,
 }
+
+/// A loaded graph: kept by the pool, or known for as long as something else keeps it.
+type Known = (Weak<Program>, Option<Arc<Program>>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,17 +46,24 @@ impl Pool {
         outputs: &[ValueInfo],
     ) -> Result<Arc<Program>, ModelError> {
         let mut programs = lock(&self.programs);
-        if let Some(i) = programs.iter().position(|p| p.fits(graph, outputs)) {
-            let program = programs.remove(i);
-            programs.insert(0, program.clone());
+        programs.retain(|(program, _)| program.strong_count() > 0);
+        let known = programs.iter().enumerate().find_map(|(i, (program, _))| {
+            let program = program.upgrade()?;
+            program.fits(graph, outputs).then_some((i, program))
+        });
+        if let Some((i, program)) = known {
+            programs[..=i].rotate_right(1);
             return Ok(program);
         }
         drop(programs);
         let program = Arc::new(Program::load(graph, outputs)?);
         self.loads.fetch_add(1, Ordering::Relaxed);
+        let kept = (program.constant_bytes() <= LARGEST_KEPT).then(|| program.clone());
         let mut programs = lock(&self.programs);
-        programs.insert(0, program.clone());
-        programs.truncate(KEPT);
+        programs.insert(0, (Arc::downgrade(&program), kept));
+        for (_, kept) in programs.iter_mut().skip(KEPT) {
+            *kept = None;
+        }
         Ok(program)
     }
 

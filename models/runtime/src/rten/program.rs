@@ -29,6 +29,7 @@ pub struct Program {
     weights: Vec<(Lifted, NodeId)>,
     /// The nodes that compute something at run time, in order.
     nodes: Vec<Kept>,
+    constant_bytes: usize,
 }
 
 /// A node that rten has kept, or made of this one and those before it.
@@ -141,9 +142,15 @@ impl Program {
                 .map(|l| Ok((id(&l.input)?, l)).map(|(id, l)| (l, id)))
                 .collect::<Result<_, ModelError>>()?,
             nodes,
+            constant_bytes: lowered.weights.values().map(|w| w.bytes()).sum(),
             key,
             model,
         })
+    }
+
+    /// Bytes of the weights that are no inputs.
+    pub fn constant_bytes(&self) -> usize {
+        self.constant_bytes
     }
 
     /// Whether the program can run `graph` and gives the values `outputs` of it.
