@@ -149,10 +149,14 @@ pub fn read<T: Settings>(json: &Json) -> Result<Checked<T>, SettingsError> {
         // serde would read a list as the settings in their order.
         other => return Err(SettingsError::Unfit(format!("{other} is no table"))),
     };
-    // Before serde, which would not name the setting.
-    Schema::of::<T>().check(&json)?;
-    let settings: T =
-        serde_json::from_value(json).map_err(|e| SettingsError::Unfit(e.to_string()))?;
+    let settings: T = T::deserialize(&json).map_err(|error| {
+        // serde does not say where.
+        let at = match Schema::of::<T>().check(&json) {
+            Err(SettingsError::Value { path, .. }) => format!(", at `{}`", name(&path)),
+            _ => String::new(),
+        };
+        SettingsError::Unfit(format!("{error}{at}"))
+    })?;
     settings.check()
 }
 

@@ -9,6 +9,8 @@ mod lines;
 pub mod measure;
 pub mod process;
 pub mod recipe;
+pub mod reference;
+pub mod schema;
 pub mod session;
 pub mod store;
 pub mod worker;

@@ -11,7 +11,13 @@ use super::{Settings, SettingsError, check};
 use crate::json::Json;
 
 /// The settings of an entry as a JSON Schema (draft 2020-12) of one object. It stands in a constant: the schema itself is made
-/// when it is asked for.
+/// when it is asked for. A setting may have keywords of ours, given by `#[schemars(extend(…))]`:
+///
+/// | keyword | meaning |
+/// |---|---|
+/// | `x-kind` | its type in words, where the schema says it badly |
+/// | `x-entry` | it is the name of what is installed, of this kind (`"searcher"`); with `x-open` other texts will do as well |
+/// | `x-settings-of` | it is the settings of what the setting of this name names |
 #[derive(Clone, Copy)]
 pub struct Schema(&'static (dyn Fn() -> Json + Sync));
 
@@ -101,7 +107,10 @@ fn derived<T: Settings>() -> Json {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
     if let Some(schema) = schema.as_object_mut() {
         // The name of a Rust struct says nothing to who writes a study file.
         schema.remove("title");
@@ -110,11 +119,15 @@ fn derived<T: Settings>() -> Json {
     schema
 }
 
-/// Writes defaults that are an `f32` as people do, 0.9 and not 0.8999999761581421, and takes descriptions out of the lines
-/// in which a doc comment stands.
+/// Writes defaults that are an `f32` as people do, 0.9 and not 0.8999999761581421, takes descriptions out of the lines in
+/// which a doc comment stands, and drops options of a type that an `enum` of the setting leaves out.
 fn tidy(schema: &mut Json) {
     match schema {
         Json::Object(entries) => {
+            let left = entries.get("enum").and_then(Json::as_array).cloned();
+            if let (Some(left), Some(Json::Array(all))) = (left, entries.get_mut("oneOf")) {
+                all.retain(|one| one.get("const").is_none_or(|option| left.contains(option)));
+            }
             let single = entries.get("format").is_some_and(|f| f == "float");
             for (key, value) in entries.iter_mut() {
                 match (key.as_str(), &*value) {
@@ -151,7 +164,11 @@ fn example(schema: &Json) -> Json {
         let mut options = options.into_iter().filter(|option| !option.is_null());
         options.find(|option| Some(*option) != default).cloned()
     };
-    let other = || default.and_then(Json::as_bool).map(|default| Json::from(!default));
+    let other = || {
+        default
+            .and_then(Json::as_bool)
+            .map(|default| Json::from(!default))
+    };
     given
         .or_else(option)
         .or_else(other)

@@ -168,9 +168,10 @@ pub(super) fn bounds(schema: &Json) -> Option<String> {
     };
     match (&low, &high) {
         (Some((low, false)), Some((high, false))) if whole => Some(format!("in {low}..={high}")),
-        (Some((low, false)), Some((high, open))) => {
-            Some(format!("in [{low}, {high}{}", if *open { ')' } else { ']' }))
-        }
+        (Some((low, false)), Some((high, open))) => Some(format!(
+            "in [{low}, {high}{}",
+            if *open { ')' } else { ']' }
+        )),
         (Some(low), Some(high)) => Some(format!("{} and {}", low_word(low), high_word(high))),
         (Some(low), None) => Some(low_word(low)),
         (None, Some(high)) => Some(high_word(high)),
