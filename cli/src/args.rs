@@ -52,6 +52,8 @@ pub enum Command {
     List(List),
     /// Explain one of what is installed, and its settings.
     Info(Info),
+    /// Print the JSON schema of study files or recipes, with which editors complete and check them.
+    Schema(Schema),
     /// Show what a model is made of: layers, parameters, bytes, multiply-accumulates.
     Inspect(Inspect),
     /// Measure a model on data.
@@ -69,6 +71,9 @@ pub enum Command {
     /// Look at plug-ins: strategies in files of their own.
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Print the reference page of the documentation.
+    #[command(hide = true)]
+    Reference,
     /// Evaluate single trials for another process of this program.
     #[command(hide = true)]
     Worker(PluginArgs),
@@ -588,6 +593,25 @@ pub struct Info {
     pub name: String,
     #[command(flatten)]
     pub plugins: PluginArgs,
+}
+
+/// `schema`.
+#[derive(Debug, clap::Args)]
+pub struct Schema {
+    /// What files it is of.
+    #[arg(value_enum, default_value_t = SchemaKind::Study)]
+    pub kind: SchemaKind,
+    #[command(flatten)]
+    pub plugins: PluginArgs,
+}
+
+/// What a schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// Study files.
+    Study,
+    /// Recipe files.
+    Recipe,
 }
 
 #[cfg(test)]

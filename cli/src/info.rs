@@ -1,6 +1,7 @@
 //! `lapidary info`: one entry and its settings.
 
-use lapidary_core::registry::{Entry, Kind, Origin, Promise, Setting};
+use lapidary_core::registry::{Entry, Kind, Origin, Promise};
+use lapidary_core::settings::Setting;
 use lapidary_core::text::listed;
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ struct Document<'a> {
     name: &'static str,
     summary: &'static str,
     docs: &'static str,
-    settings: &'a [Setting],
+    settings: Vec<Setting>,
     promises: &'a [Promise],
     origin: Origin,
 }
@@ -52,7 +53,7 @@ fn document(entry: &Entry, origin: Origin) -> Document<'_> {
         name: info.name,
         summary: info.summary,
         docs: info.docs,
-        settings: info.settings,
+        settings: info.settings.list(),
         promises: info.promises,
         origin,
     }
@@ -70,11 +71,16 @@ fn text(document: &Document<'_>) -> String {
         let rows = document
             .settings
             .iter()
-            .map(|s| [s.name, s.kind, s.default, s.doc].map(str::to_owned).into())
+            .map(|s| {
+                let default = s.default.as_deref().unwrap_or("required");
+                [&s.name, &s.kind, default, &s.example, &s.doc]
+                    .map(str::to_owned)
+                    .into()
+            })
             .collect();
         text.push('\n');
         text.push_str(&output::table(
-            &["setting", "type", "default", "meaning"],
+            &["setting", "type", "default", "example", "meaning"],
             &[],
             rows,
         ));

@@ -17,6 +17,7 @@ mod optimize;
 mod output;
 mod plugin;
 mod progress;
+mod schema;
 mod search;
 mod session;
 mod setup;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, json),
         Command::List(args) => list::run(&args, json),
         Command::Info(args) => info::run(&args, json),
+        Command::Schema(args) => schema::run(&args),
+        Command::Reference => schema::reference(),
         Command::Inspect(args) => inspect::run(&args, json),
         Command::Eval(args) => eval::run(&args, json),
         Command::Search(args) => search::run(&args, json),

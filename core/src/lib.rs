@@ -13,6 +13,7 @@
 //! use lapidary_core::registry::{Entry, Factory, Info, Registry};
 //! use lapidary_core::rng::Rng;
 //! use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+//! use lapidary_core::settings::{NoSettings, Schema};
 //! use lapidary_core::space::{Axis, Domain, Space};
 //! use lapidary_core::trial::{Candidate, Origin, Trial};
 //!
@@ -54,7 +55,7 @@
 //!         name: "draws",
 //!         summary: "draws at random",
 //!         docs: "Draws every point at random, whatever came of the others.",
-//!         settings: &[],
+//!         settings: Schema::of::<NoSettings>(),
 //!         promises: &[],
 //!     },
 //!     factory: Factory::Searcher(&|settings, init| {
@@ -62,10 +63,6 @@
 //!         Ok(Box::new(Draws { space: init.space.clone(), seed: init.seed, ledger: Ledger::default() }))
 //!     }),
 //! };
-//!
-//! #[derive(serde::Deserialize)]
-//! #[serde(deny_unknown_fields)]
-//! struct NoSettings {}
 //!
 //! let registry = Registry::new(&[&ENTRY])?;
 //! let domain = Domain::Int { low: 1, high: 6, log: false, step: 1 };
@@ -105,6 +102,7 @@ pub mod scorer;
 pub mod searcher;
 pub mod select;
 pub mod session;
+pub mod settings;
 pub mod space;
 pub mod stop;
 pub mod study;
@@ -114,4 +112,4 @@ pub mod trial;
 pub mod tried;
 pub mod units;
 
-pub use inventory;
+pub use {inventory, schemars};

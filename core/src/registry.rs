@@ -15,6 +15,7 @@ use crate::model::{Model, ModelError, TaskShape};
 use crate::optimizer::Optimizer;
 use crate::runtime::Runtime;
 use crate::searcher::{SearchInit, Searcher};
+use crate::settings::{Checked, Schema, Settings};
 
 /// What kind of thing an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,19 +31,6 @@ pub enum Kind {
     Format,
     /// What runs models.
     Runtime,
-}
-
-/// One setting of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Setting {
-    /// Name, as in the study file or behind `--set`.
-    pub name: &'static str,
-    /// Type and bounds, for people: `int ≥ 2`, `one of "a", "b"`.
-    pub kind: &'static str,
-    /// Default, as JSON text.
-    pub default: &'static str,
-    /// What it does, one sentence.
-    pub doc: &'static str,
 }
 
 /// What a method promises beyond its trait; the testkit checks whatever is declared.
@@ -66,7 +54,7 @@ pub enum Promise {
 }
 
 /// What there is to know about an entry.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct Info {
     /// Name, unique within its kind.
     pub name: &'static str,
@@ -74,8 +62,8 @@ pub struct Info {
     pub summary: &'static str,
     /// More: how it works and the paper it follows.
     pub docs: &'static str,
-    /// Settings with defaults.
-    pub settings: &'static [Setting],
+    /// Its settings, from the type they are read into: `Schema::of::<Config>()`.
+    pub settings: Schema,
     /// What it promises.
     pub promises: &'static [Promise],
 }
@@ -170,7 +158,7 @@ pub enum BuildError {
     Settings {
         name: &'static str,
         reason: String,
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     #[error("{name}: {reason}")]
     Unfit { name: &'static str, reason: String },
@@ -200,15 +188,12 @@ impl Entry {
 }
 
 impl Info {
-    /// Reads typed settings, and names the settings there are where that fails.
+    /// Reads checked settings, and names the settings there are where that fails.
     ///
     /// # Errors
-    /// When a setting is unknown or of another type.
-    pub fn read_settings<T: serde::de::DeserializeOwned>(
-        &self,
-        json: &Json,
-    ) -> Result<T, BuildError> {
-        crate::json::settings(json).map_err(|e| self.refuse(e.to_string()))
+    /// When a setting is unknown, of another type or out of its bounds, or the settings do not go together.
+    pub fn read_settings<T: Settings>(&self, json: &Json) -> Result<Checked<T>, BuildError> {
+        crate::settings::read(json).map_err(|e| self.refuse(e.to_string()))
     }
 
     /// The error that a setting is not as it must be.
@@ -216,7 +201,7 @@ impl Info {
         BuildError::Settings {
             name: self.name,
             reason: reason.into(),
-            known: self.settings.iter().map(|s| s.name).collect(),
+            known: self.settings.names(),
         }
     }
 }

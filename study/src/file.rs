@@ -5,23 +5,24 @@
 mod axis;
 mod evaluate;
 mod runtime;
+pub(crate) mod section;
 mod stop;
 pub(crate) mod tree;
+mod typed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use lapidary_core::budget::Budget;
 use lapidary_core::evaluator::MetricInfo;
 use lapidary_core::goal::{Constraint, Direction, Goal, GoalError, Objective};
 use lapidary_core::json::Json;
+use lapidary_core::settings::Schema;
 use lapidary_core::space::{Point, Space, SpaceError};
 use lapidary_core::stop::StopRule;
 use lapidary_core::study::Study;
 use lapidary_core::text::listed;
-use lapidary_core::units;
 
 pub(crate) use self::evaluate::MODEL_AXIS;
 pub use self::evaluate::{
@@ -29,18 +30,15 @@ pub use self::evaluate::{
     Template, TrainSection,
 };
 pub use self::runtime::RuntimeSection;
+use self::section::{BudgetSection, DEFAULT_STRATEGY, Document, GoalSection, StudySection};
 pub use self::tree::Place;
-use self::tree::{FromItem, Item, Table, Value};
+use self::tree::{FromItem, Item, Table};
 use crate::error::StudyFileError;
 use crate::identity::Identity;
 use crate::process::{self, Limits};
 
-/// Name of the strategy where neither file nor command line names one.
-const DEFAULT_STRATEGY: &str = "genetic";
 /// Kinds of evaluation that go by steps.
 const STEPWISE_KINDS: [&str; 2] = ["train", "command"];
-/// Trials that may be open at once where the file does not say.
-const DEFAULT_WINDOW: usize = 4;
 
 /// What the command line adds to a study file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,23 +121,17 @@ impl StudyFile {
         document: Table,
         written: (Arc<str>, Overrides),
     ) -> Result<Self, StudyFileError> {
-        document.check_keys(&[
-            "study", "strategy", "start", "budget", "goal", "stop", "evaluate", "runtime", "space",
-        ])?;
+        document.check_keys(&Schema::of::<Document>().names())?;
         let empty = Table::empty(document.place.clone());
         let section = |name: &str| document.table(name).map(|t| t.unwrap_or(&empty));
 
-        let study = section("study")?;
-        study.check_keys(&["name", "seed", "strategy", "window", "repeats"])?;
-        let window = study.read("window")?.unwrap_or(DEFAULT_WINDOW);
-        if window == 0 {
-            return Err(study
-                .get("window")
-                .expect("the default is not 0")
-                .refuse("at least 1"));
+        let study: StudySection = section("study")?.typed()?;
+        let budget: BudgetSection = section("budget")?.typed()?;
+        if let Some(item) = section("budget")?.get("memory")
+            && !process::tree::is_seen()
+        {
+            return Err(item.mistake("this machine does not show the memory of processes (/proc)"));
         }
-        let limits = read_limits(section("budget")?)?;
-        let (budget, threads) = read_budget(section("budget")?)?;
         let (goal, metrics) = read_goal(document.table("goal")?.ok_or_else(|| {
             StudyFileError::at(
                 &document.place,
@@ -175,20 +167,24 @@ impl StudyFile {
             .collect::<Result<_, StudyFileError>>()?;
         Ok(Self {
             path: path.to_path_buf(),
-            name: study.read("name")?.unwrap_or_else(|| {
+            name: study.name.unwrap_or_else(|| {
                 path.file_stem()
                     .map_or_else(|| "study".into(), |s| s.to_string_lossy().into_owned())
             }),
-            seed: study.read("seed")?.unwrap_or(0),
-            strategy: study
-                .read("strategy")?
-                .unwrap_or_else(|| DEFAULT_STRATEGY.into()),
+            seed: study.seed,
+            strategy: study.strategy,
             settings: section("strategy")?.to_json(),
-            window,
-            repeats: study.read("repeats")?.unwrap_or(false),
-            budget,
-            threads,
-            limits,
+            window: study.window,
+            repeats: study.repeats,
+            budget: Budget {
+                trials: budget.trials,
+                time: budget.time.map(|time| time.0),
+            },
+            threads: budget.threads,
+            limits: Limits {
+                time: budget.trial_time.map(|time| time.0),
+                memory: budget.memory.map(|bytes| bytes.0),
+            },
             goal,
             evaluate,
             runtime,
@@ -378,55 +374,8 @@ fn read_start(space: &Arc<Space>, item: &Item) -> Result<Point, StudyFileError> 
     })
 }
 
-fn read_budget(table: &Table) -> Result<(Budget, Option<usize>), StudyFileError> {
-    table.check_keys(&["trials", "time", "threads", "trial_time", "memory"])?;
-    let threads: Option<usize> = table.read("threads")?;
-    if threads == Some(0) {
-        return Err(table
-            .get("threads")
-            .expect("it was just read")
-            .refuse("at least 1"));
-    }
-    let budget = Budget {
-        trials: table.read("trials")?,
-        time: read_time(table, "time")?,
-    };
-    Ok((budget, threads))
-}
-
-/// A time that lets something happen.
-fn read_time(table: &Table, key: &str) -> Result<Option<Duration>, StudyFileError> {
-    let time = table.read(key)?;
-    match (time, table.get(key)) {
-        (Some(Duration::ZERO), Some(item)) => Err(item.refuse("more than no time")),
-        _ => Ok(time),
-    }
-}
-
-fn read_limits(table: &Table) -> Result<Limits, StudyFileError> {
-    let time = read_time(table, "trial_time")?;
-    let memory = match table.get("memory") {
-        None => None,
-        Some(item) if !process::tree::is_seen() => {
-            return Err(item.mistake("this machine does not show the memory of processes (/proc)"));
-        }
-        Some(item) => {
-            let wanted = "a number of bytes such as \"2GiB\" or \"300MB\"";
-            let bytes = match &item.value {
-                Value::Text(text) => units::number(text).map_err(|_| item.refuse(wanted))?,
-                _ => f64::from_item(item)?,
-            };
-            if !(1.0..1e18).contains(&bytes) {
-                return Err(item.refuse(wanted));
-            }
-            Some(bytes as u64)
-        }
-    };
-    Ok(Limits { time, memory })
-}
-
 fn read_goal(table: &Table) -> Result<(Goal, Vec<(String, Place)>), StudyFileError> {
-    table.check_keys(&["maximize", "minimize", "subject_to", "stop_at"])?;
+    table.check::<GoalSection>()?;
     let mut metrics = Vec::new();
     let mut objectives = Vec::new();
     for (key, direction) in [
@@ -458,20 +407,6 @@ fn read_goal(table: &Table) -> Result<(Goal, Vec<(String, Place)>), StudyFileErr
     let goal = Goal::new(objectives, subject_to, stop_at)
         .map_err(|error| StudyFileError::at(&table.place, error.to_string()))?;
     Ok((goal, metrics))
-}
-
-/// A time as `90s`, `10m` or `1h 30m`; a number counts seconds.
-impl FromItem for Duration {
-    fn from_item(item: &Item) -> Result<Self, StudyFileError> {
-        let wanted = "a time such as \"10m\", \"90s\" or \"1h 30m\"";
-        match f64::from_item(item) {
-            Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| item.refuse(wanted)),
-            Err(_) => String::from_item(item)
-                .ok()
-                .and_then(|text| humantime::parse_duration(&text).ok())
-                .ok_or_else(|| item.refuse(wanted)),
-        }
-    }
 }
 
 #[cfg(test)]

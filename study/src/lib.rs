@@ -10,6 +10,8 @@ pub mod measure;
 pub mod models;
 pub mod process;
 pub mod recipe;
+pub mod reference;
+pub mod schema;
 pub mod session;
 pub mod store;
 pub mod worker;

@@ -1,6 +1,8 @@
 //! What is said about an entry.
 
+use lapidary_core::json::Json;
 use lapidary_core::registry::Info;
+use serde_json::json;
 
 /// Name, summary, docs and settings are all there.
 pub(crate) fn is_complete(info: &Info) {
@@ -12,16 +14,29 @@ pub(crate) fn is_complete(info: &Info) {
     );
     assert!(!info.summary.is_empty() && !info.summary.contains('\n'));
     assert!(!info.docs.is_empty());
-    for (i, setting) in info.settings.iter().enumerate() {
-        assert!(
-            info.settings[..i].iter().all(|s| s.name != setting.name),
-            "setting `{}` is listed twice",
-            setting.name
-        );
+    for setting in info.settings.list() {
+        let name = setting.name;
         assert!(
             !setting.kind.is_empty() && !setting.doc.is_empty(),
-            "setting `{}` wants its type and a sentence",
-            setting.name
+            "setting `{name}` wants its type and a sentence"
         );
+        let values = setting.default.iter().chain([&setting.example]);
+        for text in values {
+            let value: Json = serde_json::from_str(text)
+                .unwrap_or_else(|e| panic!("`{text}` of `{name}` is no JSON: {e}"));
+            let checked = info.settings.check(&json!({ &name: value }));
+            checked.unwrap_or_else(|e| panic!("default or example: {e}"));
+        }
     }
+}
+
+/// All settings at their listed defaults.
+pub(crate) fn defaults(info: &Info) -> serde_json::Map<String, Json> {
+    let listed = info.settings.list().into_iter().filter_map(|setting| {
+        let default = setting.default?;
+        let value = serde_json::from_str(&default)
+            .unwrap_or_else(|e| panic!("default `{default}` of `{}`: {e}", setting.name));
+        Some((setting.name, value))
+    });
+    listed.collect()
 }

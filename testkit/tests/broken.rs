@@ -8,6 +8,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise};
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::settings::{NoSettings, Schema};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Trial};
 use lapidary_core::tried::Tried;
@@ -98,7 +99,7 @@ const fn info() -> Info {
         name: "sound",
         summary: "draws points",
         docs: "Draws points.",
-        settings: &[],
+        settings: Schema::of::<NoSettings>(),
         promises: &[Promise::NeverRepeats],
     }
 }

@@ -6,10 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use lapidary_core::json::Json;
 use lapidary_core::model::{Edit, Model, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise, Setting};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Schema, Settings};
 use lapidary_core::tensor::{Dense, Granularity, Quantized, Shared, Tensor};
 use lapidary_testkit::optimizer::PROPERTIES;
 use ndarray::{ArrayD, IxDyn};
+use serde::{Deserialize, Serialize};
 
 /// What is wrong with an optimizer.
 #[derive(Clone, Copy, PartialEq)]
@@ -181,7 +184,7 @@ impl Optimizer for Threshold {
 fn build<const FAULT: usize>(settings: &Json) -> Result<Box<dyn Optimizer>, BuildError> {
     let fault = FAULTS[FAULT];
     let info = info::<FAULT>();
-    let mut below = 0.05;
+    let mut below = below();
     match settings {
         Json::Null => {}
         Json::Object(settings) => {
@@ -198,14 +201,34 @@ fn build<const FAULT: usize>(settings: &Json) -> Result<Box<dyn Optimizer>, Buil
     Ok(Box::new(Threshold { fault, below }))
 }
 
-const fn setting(default: &'static str) -> Setting {
-    Setting {
-        name: "below",
-        kind: "float",
-        default,
-        doc: "The threshold.",
-    }
+/// What it says of its settings.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// The threshold.
+    #[serde(default = "below")]
+    below: f32,
 }
+
+fn below() -> f32 {
+    0.05
+}
+
+/// The same with another default than it has.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Misstated {
+    /// The threshold.
+    #[serde(default = "misstated")]
+    below: f32,
+}
+
+fn misstated() -> f32 {
+    0.1
+}
+
+impl Settings for Config {}
+impl Settings for Misstated {}
 
 const fn info<const FAULT: usize>() -> Info {
     Info {
@@ -217,9 +240,9 @@ const fn info<const FAULT: usize>() -> Info {
         summary: "zeroes small weights",
         docs: "Zeroes weights below a threshold.",
         settings: if matches!(FAULTS[FAULT], Fault::Default) {
-            const { &[setting("0.1")] }
+            Schema::of::<Misstated>()
         } else {
-            const { &[setting("0.05")] }
+            Schema::of::<Config>()
         },
         promises: if matches!(FAULTS[FAULT], Fault::Rounding) {
             &[Promise::RoundToNearest]

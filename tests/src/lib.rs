@@ -68,6 +68,27 @@ pub fn data(name: &str) -> PathBuf {
     root().join("tests/data").join(name)
 }
 
+/// Runs a script of `tests/foreign` in the Python that `cargo xtask test` makes.
+///
+/// # Panics
+/// When there is none, or the script finds fault.
+pub fn python(script: &str, args: &[&str]) {
+    let python = std::env::var_os("LAPIDARY_PYTHON")
+        .expect("LAPIDARY_PYTHON names a Python with what tests/foreign/requirements.txt lists");
+    let output = Process::new(python)
+        .arg(root().join("tests/foreign").join(script))
+        .args(args)
+        .output()
+        .expect("Python starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// The program's answer: exit code, the JSON document on stdout (null where there is none) and the text on stderr.
 #[derive(Debug)]
 pub struct Answer {

@@ -56,7 +56,7 @@ fn info_explains_every_entry_and_its_settings() {
         let info = run(&["info", name, "--json"]).done().json;
         assert_eq!(info["kind"], entry["kind"]);
         for setting in info["settings"].as_array().unwrap() {
-            assert_eq!(keys(setting), ["name", "kind", "default", "doc"]);
+            assert_eq!(keys(setting), ["name", "kind", "default", "doc", "example"]);
             let default = setting["default"].as_str().unwrap();
             assert!(
                 serde_json::from_str::<Value>(default).is_ok(),

@@ -3,7 +3,6 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use common::Model;
 use lapidary_core::json::Json;
@@ -13,7 +12,7 @@ use lapidary_core::samples::{Samples, Targets};
 use lapidary_core::tensor::{DType, Dense};
 use lapidary_data::{Encoder, Options, Part, fit_inputs};
 use lapidary_model::GraphModel;
-use lapidary_tests::{data, root, run};
+use lapidary_tests::{data, python, run};
 use ndarray::{Array1, ArrayD, Axis, IxDyn};
 use ndarray_npy::{NpzReader, NpzWriter};
 use serde_json::json;
@@ -105,24 +104,6 @@ impl Checks {
         std::fs::write(&manifest, Json::from(self.entries).to_string()).unwrap();
         python("check.py", &[&manifest]);
     }
-}
-
-/// Runs a script of `tests/foreign`.
-fn python(script: &str, args: &[&str]) {
-    let python = std::env::var_os("LAPIDARY_PYTHON")
-        .expect("LAPIDARY_PYTHON names a Python with onnx and onnxruntime");
-    let output = Command::new(python)
-        .arg(root().join("tests/foreign").join(script))
-        .args(args)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    println!("{text}");
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 fn write(npz: &mut NpzWriter<std::fs::File>, name: &str, array: &Dense) {

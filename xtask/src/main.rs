@@ -1,5 +1,5 @@
 //! Project tasks: `cargo xtask test` passes every test and sets up what they need; `cargo xtask measure` prints the
-//! numbers the README quotes; `cargo xtask peers` compares with other search libraries.
+//! numbers the README quotes; `cargo xtask peers` compares with other search libraries; `cargo xtask docs` writes the reference page.
 
 mod measure;
 mod peers;
@@ -28,6 +28,8 @@ enum Task {
     },
     /// Measures on the real models and data in the folder LAPIDARY_DATA and prints the numbers the README quotes
     Measure,
+    /// Writes docs/reference.md anew, from the settings as they are
+    Docs,
     /// Compares with other search libraries side by side, in a Python environment that is made on first use
     Peers {
         /// What to compare; all where nothing is named
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Test { cargo } => test(&cargo),
         Task::Measure => measure::run_all(),
+        Task::Docs => docs(),
         Task::Peers { comparisons, quick } => peers::compare(&comparisons, quick),
     };
     match done {
@@ -51,6 +54,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The reference page, as the program itself prints it.
+fn docs() -> Result<(), String> {
+    let mut command = process::cargo();
+    command.args(["run", "--quiet", "--package", "lapidary", "--", "reference"]);
+    let page = process::output(&mut command)?;
+    let path = process::root().join("docs/reference.md");
+    std::fs::write(&path, page).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// All tests: the plain ones and those marked ignored because they need Python or a release build.

@@ -165,6 +165,7 @@ typedef struct lapidary_descriptor {
     uint32_t kind;
     /* What there is to know:
      *   {"name": …, "summary": one line, "docs": …, "settings": [{"name", "kind", "default", "doc"}], "promises": […]}
+     * and, where there is one, "schema": the JSON Schema of an object of all settings, without references; it goes before the list.
      * The name is that of the note; a default is JSON text. Promises of searchers: "learns_from_foreign", "never_repeats",
      * "ends"; of optimizers: "idempotent", "round_to_nearest", "keeps_weights", "magnitude". `lapidary plugin check` holds it
      * to them. */

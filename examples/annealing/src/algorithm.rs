@@ -7,6 +7,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
@@ -23,10 +24,7 @@ const DRAWS: usize = 64;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    config
-        .check()
-        .map_err(|e| crate::ENTRY.info.refuse(e.to_string()))?;
+    let config = crate::ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Annealing::new(config, init)))
 }
 
@@ -41,7 +39,7 @@ struct Annealing {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Setup {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     objectives: usize,
 }
@@ -93,7 +91,7 @@ impl Spread {
 }
 
 impl Annealing {
-    fn new(config: Config, init: &SearchInit<'_>) -> Self {
+    fn new(config: Checked<Config>, init: &SearchInit<'_>) -> Self {
         let setup = Setup {
             config,
             seed: init.seed,

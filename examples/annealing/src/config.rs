@@ -1,18 +1,22 @@
 //! Settings of simulated annealing.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::error::AnnealingError;
-
 /// Settings, as in the study file's table `[strategy]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Trials in which the temperature falls from 1 to the coldest, at least 1.
+    /// Trials in which the temperature falls from 1 to the coldest.
+    #[schemars(range(min = 1))]
     pub cooling: u64,
-    /// Temperature at the end of a cooling, in (0, 1).
+    /// Temperature at the end of a cooling.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub coldest: f64,
 }
+
+impl Settings for Config {}
 
 impl Default for Config {
     fn default() -> Self {
@@ -24,20 +28,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// When a setting is out of its bounds.
-    pub fn check(&self) -> Result<(), AnnealingError> {
-        if self.cooling == 0 {
-            return Err(AnnealingError::Cooling);
-        }
-        if !(self.coldest > 0.0 && self.coldest < 1.0) {
-            return Err(AnnealingError::Coldest(self.coldest));
-        }
-        Ok(())
-    }
-
     /// The temperature of trial `id`, in (0, 1].
     pub fn temperature(&self, id: u64) -> f64 {
         let share = (id % self.cooling) as f64 / self.cooling as f64;
@@ -51,12 +41,15 @@ mod tests {
 
     #[test]
     fn bounds_are_checked() {
-        assert_eq!(Config::default().check(), Ok(()));
+        assert!(Config::default().check().is_ok());
         let never = Config {
             cooling: 0,
             ..Config::default()
         };
-        assert_eq!(never.check(), Err(AnnealingError::Cooling));
+        assert_eq!(
+            never.check().unwrap_err().to_string(),
+            "`cooling` must be at least 1, found 0"
+        );
         for coldest in [0.0, 1.0, f64::NAN] {
             let config = Config {
                 coldest,

@@ -4,15 +4,9 @@ use lapidary_core::searcher::SearchError;
 use thiserror::Error;
 
 /// Errors of simulated annealing.
-#[derive(Debug, Clone, PartialEq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AnnealingError {
-    /// A cooling takes no trial.
-    #[error("`cooling` must be at least 1")]
-    Cooling,
-    /// The coldest temperature is none.
-    #[error("`coldest` = {0} must be above 0 and below 1")]
-    Coldest(f64),
     /// The snapshot is of another search.
     #[error("the snapshot was made with other settings, seed or number of objectives")]
     OtherSearch,

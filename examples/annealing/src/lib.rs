@@ -15,7 +15,8 @@ mod config;
 mod error;
 
 use lapidary_core::inventory;
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::Config;
 pub use error::AnnealingError;
@@ -29,20 +30,7 @@ pub static ENTRY: Entry = Entry {
                temperature T a point that is worse by Δ is taken with probability exp(-Δ/T), and numbers move mostly by \
                about T of their axis. Several objectives are weighted anew for each cooling. On a finite space no point \
                comes twice.",
-        settings: &[
-            Setting {
-                name: "cooling",
-                kind: "int ≥ 1",
-                default: "200",
-                doc: "Trials in which the temperature falls from 1 to the coldest.",
-            },
-            Setting {
-                name: "coldest",
-                kind: "number in (0, 1)",
-                default: "0.001",
-                doc: "Temperature at the end of a cooling.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::NeverRepeats, Promise::LearnsFromForeign],
     },
     factory: Factory::Searcher(&algorithm::build),

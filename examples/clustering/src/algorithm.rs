@@ -8,6 +8,7 @@ use lapidary_core::model::{Edit, Model, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::registry::BuildError;
 use lapidary_core::select;
+use lapidary_core::settings::Checked;
 use lapidary_core::tensor::{Dense, Shared, Tensor};
 
 use crate::codebook::Codebook;
@@ -15,16 +16,13 @@ use crate::config::{Config, MOST_BITS};
 
 /// Makes the optimizer.
 pub fn build(settings: &Json) -> Result<Box<dyn Optimizer>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    config
-        .check()
-        .map_err(|e| crate::ENTRY.info.refuse(e.to_string()))?;
+    let config = crate::ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Clustering::new(config)))
 }
 
 /// The optimizer.
 pub struct Clustering {
-    config: Config,
+    config: Checked<Config>,
 }
 
 /// A weight to cluster.
@@ -34,8 +32,8 @@ struct Target {
 }
 
 impl Clustering {
-    /// The optimizer with these settings, which [`Config::check`] has found sound.
-    pub fn new(config: Config) -> Self {
+    /// The optimizer with these settings.
+    pub fn new(config: Checked<Config>) -> Self {
         Self { config }
     }
 

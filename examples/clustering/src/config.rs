@@ -1,23 +1,28 @@
 //! Settings of weight sharing.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
-
-use crate::error::ClusteringError;
 
 /// Most bits of an index into the values of a weight.
 pub const MOST_BITS: u32 = 8;
 
 /// Settings, as in a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// A weight takes at most 2^bits different values; in 1..=8.
+    /// A weight takes at most 2^bits different values.
+    #[schemars(range(min = 1, max = MOST_BITS))]
     pub bits: u32,
     /// Globs of the layers to cluster; empty is all.
+    #[schemars(extend("examples" = [["stage2.*"]]))]
     pub layers: Vec<String>,
     /// Globs of layers to leave alone.
+    #[schemars(extend("examples" = [["logits"]]))]
     pub exclude: Vec<String>,
 }
+
+impl Settings for Config {}
 
 impl Default for Config {
     fn default() -> Self {
@@ -29,33 +34,20 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// When `bits` is out of its bounds.
-    pub fn check(&self) -> Result<(), ClusteringError> {
-        if (1..=MOST_BITS).contains(&self.bits) {
-            Ok(())
-        } else {
-            Err(ClusteringError::Bits(self.bits))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bits_are_checked() {
-        assert_eq!(Config::default().check(), Ok(()));
+        assert!(Config::default().check().is_ok());
         for bits in [0, 9] {
             let config = Config {
                 bits,
                 ..Config::default()
             };
-            assert_eq!(config.check(), Err(ClusteringError::Bits(bits)));
+            let error = config.check().unwrap_err().to_string();
+            assert_eq!(error, format!("`bits` must be in 1..=8, found {bits}"));
         }
     }
 }

@@ -10,15 +10,14 @@
 mod algorithm;
 mod codebook;
 mod config;
-mod error;
 
 use lapidary_core::inventory;
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use algorithm::Clustering;
 pub use codebook::Codebook;
 pub use config::Config;
-pub use error::ClusteringError;
 
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {
@@ -28,26 +27,7 @@ pub static ENTRY: Entry = Entry {
         docs: "One-dimensional k-means in the weight of each layer, from centres spread evenly over its range (Han et al. \
                2016, §3). Zeros stay zero. Where the goal is not met, more values are tried, up to 256. The file itself \
                stays as large; compressed it is a fraction.",
-        settings: &[
-            Setting {
-                name: "bits",
-                kind: "int in [1, 8]",
-                default: "4",
-                doc: "A weight takes at most 2^bits different values.",
-            },
-            Setting {
-                name: "layers",
-                kind: "list of globs",
-                default: "[]",
-                doc: "Names of the layers to cluster; empty is all.",
-            },
-            Setting {
-                name: "exclude",
-                kind: "list of globs",
-                default: "[]",
-                doc: "Names of layers to leave alone.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::Idempotent],
     },
     factory: Factory::Optimizer(&algorithm::build),

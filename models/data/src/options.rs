@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use lapidary_core::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::Encoder;
 
 /// What is to be predicted, where the data alone does not say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskKind {
     /// One class of several.
@@ -18,7 +19,7 @@ pub enum TaskKind {
 }
 
 /// How a column of a table is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnType {
     /// Numbers, standardised.

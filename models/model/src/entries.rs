@@ -6,13 +6,15 @@ use std::sync::Arc;
 use lapidary_core::format::Format;
 use lapidary_core::inventory;
 use lapidary_core::model::{Model, ModelError, ValueId};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Setting};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked};
 use lapidary_core::runtime::{Loaded, Runtime};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{NoSettings, Schema, Settings};
 use lapidary_graph::Graph;
 use lapidary_runtime::loaded::LoadedGraph;
 use lapidary_runtime::ort::{self, Ort};
 use lapidary_runtime::rten;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::GraphModel;
 
@@ -24,7 +26,7 @@ pub static ONNX: Entry = Entry {
         docs: "The format of https://onnx.ai, operator sets 7 and later: one protobuf message, with data files beside it for models \
                that were read so or take more than 2 GiB. Quantized weights are written as codes with DequantizeLinear, or as \
                MatMulNBits where they stand in blocks.",
-        settings: &[],
+        settings: Schema::of::<NoSettings>(),
         promises: &[],
     },
     factory: Factory::Format(&Onnx),
@@ -37,12 +39,12 @@ pub static RTEN: Entry = Entry {
         summary: "runs models by rten, which is built in; quantized weights run as floats",
         docs: "rten (https://github.com/robertknight/rten) needs nothing besides this program. It computes quantized weights and \
                activations as the floats they stand for: good for accuracy, useless for their speed, which is therefore not told.",
-        settings: &[THREADS],
+        settings: Schema::of::<RtenSettings>(),
         promises: &[],
     },
     factory: Factory::Runtime(&|settings| {
-        let RtenSettings { threads } = RTEN.info.read_settings(settings)?;
-        check_threads(&RTEN.info, threads)?;
+        let settings = RTEN.info.read_settings::<RtenSettings>(settings)?;
+        let threads = settings.threads;
         Ok(Box::new(RtenRuntime { threads }))
     }),
 };
@@ -55,59 +57,46 @@ pub static ORT: Entry = Entry {
         docs: "onnxruntime (https://onnxruntime.ai) 1.17 or later, loaded from the path given, from ORT_DYLIB_PATH, or from the Python \
                package onnxruntime in the active environment or in ./.venv. Models are loaded as they are stored, so times and \
                metrics are those that the file has there, quantized operators included.",
-        settings: &[
-            Setting {
-                name: "library",
-                kind: "path",
-                default: "null",
-                doc: "The library; looked for where it is not given.",
-            },
-            THREADS,
-        ],
+        settings: Schema::of::<OrtSettings>(),
         promises: &[],
     },
     factory: Factory::Runtime(&|settings| {
-        let OrtSettings { library, threads } = ORT.info.read_settings(settings)?;
-        check_threads(&ORT.info, threads)?;
-        let library = ort::find(library.as_deref()).map_err(|e| BuildError::Unfit {
+        let settings = ORT.info.read_settings::<OrtSettings>(settings)?;
+        let library = ort::find(settings.library.as_deref()).map_err(|e| BuildError::Unfit {
             name: ORT.info.name,
             reason: e.to_string(),
         })?;
-        let threads = threads.unwrap_or_else(rten::default_threads);
+        let threads = settings.threads.unwrap_or_else(rten::default_threads);
         Ok(Box::new(OrtRuntime(Ort::new(library, threads))))
     }),
-};
-
-const THREADS: Setting = Setting {
-    name: "threads",
-    kind: "int ≥ 1",
-    default: "null",
-    doc: "Threads of a run; one a core where it is not given.",
 };
 
 inventory::submit!(Linked(&ONNX));
 inventory::submit!(Linked(&RTEN));
 inventory::submit!(Linked(&ORT));
 
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 struct RtenSettings {
+    /// Threads of a run; one a core where it is not given.
+    #[schemars(range(min = 1), example = 2)]
     threads: Option<usize>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
+impl Settings for RtenSettings {}
+
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 struct OrtSettings {
+    /// The library; looked for where it is not given.
+    #[schemars(example = &"libonnxruntime.so")]
     library: Option<PathBuf>,
+    /// Threads of a run; one a core where it is not given.
+    #[schemars(range(min = 1), example = 2)]
     threads: Option<usize>,
 }
 
-fn check_threads(info: &Info, threads: Option<usize>) -> Result<(), BuildError> {
-    match threads {
-        Some(0) => Err(info.refuse("`threads` must be at least 1")),
-        _ => Ok(()),
-    }
-}
+impl Settings for OrtSettings {}
 
 fn graph_model(model: &dyn Model) -> Result<&GraphModel, ModelError> {
     GraphModel::of(model)

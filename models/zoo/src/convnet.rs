@@ -2,40 +2,50 @@
 
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, TaskShape};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Setting};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Checked, Schema, Settings};
 use lapidary_core::space::Axis;
 use serde::{Deserialize, Serialize};
 
 use crate::init::Init;
 use crate::net::{Conv, Net, Value};
-use crate::settings::{Activation, Normalization, Pooling, bounded};
+use crate::settings::{Activation, Normalization, Pooling};
 use crate::space::{choice, int};
 
 /// Settings of a `convnet`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Convnet {
-    /// Stages, 1 to 6; each after the first halves height and width.
+    /// Stages; each after the first halves height and width.
+    #[schemars(range(min = 1, max = 6))]
     pub stages: usize,
-    /// Blocks in a stage, 1 to 32.
+    /// Blocks in a stage.
+    #[schemars(range(min = 1, max = 32))]
     pub depth: usize,
-    /// Channels of the first stage, 1 to 4096.
+    /// Channels of the first stage.
+    #[schemars(range(min = 1, max = 4096))]
     pub width: usize,
-    /// Factor on the channels from stage to stage, 0.25 to 4.
+    /// Factor on the channels from stage to stage.
+    #[schemars(range(min = 0.25, max = 4.0))]
     pub growth: f64,
-    /// Extent of the kernels: odd, 1 to 15.
+    /// Height and width of the kernels.
+    #[schemars(extend("enum" = [1, 3, 5, 7, 9, 11, 13, 15]), example = 5)]
     pub kernel: usize,
     /// Nonlinearity behind every convolution.
     pub activation: Activation,
-    /// Normalisation before the nonlinearity: none or batch.
+    /// Normalisation before the nonlinearity.
+    #[schemars(extend("enum" = ["none", "batch"]))]
     pub normalization: Normalization,
-    /// Whether blocks add their input to their output. A block is one convolution without, two with.
+    /// Whether blocks (of two convolutions then) add their input to their output.
     pub skip: bool,
     /// Whether a block's convolutions are split into one for each channel and one across channels.
     pub separable: bool,
-    /// What stands before the last layer.
+    /// What stands before the last layer: the mean of each channel's map, or nothing.
     pub pooling: Pooling,
 }
+
+impl Settings for Convnet {}
 
 impl Default for Convnet {
     fn default() -> Self {
@@ -67,68 +77,7 @@ pub static ENTRY: Entry = Entry {
                al. (\"MobileNets\", 2017). The mean of each channel's map (or, with pooling \"flatten\", the map) goes \
                into a last Gemm that gives `logits` or `values`. Maps are padded with zeros, so that any kernel fits \
                any map.",
-        settings: &[
-            Setting {
-                name: "stages",
-                kind: "int in 1..6",
-                default: "2",
-                doc: "Stages; each after the first halves height and width.",
-            },
-            Setting {
-                name: "depth",
-                kind: "int in 1..32",
-                default: "1",
-                doc: "Blocks in a stage.",
-            },
-            Setting {
-                name: "width",
-                kind: "int in 1..4096",
-                default: "16",
-                doc: "Channels of the first stage.",
-            },
-            Setting {
-                name: "growth",
-                kind: "float in 0.25..4",
-                default: "2.0",
-                doc: "Factor on the channels from stage to stage.",
-            },
-            Setting {
-                name: "kernel",
-                kind: "odd int in 1..15",
-                default: "3",
-                doc: "Height and width of the kernels.",
-            },
-            Setting {
-                name: "activation",
-                kind: r#"one of "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "hardswish""#,
-                default: r#""relu""#,
-                doc: "Nonlinearity behind every convolution.",
-            },
-            Setting {
-                name: "normalization",
-                kind: r#"one of "none", "batch""#,
-                default: r#""batch""#,
-                doc: "Normalisation before the nonlinearity.",
-            },
-            Setting {
-                name: "skip",
-                kind: "true or false",
-                default: "false",
-                doc: "Whether blocks (of two convolutions then) add their input to their output.",
-            },
-            Setting {
-                name: "separable",
-                kind: "true or false",
-                default: "false",
-                doc: "Whether a block's convolutions are split into one for each channel and one across channels.",
-            },
-            Setting {
-                name: "pooling",
-                kind: r#"one of "average", "flatten""#,
-                default: r#""average""#,
-                doc: "What stands before the last layer: the mean of each channel's map, or nothing.",
-            },
-        ],
+        settings: Schema::of::<Convnet>(),
         promises: &[],
     },
     factory: Factory::Family(&build),
@@ -151,21 +100,6 @@ pub(crate) fn axes() -> Vec<Axis> {
 }
 
 impl Convnet {
-    fn check(&self) -> Result<(), String> {
-        bounded("stages", self.stages, 1, 6)?;
-        bounded("depth", self.depth, 1, 32)?;
-        bounded("width", self.width, 1, 4096)?;
-        bounded("growth", self.growth, 0.25, 4.0)?;
-        bounded("kernel", self.kernel, 1, 15)?;
-        if self.kernel.is_multiple_of(2) {
-            return Err(format!("kernel must be odd, found {}", self.kernel));
-        }
-        if self.normalization == Normalization::Layer {
-            return Err("normalization must be \"none\" or \"batch\", found \"layer\"".into());
-        }
-        Ok(())
-    }
-
     /// Channels of stage number `stage`, from 0.
     fn channels(&self, stage: usize) -> usize {
         let scale = (0..stage).fold(1.0, |s, _| s * self.growth);
@@ -255,10 +189,7 @@ impl Convnet {
 }
 
 fn build(settings: &Json, task: &TaskShape, seed: u64) -> Result<Box<dyn Model>, BuildError> {
-    let convnet: Convnet = ENTRY.info.read_settings(settings)?;
-    convnet
-        .check()
-        .map_err(|reason| ENTRY.info.refuse(reason))?;
+    let convnet: Checked<Convnet> = ENTRY.info.read_settings(settings)?;
     let (mut net, input) = Net::new(&ENTRY.info, task, seed)?;
     if input.shape.len() != 3 {
         return Err(net.unfit(format!(

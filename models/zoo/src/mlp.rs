@@ -2,22 +2,26 @@
 
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, TaskShape};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Setting};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Checked, Schema, Settings};
 use lapidary_core::space::Axis;
 use serde::{Deserialize, Serialize};
 
 use crate::init::Init;
 use crate::net::Net;
-use crate::settings::{Activation, Normalization, bounded};
+use crate::settings::{Activation, Normalization};
 use crate::space::{choice, int};
 
 /// Settings of an `mlp`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mlp {
-    /// Hidden layers, 0 to 64.
+    /// Hidden layers.
+    #[schemars(range(max = 64))]
     pub depth: usize,
-    /// Neurons of a hidden layer, 1 to 65536.
+    /// Neurons of a hidden layer.
+    #[schemars(range(min = 1, max = 65536))]
     pub width: usize,
     /// Nonlinearity of the hidden layers.
     pub activation: Activation,
@@ -27,6 +31,8 @@ pub struct Mlp {
     /// (He et al., "Deep Residual Learning for Image Recognition", 2016).
     pub skip: bool,
 }
+
+impl Settings for Mlp {}
 
 impl Default for Mlp {
     fn default() -> Self {
@@ -48,38 +54,7 @@ pub static ENTRY: Entry = Entry {
         docs: "Each hidden layer is Gemm, normalization, activation; with skip, every hidden layer but the first adds \
                its input behind the activation. A last Gemm gives `logits` or `values`. Weights start as He et al. \
                (2015) before rectifiers and as Glorot and Bengio (2010) elsewhere.",
-        settings: &[
-            Setting {
-                name: "depth",
-                kind: "int in 0..64",
-                default: "2",
-                doc: "Hidden layers.",
-            },
-            Setting {
-                name: "width",
-                kind: "int in 1..65536",
-                default: "128",
-                doc: "Neurons of a hidden layer.",
-            },
-            Setting {
-                name: "activation",
-                kind: r#"one of "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "hardswish""#,
-                default: r#""relu""#,
-                doc: "Nonlinearity of the hidden layers.",
-            },
-            Setting {
-                name: "normalization",
-                kind: r#"one of "none", "batch", "layer""#,
-                default: r#""none""#,
-                doc: "Normalisation before the nonlinearity.",
-            },
-            Setting {
-                name: "skip",
-                kind: "true or false",
-                default: "false",
-                doc: "Whether every hidden layer but the first adds its input to its output.",
-            },
-        ],
+        settings: Schema::of::<Mlp>(),
         promises: &[],
     },
     factory: Factory::Family(&build),
@@ -99,10 +74,7 @@ pub(crate) fn axes() -> Vec<Axis> {
 }
 
 fn build(settings: &Json, task: &TaskShape, seed: u64) -> Result<Box<dyn Model>, BuildError> {
-    let mlp: Mlp = ENTRY.info.read_settings(settings)?;
-    bounded("depth", mlp.depth, 0, 64)
-        .and_then(|()| bounded("width", mlp.width, 1, 65536))
-        .map_err(|reason| ENTRY.info.refuse(reason))?;
+    let mlp: Checked<Mlp> = ENTRY.info.read_settings(settings)?;
     let (mut net, input) = Net::new(&ENTRY.info, task, seed)?;
     let mut x = net.flatten(&input, "flatten");
     let bias = mlp.normalization == Normalization::None;

@@ -1,9 +1,10 @@
 //! Settings that the families share.
 
+use lapidary_core::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 
 /// The nonlinearity behind a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// max(x, 0).
@@ -23,17 +24,6 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All activations, by the words that settings use.
-    pub const WORDS: &[&str] = &[
-        "relu",
-        "leaky_relu",
-        "tanh",
-        "sigmoid",
-        "gelu",
-        "silu",
-        "hardswish",
-    ];
-
     /// The oldest operator set that has the activation and everything else a family uses.
     pub(crate) fn opset(self) -> i64 {
         match self {
@@ -44,7 +34,7 @@ impl Activation {
 }
 
 /// How the outputs of a layer are normalised before the activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// Not at all; the layer has a bias instead.
@@ -56,26 +46,11 @@ pub enum Normalization {
 }
 
 /// What stands between the last map and the last layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
     /// The mean over the map of each channel.
     Average,
     /// Nothing: the last layer reads all positions.
     Flatten,
-}
-
-/// The error text for a number outside its bounds, where it is outside.
-pub(crate) fn bounded<T: PartialOrd + std::fmt::Display>(
-    name: &str,
-    value: T,
-    low: T,
-    high: T,
-) -> Result<(), String> {
-    if value >= low && value <= high {
-        return Ok(());
-    }
-    Err(format!(
-        "{name} must be within {low} and {high}, found {value}"
-    ))
 }

@@ -224,7 +224,7 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
             "mlp",
             json!({"width": 0}),
             &[4][..],
-            "width must be within 1 and 65536",
+            "`width` must be in 1..=65536, found 0",
         ),
         ("mlp", json!({"widht": 8}), &[4], "unknown field `widht`"),
         (
@@ -239,19 +239,19 @@ fn what_cannot_be_built_is_refused_with_the_reason() {
             "convnet",
             json!({"kernel": 4}),
             &[1, 8, 8],
-            "kernel must be odd",
+            "`kernel` must be one of 1, 3, 5, 7, 9, 11, 13, 15, found 4",
         ),
         (
             "convnet",
             json!({"normalization": "layer"}),
             &[1, 8, 8],
-            "\"none\" or \"batch\"",
+            "`normalization` must be one of \"none\", \"batch\", found \"layer\"",
         ),
         (
             "convnet",
             json!({"growth": f64::MAX}),
             &[1, 8, 8],
-            "growth must be within",
+            "`growth` must be in [0.25, 4]",
         ),
         (
             "convnet",
@@ -294,12 +294,12 @@ fn listed_and_submitted_families_are_the_ones_there_are() {
 #[test]
 fn documented_settings_are_the_settings_there_are() {
     for entry in ENTRIES {
-        let defaults: Json = (entry.info.settings.iter())
+        let settings = entry.info.settings.list();
+        let defaults: Json = (settings.iter())
             .map(|s| {
-                (
-                    s.name.to_owned(),
-                    serde_json::from_str::<Json>(s.default).unwrap(),
-                )
+                let default = s.default.as_deref().unwrap();
+                let default: Json = serde_json::from_str(default).unwrap();
+                (s.name.clone(), default)
             })
             .collect::<serde_json::Map<_, _>>()
             .into();
@@ -308,9 +308,7 @@ fn documented_settings_are_the_settings_there_are() {
             _ => serde_json::to_value(lapidary_zoo::convnet::Convnet::default()),
         };
         assert_eq!(defaults, own.unwrap());
-        let words = entry
-            .info
-            .settings
+        let words = &settings
             .iter()
             .find(|s| s.name == "activation")
             .unwrap()
@@ -327,7 +325,7 @@ fn default_axes_are_settings_and_all_their_points_build() {
             std::sync::Arc::new(Space::new(default_axes(entry.info.name).unwrap()).unwrap());
         for axis in space.axes() {
             assert!(
-                entry.info.settings.iter().any(|s| s.name == axis.name),
+                entry.info.settings.names().contains(&axis.name),
                 "{}",
                 axis.name
             );

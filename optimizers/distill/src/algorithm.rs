@@ -7,6 +7,7 @@ use lapidary_core::model::{Dim, Edit, Model, Port, Size, check_finite, predict};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Samples, Targets};
+use lapidary_core::settings::Checked;
 use lapidary_core::tensor::Shared;
 use ndarray::{ArrayD, Axis};
 
@@ -24,12 +25,12 @@ const FLOOR: f32 = 1e-12;
 
 /// The optimizer.
 pub struct Distill {
-    config: Config,
+    config: Checked<Config>,
 }
 
 impl Distill {
-    /// The optimizer with these settings, which [`Config::check`] has found sound.
-    pub fn new(config: Config) -> Self {
+    /// The optimizer with these settings.
+    pub fn new(config: Checked<Config>) -> Self {
         Self { config }
     }
 

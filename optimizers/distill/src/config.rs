@@ -2,29 +2,47 @@
 
 use lapidary_core::json::Json;
 use lapidary_core::model::ModelSpec;
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
-/// Settings of the optimizer, as in a recipe; see the entry for what they mean.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Settings of the optimizer, as in a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Name of a family, or path of an ONNX file.
+    /// The student: a family of models, or the path of an ONNX file.
+    #[schemars(
+        extend("x-kind" = "name of a family, or path of an .onnx file", "x-entry" = "family", "x-open" = true),
+        example = &"small.onnx"
+    )]
     pub student: String,
-    /// Settings of the family.
+    /// Settings of the student's family.
+    #[schemars(
+        with = "Option<Map<String, Json>>",
+        extend("x-settings-of" = "student", "examples" = [{"depth": 1, "width": 32}])
+    )]
     pub settings: Json,
-    /// Temperature T > 0.
+    /// Temperature T that softens both outputs.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub temperature: f32,
-    /// Weight of the teacher's outputs in the loss, in [0, 1].
+    /// Weight of the teacher's outputs in the loss; the labels have the rest.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha: f32,
-    /// Label smoothing, in [0, 1).
+    /// Label smoothing.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0), example = 0.1)]
     pub smoothing: f32,
     /// Passes over the training samples.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Samples in a training step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
-    /// Peak learning rate.
+    /// Peak learning rate (AdamW, cosine schedule).
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f32,
-    /// Epochs without a better validation result before training stops.
+    /// Epochs without a better validation result before training stops with the best; null trains to the end.
+    #[schemars(range(min = 1), example = 5)]
     pub patience: Option<usize>,
 }
 
@@ -32,7 +50,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             student: "mlp".into(),
-            settings: Json::Object(serde_json::Map::new()),
+            settings: Json::Object(Map::new()),
             temperature: 4.0,
             alpha: 0.9,
             smoothing: 0.0,
@@ -56,43 +74,17 @@ impl Config {
             }
         }
     }
+}
 
-    /// Whether the settings make sense; the text says what does not.
-    pub fn check(&self) -> Result<(), String> {
-        let no_settings = match &self.settings {
-            Json::Null => true,
-            Json::Object(settings) => settings.is_empty(),
-            other => return Err(format!("settings = {other} is no table")),
-        };
-        if matches!(self.spec(), ModelSpec::File(_)) && !no_settings {
-            return Err("settings are given, but the student is a file".into());
-        }
-        let positive = |v: f32| v > 0.0 && v.is_finite();
-        if !positive(self.temperature) {
-            return Err(format!("temperature = {} is not above 0", self.temperature));
-        }
-        if !(0.0..=1.0).contains(&self.alpha) {
-            return Err(format!("alpha = {} is not in [0, 1]", self.alpha));
-        }
-        if !(0.0..1.0).contains(&self.smoothing) {
-            return Err(format!("smoothing = {} is not in [0, 1)", self.smoothing));
-        }
-        if !positive(self.learning_rate) {
-            return Err(format!(
-                "learning_rate = {} is not above 0",
-                self.learning_rate
-            ));
-        }
-        for (name, value) in [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("patience", self.patience.unwrap_or(1)),
-        ] {
-            if value == 0 {
-                return Err(format!("{name} = 0; at least 1 is needed"));
+impl Settings for Config {
+    fn cross_check(&self) -> Result<(), String> {
+        let given = self.settings.as_object().is_some_and(|s| !s.is_empty());
+        match self.spec() {
+            ModelSpec::File(_) if given => {
+                Err("settings are given, but the student is a file".into())
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -106,13 +98,14 @@ mod tests {
             student: "models/Small.ONNX".into(),
             ..Config::default()
         };
-        file.check().unwrap();
+        file.clone().check().unwrap();
         assert_eq!(file.spec(), ModelSpec::File("models/Small.ONNX".into()));
         let both = Config {
             settings: serde_json::json!({"width": 8}),
             ..file
         };
-        assert!(both.check().unwrap_err().contains("is a file"));
+        let error = both.check().unwrap_err().to_string();
+        assert!(error.contains("is a file"));
         assert!(
             matches!(Config::default().spec(), ModelSpec::Family { name, .. } if name == "mlp")
         );
@@ -120,28 +113,28 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let wrong = |config: Config| config.check().unwrap_err();
+        let wrong = |config: Config| config.check().unwrap_err().to_string();
         let base = Config::default;
         assert!(
             wrong(Config {
                 temperature: 0.0,
                 ..base()
             })
-            .contains("temperature = 0")
+            .contains("`temperature` must be above 0, found 0")
         );
         assert!(
             wrong(Config {
                 alpha: 1.5,
                 ..base()
             })
-            .contains("alpha = 1.5")
+            .contains("`alpha` must be in [0, 1], found 1.5")
         );
         assert!(
             wrong(Config {
                 smoothing: 1.0,
                 ..base()
             })
-            .contains("smoothing = 1")
+            .contains("`smoothing` must be in [0, 1), found 1")
         );
         assert!(
             wrong(Config {
@@ -155,14 +148,14 @@ mod tests {
                 patience: Some(0),
                 ..base()
             })
-            .contains("patience = 0")
+            .contains("`patience` must be at least 1, found 0")
         );
         assert!(
             wrong(Config {
                 settings: 3.into(),
                 ..base()
             })
-            .contains("no table")
+            .contains("`settings` must be a table, or null, found 3")
         );
     }
 }

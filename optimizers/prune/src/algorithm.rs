@@ -7,6 +7,7 @@ use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::model::{Model, ModelError, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::rng::Rng;
+use lapidary_core::settings::Checked;
 use lapidary_core::tensor::Shared;
 
 use crate::channels::Channels;
@@ -18,7 +19,7 @@ const HALVINGS: usize = 3;
 
 /// The optimizer.
 pub struct Prune {
-    config: Config,
+    config: Checked<Config>,
 }
 
 /// A pruned model, and which of its weights training must leave at zero.
@@ -37,8 +38,8 @@ pub(crate) trait Cut {
 }
 
 impl Prune {
-    /// The optimizer with these settings, which [`Config::check`] has found sound.
-    pub fn new(config: Config) -> Self {
+    /// The optimizer with these settings.
+    pub fn new(config: Checked<Config>) -> Self {
         Self { config }
     }
 }
@@ -84,7 +85,7 @@ impl Optimizer for Prune {
 }
 
 struct Run<'a> {
-    config: &'a Config,
+    config: &'a Checked<Config>,
     cx: &'a OptimizeContext<'a>,
     cut: &'a dyn Cut,
     /// Whether training is possible, as far as is known.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lapidary_core::model::{ChannelGroup, Edit, Model};
 use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::select;
+use lapidary_core::settings::Checked;
 use ndarray::{Axis, Slice};
 
 use crate::algorithm::{Cut, Pruned};
@@ -26,7 +27,7 @@ impl Channels {
     /// The groups whose writing layers are all among the chosen ones.
     pub(crate) fn new(
         model: &dyn Model,
-        config: &Config,
+        config: &Checked<Config>,
         notes: &mut Vec<String>,
     ) -> Result<Self, OptimizeError> {
         let chosen: BTreeSet<&str> =

@@ -1,9 +1,11 @@
 //! Settings.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 /// What is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Structure {
     /// Single weights, which become zero.
@@ -13,7 +15,7 @@ pub enum Structure {
 }
 
 /// What the share refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// All chosen layers together.
@@ -22,29 +24,37 @@ pub enum Scope {
     Layer,
 }
 
-/// Settings of the optimizer, as in a recipe; see the entry for what they mean.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Settings of the optimizer, as in a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Share of weights or channels to remove, in [0, 1).
+    /// Share of weights that become zero, or of channels that are removed.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub sparsity: f64,
-    /// What is removed.
+    /// Single weights or whole channels.
     pub structure: Structure,
-    /// What the share refers to.
+    /// Whether the share holds for all layers together or for each (for each group of channels).
     pub scope: Scope,
     /// Steps in which the share is reached.
+    #[schemars(range(min = 1))]
     pub steps: usize,
     /// Passes over the training samples after each step.
     pub finetune_epochs: usize,
     /// Peak learning rate of the training.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub learning_rate: f32,
     /// Samples in a training step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// Globs of the layers to prune; empty is all.
+    #[schemars(extend("examples" = [["stage2.*"]]))]
     pub layers: Vec<String>,
     /// Globs of layers to leave alone.
+    #[schemars(extend("examples" = [["stem", "logits"]]))]
     pub exclude: Vec<String>,
 }
+
+impl Settings for Config {}
 
 impl Default for Config {
     fn default() -> Self {
@@ -63,26 +73,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the settings make sense; the text says what does not.
-    pub fn check(&self) -> Result<(), String> {
-        if !(0.0..1.0).contains(&self.sparsity) {
-            return Err(format!("sparsity = {} is not in [0, 1)", self.sparsity));
-        }
-        if self.steps == 0 {
-            return Err("steps = 0; at least 1 is needed".into());
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(format!(
-                "learning_rate = {} is not above 0",
-                self.learning_rate
-            ));
-        }
-        if self.batch == 0 {
-            return Err("batch = 0; at least 1 is needed".into());
-        }
-        Ok(())
-    }
-
     /// The share after step `t` of [`Config::steps`], from 1 (Zhu and Gupta 2017, equation 1, with s₀ = 0).
     pub fn share(&self, t: usize) -> f64 {
         let rest = 1.0 - t as f64 / self.steps as f64;
@@ -112,14 +102,14 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let wrong = |config: Config| config.check().unwrap_err();
+        let wrong = |config: Config| config.check().unwrap_err().to_string();
         let base = Config::default;
         assert!(
             wrong(Config {
                 sparsity: 1.0,
                 ..base()
             })
-            .contains("sparsity = 1")
+            .contains("`sparsity` must be in [0, 1), found 1")
         );
         assert!(
             wrong(Config {

@@ -24,21 +24,8 @@ pub use config::{Config, Scope, Structure};
 pub use error::PruneError;
 
 use lapidary_core::inventory;
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
-
-const fn setting(
-    name: &'static str,
-    kind: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        kind,
-        default,
-        doc,
-    }
-}
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 /// The entry of this optimizer. What it promises holds for unstructured pruning without training samples; training
 /// changes the weights that are kept.
@@ -51,57 +38,7 @@ pub static ENTRY: Entry = Entry {
                `channels` removes whole channels and neurons with the least L2 norm (Li et al. 2017; Fang et al. 2023) and leaves \
                an ordinary smaller and faster model. A model that meets the goal is pruned as far as it goes on doing so; one \
                that does not is pruned until it does.",
-        settings: &[
-            setting(
-                "sparsity",
-                "float in [0, 1)",
-                "0.5",
-                "Share of weights that become zero, or of channels that are removed.",
-            ),
-            setting(
-                "structure",
-                "one of \"unstructured\", \"channels\"",
-                "\"unstructured\"",
-                "Single weights or whole channels.",
-            ),
-            setting(
-                "scope",
-                "one of \"global\", \"layer\"",
-                "\"global\"",
-                "Whether the share holds for all layers together or for each (for each group of channels).",
-            ),
-            setting(
-                "steps",
-                "int ≥ 1",
-                "3",
-                "Steps in which the share is reached.",
-            ),
-            setting(
-                "finetune_epochs",
-                "int ≥ 0",
-                "5",
-                "Passes over the training samples after each step.",
-            ),
-            setting(
-                "learning_rate",
-                "float > 0",
-                "0.001",
-                "Peak learning rate of the training.",
-            ),
-            setting("batch", "int ≥ 1", "64", "Samples in a training step."),
-            setting(
-                "layers",
-                "list of globs",
-                "[]",
-                "Names of the layers to prune; empty is all.",
-            ),
-            setting(
-                "exclude",
-                "list of globs",
-                "[]",
-                "Names of layers to leave alone.",
-            ),
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[
             Promise::Idempotent,
             Promise::KeepsWeights,
@@ -109,8 +46,7 @@ pub static ENTRY: Entry = Entry {
         ],
     },
     factory: Factory::Optimizer(&|settings| {
-        let config: Config = ENTRY.info.read_settings(settings)?;
-        config.check().map_err(|reason| ENTRY.info.refuse(reason))?;
+        let config = ENTRY.info.read_settings(settings)?;
         Ok(Box::new(Prune::new(config)))
     }),
 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lapidary_core::model::{Edit, Model, Weights};
 use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::select;
+use lapidary_core::settings::Checked;
 use lapidary_core::tensor::{Dense, Shared, Tensor};
 
 use crate::algorithm::{Cut, Pruned};
@@ -23,7 +24,7 @@ impl Unstructured {
     /// scales of normalisations are few and matter much.
     pub(crate) fn new(
         model: &dyn Model,
-        config: &Config,
+        config: &Checked<Config>,
         notes: &mut Vec<String>,
     ) -> Result<Self, OptimizeError> {
         let mut weights: Vec<String> = Vec::new();

@@ -8,6 +8,7 @@ use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimi
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::select;
+use lapidary_core::settings::Checked;
 use lapidary_core::tensor::{Dense, Shared, Tensor};
 use lapidary_core::text::listed;
 use rayon::prelude::*;
@@ -24,7 +25,7 @@ const PROBES: usize = 64;
 
 /// The optimizer.
 pub struct Quantize {
-    config: Config,
+    config: Checked<Config>,
 }
 
 /// A weight to quantize, and the layers that read it.
@@ -60,8 +61,8 @@ struct Draft {
 }
 
 impl Quantize {
-    /// The optimizer with these settings, which [`Config::check`] has found sound.
-    pub fn new(config: Config) -> Self {
+    /// The optimizer with these settings.
+    pub fn new(config: Checked<Config>) -> Self {
         Self { config }
     }
 

@@ -1,9 +1,11 @@
 //! Settings.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 /// What is quantized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
     /// Weights and calibrated activations.
@@ -13,7 +15,7 @@ pub enum Scheme {
 }
 
 /// How the range of an activation is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Calibration {
     /// All values seen.
@@ -38,29 +40,36 @@ impl Calibration {
     }
 }
 
-/// Settings of the optimizer, as in a recipe; see the entry for what they mean.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Settings of the optimizer, as in a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// What is quantized; `None` is static with 8 bits and weights alone with 4.
+    /// What is quantized; null is static with 8 bits and weight_only with 4.
+    #[schemars(example = &"weight_only")]
     pub scheme: Option<Scheme>,
-    /// Bits of a weight: 8 or 4.
+    /// Bits of a weight.
+    #[schemars(extend("enum" = [8, 4]))]
     pub bits: u8,
-    /// One scale for each output channel rather than for the whole weight (8 bits).
+    /// One scale for each output channel (8 bits) rather than for the whole weight.
     pub per_channel: bool,
-    /// Weights that share a scale (4 bits): a power of two in [16, 256].
+    /// Weights that share a scale (4 bits).
+    #[schemars(extend("enum" = [16, 32, 64, 128, 256]))]
     pub block: usize,
-    /// How ranges of activations are chosen.
+    /// How the range of an activation is chosen: all values, all but the outermost, or the range of least squared error.
     pub calibration: Calibration,
-    /// Percent of values within the range on either side, in (50, 100].
+    /// Percent of an activation's values within its range on either side, for `percentile`.
+    #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 50.0))]
     pub percentile: f64,
     /// Most samples to calibrate with.
+    #[schemars(range(min = 1))]
     pub samples: usize,
-    /// Most measurements spent on gentler forms.
+    /// Most measurements spent on gentler forms when the goal is not met.
     pub attempts: usize,
     /// Globs of the layers to quantize; empty is all.
+    #[schemars(extend("examples" = [["stage2.*"]]))]
     pub layers: Vec<String>,
     /// Globs of layers to leave alone.
+    #[schemars(extend("examples" = [["stem", "logits"]]))]
     pub exclude: Vec<String>,
 }
 
@@ -90,29 +99,12 @@ impl Config {
             Scheme::Static
         })
     }
+}
 
-    /// Whether the settings make sense; the text says what does not.
-    pub fn check(&self) -> Result<(), String> {
-        if !matches!(self.bits, 4 | 8) {
-            return Err(format!("bits = {} where 8 or 4 is possible", self.bits));
-        }
+impl Settings for Config {
+    fn cross_check(&self) -> Result<(), String> {
         if self.bits == 4 && self.scheme() == Scheme::Static {
             return Err("bits = 4 goes with scheme = \"weight_only\": no runtime has 4-bit weights with 8-bit activations".into());
-        }
-        if !self.block.is_power_of_two() || !(16..=256).contains(&self.block) {
-            return Err(format!(
-                "block = {} is no power of two in [16, 256]",
-                self.block
-            ));
-        }
-        if !(self.percentile > 50.0 && self.percentile <= 100.0) {
-            return Err(format!(
-                "percentile = {} is not in (50, 100]",
-                self.percentile
-            ));
-        }
-        if self.samples == 0 {
-            return Err("samples = 0; calibration needs at least 1".into());
         }
         Ok(())
     }
@@ -129,25 +121,28 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(four.scheme(), Scheme::WeightOnly);
-        four.check().unwrap();
+        four.clone().check().unwrap();
         let refused = Config {
             scheme: Some(Scheme::Static),
             ..four
         };
-        assert!(refused.check().unwrap_err().contains("weight_only"));
+        let error = refused.check().unwrap_err().to_string();
+        assert!(error.contains("weight_only"));
     }
 
     #[test]
     fn values_out_of_range_are_named() {
-        let wrong = |config: Config| config.check().unwrap_err();
+        let wrong = |config: Config| config.check().unwrap_err().to_string();
         let base = Config::default;
-        assert!(wrong(Config { bits: 5, ..base() }).contains("bits = 5"));
+        assert!(
+            wrong(Config { bits: 5, ..base() }).contains("`bits` must be one of 8, 4, found 5")
+        );
         assert!(
             wrong(Config {
                 block: 24,
                 ..base()
             })
-            .contains("block = 24")
+            .contains("`block` must be one of 16, 32, 64, 128, 256, found 24")
         );
         assert!(
             wrong(Config {

@@ -24,21 +24,8 @@ pub use error::QuantizeError;
 pub use weights::{quantize_blocks, quantize_symmetric};
 
 use lapidary_core::inventory;
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
-
-const fn setting(
-    name: &'static str,
-    kind: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting {
-        name,
-        kind,
-        default,
-        doc,
-    }
-}
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 /// The entry of this optimizer.
 pub static ENTRY: Entry = Entry {
@@ -50,68 +37,11 @@ pub static ENTRY: Entry = Entry {
                DequantizeLinear. `weight_only`: weights alone; with 4 bits matrices are stored in blocks (MatMulNBits), and \
                convolutions, for which ONNX has no such operator, in 8 bits per channel. Where the goal is not met, other \
                calibrations are tried, then the layers that disturb the outputs most are kept at more bits or in float.",
-        settings: &[
-            setting(
-                "scheme",
-                "one of \"static\", \"weight_only\"",
-                "null",
-                "What is quantized; null is static with 8 bits and weight_only with 4.",
-            ),
-            setting("bits", "8 or 4", "8", "Bits of a weight."),
-            setting(
-                "per_channel",
-                "bool",
-                "true",
-                "One scale for each output channel (8 bits) rather than for the whole weight.",
-            ),
-            setting(
-                "block",
-                "power of two in [16, 256]",
-                "32",
-                "Weights that share a scale (4 bits).",
-            ),
-            setting(
-                "calibration",
-                "one of \"minmax\", \"percentile\", \"mse\"",
-                "\"minmax\"",
-                "How the range of an activation is chosen: all values, all but the outermost, or the range of least squared error.",
-            ),
-            setting(
-                "percentile",
-                "float in (50, 100]",
-                "99.99",
-                "Percent of an activation's values within its range on either side, for `percentile`.",
-            ),
-            setting(
-                "samples",
-                "int ≥ 1",
-                "256",
-                "Most samples to calibrate with.",
-            ),
-            setting(
-                "attempts",
-                "int ≥ 0",
-                "12",
-                "Most measurements spent on gentler forms when the goal is not met.",
-            ),
-            setting(
-                "layers",
-                "list of globs",
-                "[]",
-                "Names of the layers to quantize; empty is all.",
-            ),
-            setting(
-                "exclude",
-                "list of globs",
-                "[]",
-                "Names of layers to leave alone.",
-            ),
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::Idempotent, Promise::RoundToNearest],
     },
     factory: Factory::Optimizer(&|settings| {
-        let config: Config = ENTRY.info.read_settings(settings)?;
-        config.check().map_err(|reason| ENTRY.info.refuse(reason))?;
+        let config = ENTRY.info.read_settings(settings)?;
         Ok(Box::new(Quantize::new(config)))
     }),
 };

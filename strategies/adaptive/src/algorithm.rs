@@ -8,6 +8,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
@@ -35,13 +36,7 @@ const PATIENCE_OF_A_VIEW: u32 = 8;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    let twice = |(i, who): (usize, &Who)| config.members[..i].contains(who);
-    if config.members.iter().enumerate().any(twice) || config.members.is_empty() {
-        return Err(crate::ENTRY
-            .info
-            .refuse("`members` needs at least one member, each once"));
-    }
+    let config = crate::ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Adaptive::new(config, init)))
 }
 
@@ -58,7 +53,7 @@ struct Adaptive {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     ledger: Ledger,
     tried: Tried,
@@ -88,7 +83,7 @@ struct Asked {
 }
 
 impl Adaptive {
-    fn new(config: Config, init: &SearchInit) -> Self {
+    fn new(config: Checked<Config>, init: &SearchInit) -> Self {
         let axes = init.space.axes();
         let (choices, numbers) = (0..axes.len()).partition(|&i| axes[i].domain.is_choice());
         let starts = match config.start {

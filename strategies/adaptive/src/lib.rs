@@ -23,7 +23,8 @@ mod member;
 mod place;
 mod sight;
 
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::{Config, Start};
 pub use error::AdaptiveError;
@@ -39,20 +40,7 @@ pub static ENTRY: Entry = Entry {
                Thierens 2005). All learn from all trials, foreign ones included. It starts in the middle of the space and \
                starts again, near the best or anywhere, where a descent gains no more. Several objectives are descended \
                by rotating augmented Chebyshev scalarisations from the non-dominated front. No point comes twice.",
-        settings: &[
-            Setting {
-                name: "start",
-                kind: "one of \"middle\", \"random\"",
-                default: "\"middle\"",
-                doc: "Where the first descent starts: in the middle of every axis, or anywhere.",
-            },
-            Setting {
-                name: "members",
-                kind: "list of \"line\", \"scan\", \"step\", \"quadratic\", \"additive\", \"cma\", \"tpe\", \"cross\"",
-                default: "[\"line\", \"scan\", \"step\", \"quadratic\", \"additive\", \"cma\", \"tpe\", \"cross\"]",
-                doc: "The members that take turns.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::LearnsFromForeign, Promise::NeverRepeats],
     },
     factory: Factory::Searcher(&algorithm::build),

@@ -9,6 +9,7 @@ use lapidary_core::rank;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
@@ -28,10 +29,7 @@ const SPREAD: f64 = 2.0;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    config
-        .check()
-        .map_err(|e| crate::ENTRY.info.refuse(e.to_string()))?;
+    let config = crate::ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Genetic::new(config, init)))
 }
 
@@ -53,7 +51,7 @@ struct Genetic {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Setup {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     objectives: usize,
 }
@@ -83,7 +81,7 @@ struct Member {
 }
 
 impl Genetic {
-    fn new(config: Config, init: &SearchInit) -> Self {
+    fn new(config: Checked<Config>, init: &SearchInit) -> Self {
         let setup = Setup {
             config,
             seed: init.seed,
@@ -443,6 +441,7 @@ impl Searcher for Genetic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapidary_core::settings::Settings;
 
     const UNIT: Domain = Domain::Float {
         low: 0.0,
@@ -542,7 +541,7 @@ mod tests {
             population: Some(4),
             ..Config::default()
         };
-        let mut genetic = Genetic::new(config, &init);
+        let mut genetic = Genetic::new(config.check().unwrap(), &init);
         for (a, b) in [
             (5.0, 5.0),
             (0.0, 9.0),

@@ -1,26 +1,34 @@
 //! Settings of genetic search.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::error::GeneticError;
-
 /// Settings, as in the study file's table `[strategy]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Number of points that survive; where `None`, 20 for one objective and 40 for several.
+    /// Number of points that survive; null is 20 for one objective and 40 for several.
+    #[schemars(range(min = 4, max = 1_000_000), example = 30)]
     pub population: Option<usize>,
-    /// Points drawn for each parent.
+    /// Points drawn for each parent; the best of them is it.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub tournament: usize,
-    /// How often a child has two parents.
+    /// How often a child has two parents rather than one.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub crossover_rate: f64,
-    /// Distribution index of simulated binary crossover.
+    /// Distribution index of simulated binary crossover: the higher, the closer to the parents.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub crossover_eta: f64,
-    /// How often each axis of a child is mutated; where `None`, 1 / axes.
+    /// How often each axis of a child is mutated; null is 1 / axes.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.2)]
     pub mutation_rate: Option<f64>,
-    /// Distribution index of polynomial mutation.
+    /// Distribution index of polynomial mutation, drawn within a factor of 4 around this: the higher, the smaller the changes.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub mutation_eta: f64,
 }
+
+impl Settings for Config {}
 
 impl Default for Config {
     fn default() -> Self {
@@ -36,38 +44,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// When a setting is out of its bounds.
-    pub fn check(&self) -> Result<(), GeneticError> {
-        for (name, least, value) in [
-            ("population", 4, self.population.unwrap_or(4)),
-            ("tournament", 1, self.tournament),
-        ] {
-            if value < least || value > 1_000_000 {
-                return Err(GeneticError::Count { name, least, value });
-            }
-        }
-        for (name, value) in [
-            ("crossover_rate", self.crossover_rate),
-            ("mutation_rate", self.mutation_rate.unwrap_or(0.0)),
-        ] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(GeneticError::Rate { name, value });
-            }
-        }
-        for (name, value) in [
-            ("crossover_eta", self.crossover_eta),
-            ("mutation_eta", self.mutation_eta),
-        ] {
-            if !(0.0..=1e6).contains(&value) {
-                return Err(GeneticError::Eta { name, value });
-            }
-        }
-        Ok(())
-    }
-
     /// Number of points that survive, for a number of objectives.
     pub fn size(&self, objectives: usize) -> usize {
         self.population
@@ -81,7 +57,7 @@ mod tests {
 
     #[test]
     fn bounds_are_checked_by_name() {
-        assert_eq!(Config::default().check(), Ok(()));
+        assert!(Config::default().check().is_ok());
         let text = |config: Config| config.check().unwrap_err().to_string();
         let default = Config::default();
         assert!(
@@ -89,14 +65,14 @@ mod tests {
                 population: Some(3),
                 ..default
             })
-            .contains("`population` = 3")
+            .contains("`population` must be in 4..=1000000, found 3")
         );
         assert!(
             text(Config {
                 mutation_rate: Some(1.5),
                 ..default
             })
-            .contains("`mutation_rate` = 1.5")
+            .contains("`mutation_rate` must be in [0, 1], found 1.5")
         );
         assert!(
             text(Config {

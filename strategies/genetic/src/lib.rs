@@ -14,7 +14,8 @@ mod algorithm;
 mod config;
 mod error;
 
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::Config;
 pub use error::GeneticError;
@@ -27,44 +28,7 @@ pub static ENTRY: Entry = Entry {
         docs: "Chooses parents by tournament, crosses numbers by simulated binary crossover and choices uniformly, mutates \
                numbers polynomially and draws choices anew, and keeps the best of parents and children, each trial at once. \
                Several objectives are ranked as in NSGA-II (Deb et al. 2002), constraints by Deb's rules. No point comes twice.",
-        settings: &[
-            Setting {
-                name: "population",
-                kind: "int ≥ 4, or null: 20 for one objective, 40 for several",
-                default: "null",
-                doc: "Number of points that survive.",
-            },
-            Setting {
-                name: "tournament",
-                kind: "int ≥ 1",
-                default: "3",
-                doc: "Points drawn for each parent; the best of them is it.",
-            },
-            Setting {
-                name: "crossover_rate",
-                kind: "number in [0, 1]",
-                default: "0.9",
-                doc: "How often a child has two parents rather than one.",
-            },
-            Setting {
-                name: "crossover_eta",
-                kind: "number ≥ 0",
-                default: "15.0",
-                doc: "Distribution index of simulated binary crossover: the higher, the closer to the parents.",
-            },
-            Setting {
-                name: "mutation_rate",
-                kind: "number in [0, 1], or null: 1 / axes",
-                default: "null",
-                doc: "How often each axis of a child is mutated.",
-            },
-            Setting {
-                name: "mutation_eta",
-                kind: "number ≥ 0",
-                default: "20.0",
-                doc: "Distribution index of polynomial mutation, drawn within a factor of 4 around this: the higher, the smaller the changes.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::NeverRepeats, Promise::LearnsFromForeign],
     },
     factory: Factory::Searcher(&algorithm::build),

@@ -6,6 +6,7 @@ use lapidary_core::json::Json;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{AxisValue, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 
@@ -25,10 +26,7 @@ const CONTENDERS: usize = 4;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    config
-        .check()
-        .map_err(|e| crate::ENTRY.info.refuse(e.to_string()))?;
+    let config = crate::ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Greedy::new(config, init)))
 }
 
@@ -41,7 +39,7 @@ pub struct Greedy {
 }
 
 impl Greedy {
-    fn new(config: Config, init: &SearchInit) -> Self {
+    fn new(config: Checked<Config>, init: &SearchInit) -> Self {
         let setup = Setup {
             config,
             seed: init.seed,

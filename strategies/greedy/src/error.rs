@@ -8,10 +8,6 @@ use thiserror::Error;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum GreedyError {
-    #[error("`{name}` = {value} must be above 0 and at most 0.5")]
-    Share { name: &'static str, value: f64 },
-    #[error("`breadth` must be at least 1")]
-    Breadth,
     #[error("the snapshot was made with other settings, seed or number of objectives")]
     OtherSearch,
     #[error("{what} is none of this space")]

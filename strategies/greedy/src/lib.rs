@@ -23,7 +23,8 @@ mod moves;
 mod round;
 mod state;
 
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::Config;
 pub use error::GreedyError;
@@ -38,32 +39,7 @@ pub static ENTRY: Entry = Entry {
                once (variable neighbourhood search, Mladenović and Hansen 1997), then climbs again from a changed copy of the \
                best (iterated local search). Several objectives are climbed by rotating Chebyshev weights from the \
                non-dominated points. No point comes twice.",
-        settings: &[
-            Setting {
-                name: "step",
-                kind: "number in (0, 0.5]",
-                default: "0.25",
-                doc: "First step of a number, as a share of its axis's (log) scale.",
-            },
-            Setting {
-                name: "precision",
-                kind: "number in (0, 0.5]",
-                default: "0.002",
-                doc: "Step below which a climb counts as finished, at first; later climbs are finer.",
-            },
-            Setting {
-                name: "patience",
-                kind: "int ≥ 0",
-                default: "4",
-                doc: "Changes of several axes that are tried where stuck, per axis and number of axes changed at once.",
-            },
-            Setting {
-                name: "breadth",
-                kind: "int ≥ 1",
-                default: "3",
-                doc: "Most axes that are changed at once before the climb starts again elsewhere.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::NeverRepeats, Promise::LearnsFromForeign],
     },
     factory: Factory::Searcher(&algorithm::build),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapidary_core::ledger::Ledger;
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{Axis, AxisValue, Space};
 use lapidary_core::trial::Score;
 use lapidary_core::tried::Tried;
@@ -21,7 +22,7 @@ pub const FINEST: f64 = 1e-12;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    pub config: Config,
+    pub config: Checked<Config>,
     pub seed: u64,
     pub objectives: usize,
 }

@@ -5,6 +5,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::Point;
 use lapidary_core::trial::{Candidate, Origin, Trial};
 use lapidary_core::tried::Tried;
@@ -22,8 +23,7 @@ const DRAWS: usize = 64;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    config.check().map_err(|e| crate::ENTRY.info.refuse(e))?;
+    let config: Checked<Config> = crate::ENTRY.info.read_settings(settings)?;
     let grid = Grid::new(init.space.clone(), &config).map_err(|e| crate::ENTRY.info.refuse(e))?;
     Ok(Box::new(Search {
         grid,
@@ -46,7 +46,7 @@ struct Search {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     ledger: Ledger,
     /// Points asked, as points of the thinned space.

@@ -2,25 +2,33 @@
 
 use std::collections::BTreeMap;
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 /// Levels of one axis at most: each is kept as an option of a choice.
-pub(crate) const MOST_LEVELS: u32 = 1000;
+const MOST_LEVELS: u32 = 1000;
 
 /// Settings, as in the study file's table `[strategy]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Values of each continuous axis.
+    #[schemars(range(min = 1, max = MOST_LEVELS))]
     pub levels: u32,
-    /// Number of values by the names of axes, where it is another.
+    /// Number of values of single axes: other levels of a continuous axis, or so many, evenly spread, of the values of a
+    /// whole-number or stepped one.
+    #[schemars(extend(
+        "additionalProperties" = {"type": "integer", "minimum": 1, "maximum": MOST_LEVELS},
+        "examples" = [{"learning_rate": 9}],
+    ))]
     pub axes: BTreeMap<String, u32>,
-    /// Which point comes when.
+    /// In random order by seed, or one by one, the last axis changing first.
     pub order: Order,
 }
 
 /// Which point comes when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     /// At random.
@@ -40,16 +48,4 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Refuses numbers of values that are out of bounds.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let all = [("levels", self.levels)];
-        let single = self.axes.iter().map(|(name, n)| (name.as_str(), *n));
-        for (name, n) in all.into_iter().chain(single) {
-            if !(1..=MOST_LEVELS).contains(&n) {
-                return Err(format!("`{name}` must be in 1..={MOST_LEVELS}, found {n}"));
-            }
-        }
-        Ok(())
-    }
-}
+impl Settings for Config {}

@@ -13,7 +13,8 @@ mod config;
 mod error;
 mod levels;
 
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::{Config, Order};
 pub use error::GridError;
@@ -27,27 +28,7 @@ pub static ENTRY: Entry = Entry {
                ends included (by ratio on log axes; a single level lies in the middle). Combinations that differ in inactive \
                axes only come once. The search ends when all were asked. On a budget smaller than the grid the shuffled order \
                spreads the trials over the whole of it.",
-        settings: &[
-            Setting {
-                name: "levels",
-                kind: "int in 1..=1000",
-                default: "5",
-                doc: "Values of each continuous axis.",
-            },
-            Setting {
-                name: "axes",
-                kind: "table of axis = int in 1..=1000",
-                default: "{}",
-                doc: "Number of values of single axes: other levels of a continuous axis, or so many, evenly spread, of the values \
-                      of a whole-number or stepped one.",
-            },
-            Setting {
-                name: "order",
-                kind: "one of \"shuffled\", \"sequential\"",
-                default: "\"shuffled\"",
-                doc: "In random order by seed, or one by one, the last axis changing first.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::NeverRepeats, Promise::Ends],
     },
     factory: Factory::Searcher(&algorithm::build),

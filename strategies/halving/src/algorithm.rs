@@ -7,6 +7,7 @@ use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,7 @@ const VERSION: u32 = 1;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
-    config.check().map_err(|e| crate::ENTRY.info.refuse(e))?;
+    let config: Checked<Config> = crate::ENTRY.info.read_settings(settings)?;
     let ladder = Ladder::new(&config);
     let installed = init.installed.ok_or_else(|| BuildError::Unfit {
         name: NAME,
@@ -68,7 +68,7 @@ struct Halving {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     ledger: Ledger,
     /// Candidates that are not told yet.

@@ -1,5 +1,7 @@
 //! The fidelities of the rungs and the sizes of brackets.
 
+use lapidary_core::settings::Checked;
+
 use crate::config::{Config, Variant};
 
 /// The rungs, the cheapest first, and how brackets stand on them.
@@ -13,8 +15,8 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    /// The ladder of checked settings.
-    pub fn new(config: &Config) -> Self {
+    /// The ladder of the settings.
+    pub fn new(config: &Checked<Config>) -> Self {
         let reduction = f64::from(config.reduction);
         // A share such as 0.037 written for 1/27 is meant to reach it.
         let least = config.min_fidelity * (1.0 - 1e-2 / reduction);
@@ -74,14 +76,16 @@ impl Ladder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapidary_core::settings::Settings;
 
     fn ladder(variant: Variant, reduction: u32, min_fidelity: f64) -> Ladder {
-        Ladder::new(&Config {
+        let config = Config {
             variant,
             reduction,
             min_fidelity,
             ..Config::default()
-        })
+        };
+        Ladder::new(&config.check().unwrap())
     }
 
     #[test]

@@ -30,7 +30,8 @@ mod error;
 mod gains;
 mod ladder;
 
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked};
+use lapidary_core::settings::Schema;
 
 pub use config::{Config, Variant};
 pub use error::HalvingError;
@@ -46,38 +47,7 @@ pub static ENTRY: Entry = Entry {
                The inner searcher learns from all trials, their objectives carried over to the full evaluation by what \
                recent trials gained in the median. Foreign trials are passed on to it. The evaluation must make use of the \
                fidelity: training spends that share of its epochs. Only trials at full fidelity can be a study's best.",
-        settings: &[
-            Setting {
-                name: "searcher",
-                kind: "name of another searcher",
-                default: "\"random\"",
-                doc: "The searcher that proposes the candidates.",
-            },
-            Setting {
-                name: "settings",
-                kind: "table",
-                default: "{}",
-                doc: "Settings of that searcher.",
-            },
-            Setting {
-                name: "variant",
-                kind: "one of \"asynchronous\", \"successive\", \"hyperband\"",
-                default: "\"asynchronous\"",
-                doc: "Whether a rung sends on its best at any time or when it is complete, or brackets start at several rungs.",
-            },
-            Setting {
-                name: "reduction",
-                kind: "int in 2..=100",
-                default: "3",
-                doc: "One of so many trials of a rung goes on, and the next rung costs so many times as much.",
-            },
-            Setting {
-                name: "min_fidelity",
-                kind: "number in [1e-6, 1]",
-                default: "0.037037037037037035",
-                doc: "No trial gets a smaller share of the evaluation.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[],
     },
     factory: Factory::Searcher(&algorithm::build),

@@ -7,6 +7,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Trial};
 use lapidary_core::tried::Tried;
@@ -24,7 +25,7 @@ const DRAWS: usize = 64;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = crate::ENTRY.info.read_settings(settings)?;
+    let config = crate::ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Random::new(config, init)))
 }
 
@@ -32,7 +33,7 @@ pub fn build(settings: &Json, init: &SearchInit) -> Result<Box<dyn Searcher>, Bu
 struct Random {
     space: Arc<Space>,
     seed: u64,
-    config: Config,
+    config: Checked<Config>,
     sobol: Sobol,
     finite: bool,
     state: State,
@@ -42,7 +43,7 @@ struct Random {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     ledger: Ledger,
     /// Points of the sequence used, tried ones that were passed over included.
@@ -52,7 +53,7 @@ struct State {
 }
 
 impl Random {
-    fn new(config: Config, init: &SearchInit) -> Self {
+    fn new(config: Checked<Config>, init: &SearchInit) -> Self {
         let dimensions = match config.sampling {
             Sampling::Uniform => 0,
             Sampling::Sobol => init.space.axes().len(),
@@ -125,12 +126,13 @@ impl Searcher for Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapidary_core::settings::Settings;
     use lapidary_core::space::{Axis, AxisValue, Domain};
 
     fn searcher(sampling: Sampling, domain: Domain) -> Random {
         let axes = vec![Axis::new("a", domain.clone()), Axis::new("b", domain)];
         Random::new(
-            Config { sampling },
+            Config { sampling }.check().unwrap(),
             &SearchInit {
                 space: Arc::new(Space::new(axes).unwrap()),
                 seed: 7,

@@ -13,7 +13,8 @@ mod config;
 mod error;
 mod sobol;
 
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::{Config, Sampling};
 pub use error::RandomError;
@@ -27,12 +28,7 @@ pub static ENTRY: Entry = Entry {
                the draws are an Owen-scrambled Sobol' sequence (Joe and Kuo 2008, Burley 2020), which covers the space more \
                evenly at the same number of trials. On a finite space no point comes twice, and the search ends when all \
                were tried.",
-        settings: &[Setting {
-            name: "sampling",
-            kind: "one of \"uniform\", \"sobol\"",
-            default: "\"uniform\"",
-            doc: "How points are drawn: independently, or as a scrambled quasi-random sequence.",
-        }],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::NeverRepeats],
     },
     factory: Factory::Searcher(&algorithm::build),

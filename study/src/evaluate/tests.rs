@@ -362,7 +362,7 @@ fn settings_that_nothing_knows_are_refused_where_they_stand() {
         (
             "epochs = 2",
             "smoothing = 1.5",
-            "no model can be built: settings of the training: smoothing must be in [0, 1)",
+            "no model can be built: settings of the training: `smoothing` must be in [0, 1), found 1.5",
         ),
         (
             "activation = \"relu\"",

@@ -20,12 +20,14 @@ use lapidary_core::model::{Model, ModelError, TaskShape};
 use lapidary_core::registry::{BuildError, Kind, Registry};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::Task;
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{self, Checked, Schema};
 use lapidary_core::space::Point;
 use lapidary_core::text::listed;
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_data::{Split, class_weights};
 use rand_core::RngCore;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use super::data::OpenData;
@@ -36,55 +38,50 @@ use crate::error::StudyFileError;
 use crate::file::{StudyFile, TrainSection};
 use crate::measure;
 
-/// The training settings by name.
-const TRAINING: [&str; 10] = [
-    "learning_rate",
-    "optimizer",
-    "momentum",
-    "weight_decay",
-    "schedule",
-    "epochs",
-    "batch",
-    "smoothing",
-    "class_weights",
-    "patience",
-];
-
 /// The sizes that are known before the first epoch.
 const SIZES: [&str; 3] = ["params", "macs", "bytes"];
 
 /// Another word for `learning_rate`.
-const LEARNING_RATE_ALIAS: &str = "lr";
+pub(crate) const LEARNING_RATE_ALIAS: &str = "lr";
 
 /// How a model is trained.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Training {
     /// Peak learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     #[serde(alias = "lr")]
     pub learning_rate: f32,
     /// Update rule.
     pub optimizer: Rule,
     /// Momentum of `sgd`.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f32,
     /// Weight decay.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f32,
     /// Learning-rate schedule.
     pub schedule: Schedule,
     /// Passes over the training samples at full fidelity.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Samples in a step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// Label smoothing.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0), example = 0.1)]
     pub smoothing: f32,
     /// How classes are weighted.
     pub class_weights: ClassWeights,
-    /// Epochs without a better validation metric before it stops.
+    /// Epochs without a better validation metric before it stops; null trains to the end.
+    #[schemars(example = 3)]
     pub patience: Option<usize>,
 }
 
+impl settings::Settings for Training {}
+
 /// The update rules by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rule {
     /// Stochastic gradient descent with momentum.
@@ -94,7 +91,7 @@ pub enum Rule {
 }
 
 /// How classes are weighted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeights {
     /// All alike.
@@ -122,35 +119,6 @@ impl Default for Training {
 }
 
 impl Training {
-    /// Refuses values out of bounds.
-    fn check(&self) -> Result<(), String> {
-        let share = |name: &str, value: f32| {
-            if (0.0..1.0).contains(&value) {
-                Ok(())
-            } else {
-                Err(format!("{name} must be in [0, 1), found {value}"))
-            }
-        };
-        share("momentum", self.momentum)?;
-        share("smoothing", self.smoothing)?;
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return Err(format!(
-                "learning_rate must be above 0, found {}",
-                self.learning_rate
-            ));
-        }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return Err(format!(
-                "weight_decay must be at least 0, found {}",
-                self.weight_decay
-            ));
-        }
-        if self.epochs == 0 || self.batch == 0 {
-            return Err("epochs and batch must be at least 1".into());
-        }
-        Ok(())
-    }
-
     /// The epochs at `fidelity`: that share of all, rounded up.
     fn epochs_at(&self, fidelity: f64) -> usize {
         ((self.epochs as f64 * fidelity).ceil() as usize).clamp(1, self.epochs)
@@ -194,7 +162,8 @@ impl Training {
 pub struct Train<'a> {
     registry: &'a Registry,
     family: String,
-    family_settings: Vec<&'static str>,
+    family_settings: Vec<String>,
+    training_settings: Vec<String>,
     fixed: Map<String, Json>,
     data: OpenData,
     shape: TaskShape,
@@ -240,7 +209,7 @@ impl Run {
 /// What a point and the fixed values say.
 struct Settings {
     family: Json,
-    training: Training,
+    training: Checked<Training>,
 }
 
 impl<'a> Train<'a> {
@@ -267,7 +236,8 @@ impl<'a> Train<'a> {
         let train = Self {
             registry,
             family: section.family.clone(),
-            family_settings: entry.info.settings.iter().map(|s| s.name).collect(),
+            family_settings: entry.info.settings.names(),
+            training_settings: Schema::of::<Training>().names(),
             fixed: section.fixed.iter().cloned().collect(),
             data,
             shape: dataset.task_shape()?,
@@ -306,7 +276,7 @@ impl<'a> Train<'a> {
                         axis.name,
                         train.family,
                         listed(&train.family_settings),
-                        listed(&TRAINING),
+                        listed(&train.training_settings),
                     ),
                 ));
             }
@@ -323,12 +293,9 @@ impl<'a> Train<'a> {
         Ok(train)
     }
 
-    fn known(&self) -> Vec<&'static str> {
-        self.family_settings
-            .iter()
-            .chain(&TRAINING)
-            .copied()
-            .collect()
+    fn known(&self) -> Vec<&str> {
+        let all = self.family_settings.iter().chain(&self.training_settings);
+        all.map(String::as_str).collect()
     }
 
     fn is_setting(&self, name: &str) -> bool {
@@ -341,18 +308,15 @@ impl<'a> Train<'a> {
         let json = point.to_json();
         let axes = json.as_object().into_iter().flatten();
         for (name, value) in self.fixed.iter().chain(axes) {
-            let part = if self.family_settings.contains(&name.as_str()) {
+            let part = if self.family_settings.contains(name) {
                 &mut family
             } else {
                 &mut training
             };
             part.insert(name.clone(), value.clone());
         }
-        let training: Training = serde_json::from_value(training.into())
+        let training = settings::read(&training.into())
             .map_err(|e| format!("settings of the training: {e}"))?;
-        training
-            .check()
-            .map_err(|reason| format!("settings of the training: {reason}"))?;
         Ok(Settings {
             family: family.into(),
             training,

@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
+use lapidary_core::settings::Schema;
 use lapidary_core::space::{Axis, Domain, Space, SpaceError};
 
+use super::section::{ChoiceAxis, FloatAxis, IntAxis};
 use super::tree::{FromItem, Item, Table, Value};
 use crate::error::StudyFileError;
 
 /// What to write for an axis.
 const FORMS: &str = "`{ float = [1e-4, 0.1], log = true }`, `{ int = [1, 6] }`, `{ choice = [\"relu\", \"gelu\"] }` \
      or a plain value to fix the axis";
+
+/// The keys of which an axis has one.
+const KINDS: [&str; 3] = ["float", "int", "choice"];
 
 /// Reads the whole table.
 pub(crate) fn read_space(table: &Table) -> Result<Arc<Space>, StudyFileError> {
@@ -52,17 +57,16 @@ fn read_axis(name: &str, item: &Item) -> Result<Axis, StudyFileError> {
         }
         _ => return checked(name, vec![item.to_json()], item),
     };
-    let given: Vec<&Item> = ["float", "int", "choice"]
-        .iter()
-        .filter_map(|kind| table.get(kind))
-        .collect();
+    let given: Vec<&Item> = KINDS.iter().filter_map(|kind| table.get(kind)).collect();
     let [values] = given[..] else {
-        table.check_keys(&["float", "int", "choice", "log", "step", "when"])?;
+        let more = Schema::of::<FloatAxis>().names();
+        let more = more.iter().skip(1).map(String::as_str);
+        table.check_keys(&KINDS.into_iter().chain(more).collect::<Vec<_>>())?;
         return Err(item.mistake(format!("an axis is one of {FORMS}")));
     };
     let log = table.read::<bool>("log")?.unwrap_or(false);
     let domain = if table.get("float").is_some() {
-        table.check_keys(&["float", "log", "step", "when"])?;
+        table.check_keys(&Schema::of::<FloatAxis>().names())?;
         let [low, high] = bounds(values)?;
         Domain::Float {
             low,
@@ -71,7 +75,7 @@ fn read_axis(name: &str, item: &Item) -> Result<Axis, StudyFileError> {
             step: table.read("step")?,
         }
     } else if table.get("int").is_some() {
-        table.check_keys(&["int", "log", "step", "when"])?;
+        table.check_keys(&Schema::of::<IntAxis>().names())?;
         let [low, high] = bounds(values)?;
         Domain::Int {
             low,
@@ -80,7 +84,7 @@ fn read_axis(name: &str, item: &Item) -> Result<Axis, StudyFileError> {
             step: table.read("step")?.unwrap_or(1),
         }
     } else {
-        table.check_keys(&["choice", "when"])?;
+        table.check_keys(&Schema::of::<ChoiceAxis>().names())?;
         Domain::Choice {
             options: values.elements().iter().map(Item::to_json).collect(),
         }

@@ -1,19 +1,27 @@
 use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::model::Edit;
 use lapidary_core::optimizer::Optimized;
-use lapidary_core::registry::{Entry, Factory, Info, Origin, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Origin};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Checked, Schema, Settings};
 use lapidary_core::tensor::{Dense, Tensor};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 
 /// Multiplies every weight by `factor`, then keeps the result only where it is accepted.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Scale {
+    /// Factor.
     factor: f32,
+    /// Whether to keep only what is accepted.
     careful: bool,
 }
+
+impl Settings for Scale {}
+
+struct Scaler(Checked<Scale>);
 
 impl Default for Scale {
     fn default() -> Self {
@@ -24,7 +32,7 @@ impl Default for Scale {
     }
 }
 
-impl Optimizer for Scale {
+impl Optimizer for Scaler {
     fn optimize(
         &self,
         model: &dyn Model,
@@ -39,7 +47,7 @@ impl Optimizer for Scale {
                 Tensor::Dense(dense) => Some(Edit::SetWeight {
                     name: name.clone(),
                     tensor: Tensor::Dense(Dense::F32(
-                        dense.as_f32()?.mapv(|v| v * self.factor).into_shared(),
+                        dense.as_f32()?.mapv(|v| v * self.0.factor).into_shared(),
                     ))
                     .into(),
                 }),
@@ -47,7 +55,7 @@ impl Optimizer for Scale {
             })
             .collect();
         let scaled = model.apply(&edits)?;
-        let kept = !self.careful || (cx.accept)(&(cx.measure)(scaled.as_ref())?);
+        let kept = !self.0.careful || (cx.accept)(&(cx.measure)(scaled.as_ref())?);
         Ok(Optimized {
             model: if kept { scaled } else { model.share() },
             notes: vec![format!("kept: {kept}")],
@@ -60,27 +68,12 @@ static SCALE: Entry = Entry {
         name: "scale",
         summary: "for tests",
         docs: "",
-        settings: &[
-            Setting {
-                name: "factor",
-                kind: "float",
-                default: "1",
-                doc: "Factor.",
-            },
-            Setting {
-                name: "careful",
-                kind: "bool",
-                default: "false",
-                doc: "Whether to keep only what is accepted.",
-            },
-        ],
+        settings: Schema::of::<Scale>(),
         promises: &[],
     },
     factory: Factory::Optimizer(&|json| {
-        SCALE
-            .info
-            .read_settings::<Scale>(json)
-            .map(|s| Box::new(s) as Box<dyn Optimizer>)
+        let scaler = Scaler(SCALE.info.read_settings(json)?);
+        Ok(Box::new(scaler))
     }),
 };
 

@@ -31,26 +31,21 @@ pub fn wrong_settings_are_refused(entry: &Entry, _: &Json) {
     let refused = |settings: Json| match make(&settings) {
         Ok(_) => panic!("{settings} was accepted"),
         Err(BuildError::Settings { known, .. }) => {
-            let listed: Vec<&str> = entry.info.settings.iter().map(|s| s.name).collect();
+            let listed = entry.info.settings.names();
             assert_eq!(known, listed, "{settings}: the names it gives");
         }
         Err(other) => panic!("{settings}: {other}"),
     };
     refused(json!({"no_such_setting": 1}));
     refused(json!(["a list"]));
-    for setting in entry.info.settings {
-        refused(json!({ setting.name: [[0]] }));
+    for name in entry.info.settings.names() {
+        refused(json!({ name: [[0]] }));
     }
 }
 
 /// No settings, `{}` and all settings at their listed defaults are the same.
 pub fn listed_defaults_are_the_defaults(entry: &Entry, _: &Json) {
-    let listed = |s: &lapidary_core::registry::Setting| {
-        let value = serde_json::from_str(s.default)
-            .unwrap_or_else(|e| panic!("default `{}` of `{}`: {e}", s.default, s.name));
-        (s.name.to_owned(), value)
-    };
-    let all: serde_json::Map<String, Json> = entry.info.settings.iter().map(listed).collect();
+    let all = crate::info::defaults(&entry.info);
     let (_, model) = &models()[0];
     // An error is an answer as well: it has to be the same one.
     let run = |settings: Json| match World::digits().run(entry, &settings, model.as_ref()) {

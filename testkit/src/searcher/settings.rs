@@ -25,31 +25,22 @@ pub fn wrong_settings_are_refused(entry: &Entry) {
     let refused = |settings: Json| match world.build(entry, &settings) {
         Ok(_) => panic!("{settings} was accepted"),
         Err(BuildError::Settings { known, .. }) => {
-            let listed: Vec<&str> = entry.info.settings.iter().map(|s| s.name).collect();
+            let listed = entry.info.settings.names();
             assert_eq!(known, listed, "{settings}: the names it gives");
         }
         Err(other) => panic!("{settings}: {other}"),
     };
     refused(serde_json::json!({"no_such_setting": 1}));
     refused(serde_json::json!(["a list"]));
-    for setting in entry.info.settings {
-        refused(serde_json::json!({ setting.name: {"not": ["a", "value"]} }));
+    for name in entry.info.settings.names() {
+        refused(serde_json::json!({ name: {"not": ["a", "value"]} }));
     }
 }
 
 /// No settings, `{}` and all settings at their listed defaults are the same.
 pub fn listed_defaults_are_the_defaults(entry: &Entry) {
     let world = World::smooth(continuum());
-    let all: serde_json::Map<String, Json> = entry
-        .info
-        .settings
-        .iter()
-        .map(|s| {
-            let value = serde_json::from_str(s.default)
-                .unwrap_or_else(|e| panic!("default `{}` of `{}`: {e}", s.default, s.name));
-            (s.name.to_owned(), value)
-        })
-        .collect();
+    let all = crate::info::defaults(&entry.info);
     let run = |settings: &Json| {
         let mut session = Session::new(entry, &world);
         session.searcher = world

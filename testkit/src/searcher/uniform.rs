@@ -7,6 +7,7 @@ use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise};
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::settings::{NoSettings, Schema};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Trial};
 use lapidary_core::tried::Tried;
@@ -17,7 +18,7 @@ pub(super) const ENTRY: Entry = Entry {
         name: "random",
         summary: "uniform draws without repeats",
         docs: "Draws points uniformly until a finite space is exhausted.",
-        settings: &[],
+        settings: Schema::of::<NoSettings>(),
         promises: &[Promise::NeverRepeats],
     },
     factory: Factory::Searcher(&build),
@@ -27,12 +28,7 @@ pub(super) const ENTRY: Entry = Entry {
 const DRAWS: usize = 64;
 
 fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> {
-    if settings
-        .as_object()
-        .map_or(!settings.is_null(), |s| !s.is_empty())
-    {
-        return Err(ENTRY.info.refuse(format!("it has none, found {settings}")));
-    }
+    ENTRY.info.read_settings::<NoSettings>(settings)?;
     Ok(Box::new(Uniform {
         space: init.space.clone(),
         seed: init.seed,

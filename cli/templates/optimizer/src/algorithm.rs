@@ -5,6 +5,7 @@ use lapidary_core::model::{Edit, Model, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::registry::BuildError;
 use lapidary_core::select;
+use lapidary_core::settings::Checked;
 use lapidary_core::tensor::{Dense, Tensor};
 
 use crate::ENTRY;
@@ -12,16 +13,13 @@ use crate::config::{Config, FRACTION};
 
 /// Makes the optimizer.
 pub fn build(settings: &Json) -> Result<Box<dyn Optimizer>, BuildError> {
-    let config: Config = ENTRY.info.read_settings(settings)?;
-    config
-        .check()
-        .map_err(|e| ENTRY.info.refuse(e.to_string()))?;
+    let config = ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Cut { config }))
 }
 
 /// The optimizer.
 struct Cut {
-    config: Config,
+    config: Checked<Config>,
 }
 
 impl Optimizer for Cut {

@@ -1,19 +1,21 @@
 //! Settings.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
-
-use crate::error::Error;
 
 /// Bits in the fraction of an `f32`.
 pub const FRACTION: u32 = f32::MANTISSA_DIGITS - 1;
 
 /// Settings, as in a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Bits of the fraction that are kept, in 0..=23.
+    /// Bits of the fraction that are kept.
+    #[schemars(range(max = FRACTION))]
     pub bits: u32,
     /// Globs of the layers to change; empty is all.
+    #[schemars(extend("examples" = [["stage2.*"]]))]
     pub layers: Vec<String>,
 }
 
@@ -26,16 +28,4 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// When a setting is out of its bounds.
-    pub fn check(&self) -> Result<(), Error> {
-        if self.bits <= FRACTION {
-            Ok(())
-        } else {
-            Err(Error::Bits(self.bits))
-        }
-    }
-}
+impl Settings for Config {}

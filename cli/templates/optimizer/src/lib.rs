@@ -2,13 +2,12 @@
 
 mod algorithm;
 mod config;
-mod error;
 
 use lapidary_core::inventory;
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::Config;
-pub use error::Error;
 
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {
@@ -16,20 +15,7 @@ pub static ENTRY: Entry = Entry {
         name: "my-optimizer",
         summary: "cuts the last bits of weights, so that the file compresses better",
         docs: "Sets all but the first bits of each weight's fraction to zero. Where the goal is not met, more bits are kept.",
-        settings: &[
-            Setting {
-                name: "bits",
-                kind: "int in [0, 23]",
-                default: "7",
-                doc: "Bits of the fraction that are kept.",
-            },
-            Setting {
-                name: "layers",
-                kind: "list of globs",
-                default: "[]",
-                doc: "Names of the layers to change; empty is all.",
-            },
-        ],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::Idempotent],
     },
     factory: Factory::Optimizer(&algorithm::build),

@@ -8,6 +8,7 @@ use lapidary_core::rank;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::settings::Checked;
 use lapidary_core::space::{AxisValue, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use serde::{Deserialize, Serialize};
@@ -22,10 +23,7 @@ const VERSION: u32 = 1;
 
 /// Makes the searcher.
 pub fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>, BuildError> {
-    let config: Config = ENTRY.info.read_settings(settings)?;
-    config
-        .check()
-        .map_err(|e| ENTRY.info.refuse(e.to_string()))?;
+    let config = ENTRY.info.read_settings(settings)?;
     Ok(Box::new(Search {
         space: init.space.clone(),
         state: State {
@@ -47,7 +45,7 @@ struct Search {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    config: Config,
+    config: Checked<Config>,
     seed: u64,
     ledger: Ledger,
     best: Option<Best>,

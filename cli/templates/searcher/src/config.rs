@@ -1,14 +1,15 @@
 //! Settings.
 
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-
 /// Settings, as in the study file's table `[strategy]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Chance of a point anywhere, in [0, 1].
+    /// Chance of a point anywhere.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub wander: f64,
 }
 
@@ -18,16 +19,4 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Whether the settings make sense.
-    ///
-    /// # Errors
-    /// When a setting is out of its bounds.
-    pub fn check(&self) -> Result<(), Error> {
-        if (0.0..=1.0).contains(&self.wander) {
-            Ok(())
-        } else {
-            Err(Error::Wander(self.wander))
-        }
-    }
-}
+impl Settings for Config {}

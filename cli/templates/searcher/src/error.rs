@@ -3,12 +3,9 @@
 use lapidary_core::searcher::SearchError;
 
 /// Errors of the strategy.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The chance is none.
-    #[error("`wander` = {0} must be from 0 to 1")]
-    Wander(f64),
     /// The snapshot is of another search.
     #[error("the snapshot was made with other settings, another seed or another space")]
     OtherSearch,

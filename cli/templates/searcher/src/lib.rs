@@ -5,7 +5,8 @@ mod config;
 mod error;
 
 use lapidary_core::inventory;
-use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise, Setting};
+use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
+use lapidary_core::settings::Schema;
 
 pub use config::Config;
 pub use error::Error;
@@ -16,12 +17,7 @@ pub static ENTRY: Entry = Entry {
         name: "my-searcher",
         summary: "draws one axis of the best known point anew",
         docs: "Draws one axis of the best known point anew, or, with the chance `wander`, a point anywhere.",
-        settings: &[Setting {
-            name: "wander",
-            kind: "number in [0, 1]",
-            default: "0.1",
-            doc: "Chance of a point anywhere.",
-        }],
+        settings: Schema::of::<Config>(),
         promises: &[Promise::LearnsFromForeign],
     },
     factory: Factory::Searcher(&algorithm::build),

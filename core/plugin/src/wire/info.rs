@@ -1,8 +1,11 @@
 //! What there is to know about a plug-in.
 
-use lapidary_core::registry::{Info, Promise, Setting};
+use lapidary_core::json::Json;
+use lapidary_core::registry::{Info, Promise};
+use lapidary_core::settings::{Schema, Setting};
 
 use super::WireError;
+use super::value::{read_value, write_value};
 use crate::json::{Reader, Writer};
 
 /// What a plug-in says about itself.
@@ -16,6 +19,8 @@ pub struct Described {
     pub docs: String,
     /// Name, type, default as JSON text and meaning of each setting.
     pub settings: Vec<[String; 4]>,
+    /// The JSON Schema of its settings, which says the same and more.
+    pub schema: Option<Json>,
     /// What it promises; words that are not known are left out.
     pub promises: Vec<Promise>,
 }
@@ -26,41 +31,46 @@ impl Described {
         fn text(text: String) -> &'static str {
             text.leak()
         }
-        let settings = self
-            .settings
-            .into_iter()
+        let listed = self.settings.into_iter();
+        let listed: Vec<Setting> = listed
             .map(|[name, kind, default, doc]| Setting {
-                name: text(name),
-                kind: text(kind),
-                default: text(default),
-                doc: text(doc),
-            });
+                name,
+                kind,
+                example: default.clone(),
+                default: Some(default),
+                doc,
+            })
+            .collect();
         Info {
             name: text(self.name),
             summary: text(self.summary),
             docs: text(self.docs),
-            settings: settings.collect::<Vec<_>>().leak(),
+            settings: (self.schema.and_then(Schema::given))
+                .unwrap_or_else(|| Schema::listed(&listed)),
             promises: self.promises.leak(),
         }
     }
 }
 
-/// `{"name", "summary", "docs", "settings": [{"name", "kind", "default", "doc"}], "promises": […]}`; a default is JSON text.
+/// `{"name", "summary", "docs", "settings": [{"name", "kind", "default", "doc"}], "schema", "promises": […]}`; a default is JSON
+/// text, the schema that of an object of all settings. Hosts of the first interface read the list.
 pub fn write_info(w: &mut Writer, info: &Info) {
     w.object(|w| {
         w.key("name").text(info.name);
         w.key("summary").text(info.summary);
         w.key("docs").text(info.docs);
         w.key("settings").array(|w| {
-            for setting in info.settings {
+            for setting in info.settings.list() {
                 w.object(|w| {
-                    w.key("name").text(setting.name);
-                    w.key("kind").text(setting.kind);
-                    w.key("default").text(setting.default);
-                    w.key("doc").text(setting.doc);
+                    w.key("name").text(&setting.name);
+                    w.key("kind").text(&setting.kind);
+                    let default = setting.default.as_deref();
+                    w.key("default").text(default.unwrap_or_default());
+                    w.key("doc").text(&setting.doc);
                 });
             }
         });
+        write_value(w.key("schema"), &info.settings.json());
         w.key("promises").array(|w| {
             info.promises
                 .iter()
@@ -85,6 +95,7 @@ pub fn read_info(text: &[u8]) -> Result<Described, WireError> {
                 info.settings.push(read_setting(r)?);
                 Ok::<_, WireError>(())
             })?,
+            "schema" => info.schema = Some(read_value(r)?),
             "promises" => r.array(|r| {
                 let word = r.text()?;
                 info.promises

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Info, Promise, Setting};
+use lapidary_core::registry::{Info, Promise};
 use lapidary_core::searcher::{SearchInit, Snapshot};
+use lapidary_core::settings::{NoSettings, Schema, Setting};
 use lapidary_core::space::{Axis, AxisValue, Domain, Space};
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Report, Score, Trial};
 
@@ -145,25 +146,36 @@ fn states_keep_their_numbers() {
 
 #[test]
 fn what_is_known_comes_back() {
+    let setting = Setting {
+        name: "a".into(),
+        kind: "int".into(),
+        default: Some("\"x\"".into()),
+        doc: "it does".into(),
+        example: "\"x\"".into(),
+    };
     let info = Info {
         name: "n",
         summary: "s",
         docs: "d",
-        settings: &[Setting {
-            name: "a",
-            kind: "int",
-            default: "\"x\"",
-            doc: "it does",
-        }],
+        settings: Schema::listed(std::slice::from_ref(&setting)),
         promises: &Promise::ALL,
     };
-    let read = read_info(&written(|w| write_info(w, &info)))
-        .unwrap()
-        .leak();
-    assert_eq!(
-        (read.name, read.settings, read.promises),
-        ("n", info.settings, info.promises)
-    );
+    let text = written(|w| write_info(w, &info));
+    let read = read_info(&text).unwrap().leak();
+    assert_eq!((read.name, read.promises), ("n", info.promises));
+    assert_eq!(read.settings.json(), info.settings.json());
+    // Without a schema, as plug-ins of the first interface are, and with one that is none.
+    let mut older = read_info(&text).unwrap();
+    for schema in [None, Some(3.into())] {
+        older.schema = schema;
+        assert_eq!(older.clone().leak().settings.list(), [setting.clone()]);
+    }
+    let derived = Info {
+        settings: Schema::of::<NoSettings>(),
+        ..info
+    };
+    let text = written(|w| write_info(w, &derived));
+    assert!(read_info(&text).unwrap().leak().settings.list().is_empty());
     let newer = br#"{"name": "n", "promises": ["of_tomorrow", "ends"], "more": [{}]}"#;
     assert_eq!(read_info(newer).unwrap().promises, [Promise::Ends]);
 }

@@ -11,6 +11,7 @@ mod tpe;
 use std::sync::Arc;
 
 use lapidary_core::rng::Rng;
+use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::space::Space;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,9 @@ use crate::archive::{Archive, Entry};
 use crate::place::Place;
 
 /// A member's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Who {
     /// Brackets along one axis at a time.

@@ -1,0 +1,358 @@
+//! JSON Schemas (draft 2020-12) of study files and recipes, so that editors complete and check them.
+//!
+//! They are made of the structs that the files are read into and of the settings of what is installed, and are as strict as the
+//! readers: a key that a reader refuses is none of the schema's. Editors follow `anyOf` and `$ref` when they complete, but not
+//! `if`; so a table that depends on another one lists all it may be, and conditions say which of it goes.
+
+pub(crate) mod evaluate;
+
+use lapidary_core::json::Json;
+use lapidary_core::registry::{Entry, Kind, Registry};
+use lapidary_core::settings::{Schema, Settings};
+use serde_json::{Map, json};
+
+use self::evaluate::{CommandKeys, CompressKeys, DataKeys, FunctionKeys, ModelsKeys, TrainKeys};
+use crate::evaluate::train::{LEARNING_RATE_ALIAS, Training};
+use crate::file::MODEL_AXIS;
+use crate::file::section::{AxisForm, DEFAULT_STRATEGY, Document};
+
+/// The standard that the schemas follow.
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// A text that the point is filled into.
+const PLACEHOLDER: &str = r"\{[^{}]+\}";
+
+/// The schema of study files.
+pub fn study(registry: &Registry) -> Json {
+    let mut schema = Schema::of::<Document>().json();
+    let searchers = names(registry, Kind::Searcher);
+    let mut definitions = definitions(registry, &[Kind::Searcher, Kind::Optimizer, Kind::Family]);
+    definitions.insert("axis".into(), Schema::of::<AxisForm>().json());
+    let step = steps(registry, true);
+    definitions.insert("step".into(), step);
+
+    schema["$schema"] = DRAFT.into();
+    schema["title"] = "Lapidary study file".into();
+    let properties = &mut schema["properties"];
+    for section in properties
+        .as_object_mut()
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
+        // The defaults of its keys say it.
+        section
+            .as_object_mut()
+            .map(|section| section.remove("default"));
+    }
+    properties["study"]["properties"]["strategy"]["enum"] = json!(searchers);
+    let any: Vec<Json> = (searchers.iter())
+        .map(|name| reference(Kind::Searcher, name))
+        .collect();
+    put(&mut properties["strategy"], "anyOf", any.into());
+    properties["space"] = json!({
+        "description": properties["space"]["description"],
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": { "$ref": "#/$defs/axis" },
+    });
+    let kinds = evaluations(registry);
+    put(
+        &mut properties["evaluate"],
+        "oneOf",
+        kinds.iter().map(|(schema, _)| schema.clone()).collect(),
+    );
+    put(&mut properties["evaluate"], "type", "object".into());
+
+    // The settings of the strategy that is named, or of the one that is meant where none is.
+    let (default, others): (Vec<_>, Vec<_>) =
+        (searchers.into_iter()).partition(|name| *name == DEFAULT_STRATEGY);
+    let default = default.first().map_or(json!({}), |name| {
+        table("strategy", reference(Kind::Searcher, name))
+    });
+    let strategy = (others.into_iter()).rfold(default, |others, name| {
+        let named = is("study", &json!({ "strategy": { "const": name } }));
+        when(
+            named,
+            table("strategy", reference(Kind::Searcher, name)),
+            others,
+        )
+    });
+    extend(&mut schema, strategy);
+    // The axes that an evaluation reads, where they are known.
+    let spaces = kinds.iter().filter_map(|(schema, axes)| {
+        let axes: Map<String, Json> = (axes.as_ref()?.iter())
+            .map(|name| (name.clone(), json!({ "$ref": "#/$defs/axis" })))
+            .collect();
+        let keys = schema.get("properties")?.as_object()?.iter();
+        let consts: Map<String, Json> = keys
+            .filter_map(|(key, one)| Some((key.clone(), json!({ "const": one.get("const")? }))))
+            .collect();
+        let axes = json!({ "properties": axes, "additionalProperties": false });
+        Some((is("evaluate", &consts.into()), table("space", axes)))
+    });
+    let spaces: Vec<_> = spaces.collect();
+    let space = (spaces.into_iter()).rfold(json!({}), |others, (evaluated, space)| {
+        when(evaluated, space, others)
+    });
+    schema["dependentSchemas"] = json!({ "evaluate": space });
+    schema["$defs"] = definitions.into();
+    clean(&mut schema);
+    schema
+}
+
+/// The schema of recipe files.
+pub fn recipe(registry: &Registry) -> Json {
+    let mut schema = json!({
+        "$schema": DRAFT,
+        "title": "Lapidary recipe",
+        "description": "Optimizers to apply one after the other.",
+        "type": "object",
+        "properties": {
+            "step": {
+                "description": "An optimizer with its settings.",
+                "type": "array",
+                "items": steps(registry, false),
+            },
+        },
+        "required": ["step"],
+        "additionalProperties": false,
+        "$defs": definitions(registry, &[Kind::Optimizer, Kind::Family]),
+    });
+    clean(&mut schema);
+    schema
+}
+
+fn entries(registry: &Registry, kind: Kind) -> impl Iterator<Item = &Entry> {
+    let entries = registry.entries().map(|(entry, _)| entry);
+    entries.filter(move |entry| entry.kind() == kind)
+}
+
+fn names(registry: &Registry, kind: Kind) -> Vec<&'static str> {
+    entries(registry, kind)
+        .map(|entry| entry.info.name)
+        .collect()
+}
+
+fn key(kind: Kind, name: &str) -> String {
+    format!("{}.{name}", kind.word())
+}
+
+fn reference(kind: Kind, name: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{}", key(kind, name)) })
+}
+
+/// The settings of all that is installed of some kinds.
+fn definitions(registry: &Registry, kinds: &[Kind]) -> Map<String, Json> {
+    let entries = kinds.iter().flat_map(|kind| entries(registry, *kind));
+    let all = entries.map(|entry| {
+        let schema = settings(registry, entry);
+        (key(entry.kind(), entry.info.name), schema)
+    });
+    all.collect()
+}
+
+/// The schema of settings, with the names of what is installed where one of them is set, and its settings beside it.
+fn settings(registry: &Registry, entry: &Entry) -> Json {
+    let mut schema = entry.info.settings.json();
+    schema["description"] = entry.info.summary.into();
+    let properties = schema.get("properties").and_then(Json::as_object);
+    let found = properties.into_iter().flatten().find_map(|(name, one)| {
+        let word = one.get("x-entry")?.as_str()?;
+        let kinds = [Kind::Searcher, Kind::Optimizer, Kind::Family];
+        let kind = kinds.into_iter().find(|kind| kind.word() == word)?;
+        Some((name.clone(), kind, one.get("default").cloned()))
+    });
+    let Some((by, kind, default)) = found else {
+        return schema;
+    };
+    let properties = schema["properties"].as_object();
+    let of = (properties.into_iter().flatten())
+        .find(|(_, one)| one.get("x-settings-of") == Some(&by.as_str().into()))
+        .map(|(name, _)| name.clone());
+    let mut installed = names(registry, kind);
+    // None is made around itself.
+    installed.retain(|name| (kind, *name) != (entry.kind(), entry.info.name));
+    // A name that is not installed may be something else, a file for example.
+    let open = schema["properties"][&by].get("x-open").is_some();
+    let listed = &mut schema["properties"][&by];
+    match open {
+        true => put(listed, "anyOf", json!([{ "enum": installed }, {}])),
+        false => put(listed, "enum", json!(installed)),
+    }
+    let Some(of) = of else {
+        return schema;
+    };
+    let any: Vec<Json> = (installed.iter())
+        .map(|name| reference(kind, name))
+        .collect();
+    put(&mut schema["properties"][&of], "anyOf", any.into());
+    let chosen = installed.iter().rfold(json!({}), |others, name| {
+        let named = json!({ "properties": { &by: { "const": name } } });
+        // Where the name is left out it is the default.
+        let named = match default.as_ref() == Some(&(*name).into()) {
+            true => named,
+            false => json!({ "properties": named["properties"], "required": [&by] }),
+        };
+        when(named, table(&of, reference(kind, name)), others)
+    });
+    extend(&mut schema, chosen);
+    schema
+}
+
+/// The steps of a recipe, in a study file with placeholders in their settings.
+fn steps(registry: &Registry, filled: bool) -> Json {
+    let tables = entries(registry, Kind::Optimizer).map(|entry| {
+        let name = entry.info.name;
+        let mut schema = settings(registry, entry);
+        let properties = schema["properties"].as_object_mut();
+        if filled {
+            for one in properties.into_iter().flat_map(Map::values_mut) {
+                let or = json!({ "type": "string", "pattern": PLACEHOLDER });
+                let described = one["description"].take();
+                *one = json!({ "description": described, "anyOf": [one.take(), or] });
+            }
+        }
+        closed(&[
+            json!({
+                "description": schema["description"],
+                "properties": { "name": { "description": "The optimizer.", "const": name } },
+                "required": ["name"],
+            }),
+            schema,
+        ])
+    });
+    json!({ "oneOf": tables.collect::<Vec<_>>() })
+}
+
+/// What `[evaluate]` may be, with the axes that it reads where they are known.
+fn evaluations(registry: &Registry) -> Vec<(Json, Option<Vec<String>>)> {
+    fn of<T: Settings>() -> Json {
+        Schema::of::<T>().json()
+    }
+    let mut kinds = Vec::new();
+    let training = of::<Training>();
+    let lr = training["properties"]["learning_rate"].clone();
+    let lr = json!({ "properties": { LEARNING_RATE_ALIAS: lr } });
+    for entry in entries(registry, Kind::Family) {
+        let family = entry.info.name;
+        let mut keys = of::<TrainKeys>();
+        keys["properties"]["family"]["const"] = family.into();
+        let settings = closed(&[entry.info.settings.json(), training.clone(), lr.clone()]);
+        let axes = settings["properties"].as_object();
+        let axes = axes.map(|axes| axes.keys().cloned().collect());
+        kinds.push((closed(&[keys, of::<DataKeys>(), settings]), axes));
+    }
+    let mut compress = of::<CompressKeys>();
+    let optimizers = names(registry, Kind::Optimizer).join("|");
+    let step = json!({ "anyOf": [
+        { "type": "string", "pattern": format!(r"^\s*({optimizers})\s*(:.*)?$") },
+        { "$ref": "#/$defs/step" },
+    ] });
+    let either = json!([step, { "type": "array", "items": step }]);
+    put(&mut compress["properties"]["recipe"], "anyOf", either);
+    kinds.push((closed(&[compress, of::<DataKeys>()]), None));
+    kinds.push((
+        closed(&[of::<ModelsKeys>(), of::<DataKeys>()]),
+        Some(vec![MODEL_AXIS.into()]),
+    ));
+    kinds.push((of::<CommandKeys>(), None));
+    kinds.push((of::<FunctionKeys>(), None));
+    kinds
+}
+
+/// One object of the properties of several, closed.
+fn closed(parts: &[Json]) -> Json {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for part in parts {
+        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+        required.extend(part["required"].as_array().cloned().unwrap_or_default());
+    }
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    });
+    if let Some(description) = parts.iter().find_map(|part| part.get("description")) {
+        schema["description"] = description.clone();
+    }
+    // Conditions on settings beside each other.
+    for part in parts {
+        let conditions = ["if", "then", "else"].iter();
+        conditions.for_each(|key| {
+            if let Some(condition) = part.get(key) {
+                schema[key] = condition.clone();
+            }
+        });
+    }
+    schema
+}
+
+/// That a table has properties as they are wanted.
+fn is(table: &str, properties: &Json) -> Json {
+    let keys: Vec<&String> = properties
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .collect();
+    json!({
+        "properties": { table: { "properties": properties, "required": keys } },
+        "required": [table],
+    })
+}
+
+/// That a table, where it is there, fits a schema.
+fn table(name: &str, schema: Json) -> Json {
+    json!({ "properties": { name: schema } })
+}
+
+fn when(condition: Json, then: Json, others: Json) -> Json {
+    json!({ "if": condition, "then": then, "else": others })
+}
+
+fn extend(schema: &mut Json, more: Json) {
+    if let (Json::Object(schema), Json::Object(more)) = (schema, more) {
+        schema.extend(more);
+    }
+}
+
+/// Sets the keyword that says what a value may be, in place of those that said it.
+fn put(schema: &mut Json, keyword: &str, value: Json) {
+    if let Json::Object(schema) = schema {
+        let kept = ["description", "default", "examples"];
+        schema.retain(|key, _| kept.contains(&key.as_str()));
+        schema.insert(keyword.into(), value);
+    }
+}
+
+/// Takes out what only we read, and `null`, which TOML has not.
+fn clean(schema: &mut Json) {
+    match schema {
+        Json::Object(entries) => {
+            entries.retain(|key, value| match key.as_str() {
+                "x-kind" | "x-entry" | "x-open" | "x-settings-of" => false,
+                "default" => !value.is_null(),
+                "format" => !value.is_string(),
+                _ => true,
+            });
+            if let Some(Json::Array(types)) = entries.get_mut("type") {
+                types.retain(|one| one != "null");
+                if let [one] = types.as_slice() {
+                    let one = one.clone();
+                    entries.insert("type".into(), one);
+                }
+            }
+            for keyword in ["anyOf", "enum"] {
+                if let Some(Json::Array(all)) = entries.get_mut(keyword) {
+                    all.retain(|one| !one.is_null() && one.get("type") != Some(&"null".into()));
+                }
+            }
+            let schemas = entries.iter_mut();
+            let schemas =
+                schemas.filter(|(key, _)| !matches!(key.as_str(), "default" | "examples"));
+            schemas.for_each(|(_, schema)| clean(schema));
+        }
+        Json::Array(all) => all.iter_mut().for_each(clean),
+        _ => {}
+    }
+}
