@@ -1,118 +1,57 @@
 //! What there is to know about a plug-in.
 
 use lapidary_core::registry::{Info, Promise, Setting};
+use serde::Deserialize;
 
-use super::WireError;
-use crate::json::{Reader, Writer};
-
-/// What a plug-in says about itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a plug-in says about itself: what of an [`Info`] is JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Described {
     /// Name.
     pub name: String,
     /// One line.
+    #[serde(default)]
     pub summary: String,
     /// More.
+    #[serde(default)]
     pub docs: String,
-    /// Name, type, default as JSON text and meaning of each setting.
-    pub settings: Vec<[String; 4]>,
-    /// What it promises; words that are not known are left out.
-    pub promises: Vec<Promise>,
+    #[serde(default)]
+    settings: Vec<DescribedSetting>,
+    /// What it promises, in its own words.
+    #[serde(default)]
+    promises: Vec<String>,
+}
+
+/// A setting; its default is JSON text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct DescribedSetting {
+    name: String,
+    kind: String,
+    default: String,
+    doc: String,
 }
 
 impl Described {
-    /// The same as the registry wants it, which lives as long as the program.
+    /// The same as the registry wants it, which lives as long as the program; promises that are not known are left out.
     pub fn leak(self) -> Info {
         fn text(text: String) -> &'static str {
             text.leak()
         }
-        let settings = self
-            .settings
-            .into_iter()
-            .map(|[name, kind, default, doc]| Setting {
-                name: text(name),
-                kind: text(kind),
-                default: text(default),
-                doc: text(doc),
-            });
+        let settings = self.settings.into_iter().map(|setting| Setting {
+            name: text(setting.name),
+            kind: text(setting.kind),
+            default: text(setting.default),
+            doc: text(setting.doc),
+        });
+        let promises = self.promises.iter();
+        let promises =
+            promises.filter_map(|word| Promise::ALL.into_iter().find(|p| p.word() == word));
         Info {
             name: text(self.name),
             summary: text(self.summary),
             docs: text(self.docs),
             settings: settings.collect::<Vec<_>>().leak(),
-            promises: self.promises.leak(),
+            promises: promises.collect::<Vec<_>>().leak(),
         }
     }
-}
-
-/// `{"name", "summary", "docs", "settings": [{"name", "kind", "default", "doc"}], "promises": […]}`; a default is JSON text.
-pub fn write_info(w: &mut Writer, info: &Info) {
-    w.object(|w| {
-        w.key("name").text(info.name);
-        w.key("summary").text(info.summary);
-        w.key("docs").text(info.docs);
-        w.key("settings").array(|w| {
-            for setting in info.settings {
-                w.object(|w| {
-                    w.key("name").text(setting.name);
-                    w.key("kind").text(setting.kind);
-                    w.key("default").text(setting.default);
-                    w.key("doc").text(setting.doc);
-                });
-            }
-        });
-        w.key("promises").array(|w| {
-            info.promises
-                .iter()
-                .for_each(|promise| w.text(promise.word()))
-        });
-    });
-}
-
-/// Reads what [`write_info`] wrote.
-///
-/// # Errors
-/// When a part is wrong, or there is no name.
-pub fn read_info(text: &[u8]) -> Result<Described, WireError> {
-    let mut info = Described::default();
-    let mut r = Reader::new(text);
-    r.object(|r, key| {
-        match key {
-            "name" => info.name = r.text()?.into_owned(),
-            "summary" => info.summary = r.text()?.into_owned(),
-            "docs" => info.docs = r.text()?.into_owned(),
-            "settings" => r.array(|r| {
-                info.settings.push(read_setting(r)?);
-                Ok::<_, WireError>(())
-            })?,
-            "promises" => r.array(|r| {
-                let word = r.text()?;
-                info.promises
-                    .extend(Promise::ALL.into_iter().find(|p| p.word() == word));
-                Ok::<_, WireError>(())
-            })?,
-            _ => r.skip()?,
-        }
-        Ok::<_, WireError>(())
-    })?;
-    r.end()?;
-    if info.name.is_empty() {
-        return Err(WireError::Missing { key: "name" });
-    }
-    Ok(info)
-}
-
-fn read_setting(r: &mut Reader<'_>) -> Result<[String; 4], WireError> {
-    let mut setting = <[String; 4]>::default();
-    r.object(|r, key| {
-        match ["name", "kind", "default", "doc"]
-            .iter()
-            .position(|k| *k == key)
-        {
-            Some(i) => setting[i] = r.text()?.into_owned(),
-            None => r.skip()?,
-        }
-        Ok::<_, WireError>(())
-    })?;
-    Ok(setting)
 }
