@@ -11,7 +11,8 @@ use lapidary_core::goal::Goal;
 use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
 use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, lineage};
-use lapidary_core::trial::{Metrics, Outcome, Trial};
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_core::wire::Found;
 use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
 use lapidary_study::file::StudyFile;
 use lapidary_study::store::StudyLog;
@@ -35,8 +36,8 @@ pub struct Document {
     failed: usize,
     /// Number of failed trials by reason.
     failures: Map<String, Value>,
-    best: Option<Found>,
-    front: Vec<Found>,
+    best: Option<Found<Trial>>,
+    front: Vec<Found<Trial>>,
     /// Whether the best trial keeps all constraints, and meets `stop_at` where that is given.
     pub goal_met: bool,
     seconds: f64,
@@ -47,16 +48,6 @@ pub struct Document {
     /// The best model's metrics on the test part, where the model was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<Metrics>,
-}
-
-/// A trial that stands out.
-#[derive(Serialize)]
-pub struct Found {
-    id: u64,
-    point: Value,
-    /// Measured numbers by name.
-    pub metrics: Metrics,
-    feasible: bool,
 }
 
 /// Runs the command.
@@ -283,8 +274,8 @@ impl Document {
                 .collect(),
             goal_met: best.is_some_and(Trial::is_feasible)
                 && (file.goal.stop_at.is_empty() || finished.end == StudyEnd::Reached),
-            best: best.map(Found::new),
-            front: finished.front().into_iter().map(Found::new).collect(),
+            best: best.cloned().map(Found),
+            front: finished.front().into_iter().cloned().map(Found).collect(),
             seconds: 0.0,
             end: match finished.end {
                 StudyEnd::Trials => "trials",
@@ -317,7 +308,7 @@ impl Document {
 }
 
 /// A table of the best trial, or for several objectives of the front; empty where there is none.
-pub fn found_table(goal: &Goal, best: Option<&Found>, front: &[Found]) -> String {
+pub fn found_table(goal: &Goal, best: Option<&Found<Trial>>, front: &[Found<Trial>]) -> String {
     let Some(best) = best else {
         return String::new();
     };
@@ -338,13 +329,13 @@ pub fn found_table(goal: &Goal, best: Option<&Found>, front: &[Found]) -> String
     header.extend(&metrics);
     let rows = shown
         .iter()
-        .map(|found| {
-            let mut row = vec![found.id.to_string(), point_text(&found.point)];
+        .map(|Found(trial)| {
+            let Candidate { id, point, .. } = &trial.candidate;
+            let measured = trial.outcome.metrics();
+            let mut row = vec![id.to_string(), point_text(&point.to_json())];
             row.extend(metrics.iter().map(|m| {
-                found
-                    .metrics
-                    .get(*m)
-                    .map_or_else(|| "–".to_owned(), |v| number(*v))
+                let value = measured.and_then(|measured| measured.get(*m));
+                value.map_or_else(|| "–".to_owned(), |v| number(*v))
             }));
             row
         })
@@ -354,18 +345,6 @@ pub fn found_table(goal: &Goal, best: Option<&Found>, front: &[Found]) -> String
     let mut text = output::table(&header, &right, rows);
     text.push('\n');
     text
-}
-
-impl Found {
-    /// What stands out about `trial`.
-    pub fn new(trial: &Trial) -> Self {
-        Self {
-            id: trial.candidate.id,
-            point: trial.candidate.point.to_json(),
-            metrics: trial.outcome.metrics().cloned().unwrap_or_default(),
-            feasible: trial.is_feasible(),
-        }
-    }
 }
 
 fn point_text(point: &Value) -> String {

@@ -5,7 +5,8 @@ mod plot;
 use std::io::{IsTerminal, Write};
 
 use lapidary_core::study::{best, front};
-use lapidary_core::trial::Outcome;
+use lapidary_core::trial::{Outcome, Trial};
+use lapidary_core::wire::Found;
 use lapidary_study::store::export::{csv, json_lines, optuna_journal};
 use lapidary_study::store::{Store, Stored};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use crate::args::{self, ExportFormat};
 use crate::failed_trials::Failures;
 use crate::failure::{End, Failure};
 use crate::output::{grouped, number};
-use crate::search::{Found, found_table};
+use crate::search::found_table;
 use crate::{files, output};
 
 /// Runs the command.
@@ -48,7 +49,7 @@ struct Summary {
     failed: usize,
     /// Asked and not told yet.
     pending: usize,
-    best: Option<Found>,
+    best: Option<Found<Trial>>,
 }
 
 /// A study, as `study show --json` prints it.
@@ -57,7 +58,7 @@ struct Shown {
     study: String,
     #[serde(flatten)]
     summary: Summary,
-    front: Vec<Found>,
+    front: Vec<Found<Trial>>,
     goal_met: bool,
 }
 
@@ -73,7 +74,7 @@ impl Summary {
             stopped: count(|o| matches!(o, Outcome::Stopped { .. })),
             failed: count(|o| matches!(o, Outcome::Failed { .. })),
             pending: stored.pending.len(),
-            best: best(&stored.trials).map(Found::new),
+            best: best(&stored.trials).cloned().map(Found),
         }
     }
 }
@@ -107,9 +108,9 @@ fn row(name: &str, stored: Option<&Stored>, ours: Option<&Summary>) -> Vec<Strin
         return std::iter::once(name.to_owned()).chain(unknown).collect();
     };
     let objectives = &stored.identity.goal.objectives;
-    let best = ours.best.as_ref().map_or("–".to_owned(), |found| {
+    let best = ours.best.as_ref().map_or("–".to_owned(), |Found(trial)| {
         let values = objectives.iter().filter_map(|o| {
-            let value = found.metrics.get(&o.metric)?;
+            let value = trial.outcome.metrics()?.get(&o.metric)?;
             Some(format!("{} {}", o.metric, number(*value)))
         });
         values.collect::<Vec<_>>().join(", ")
@@ -134,7 +135,7 @@ fn show(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
     let shown = Shown {
         study: stored.name.clone(),
         summary: Summary::new(&stored),
-        front: front(&stored.trials).into_iter().map(Found::new).collect(),
+        front: (front(&stored.trials).into_iter().cloned().map(Found)).collect(),
         goal_met: (stored.trials.iter())
             .any(|t| t.is_feasible() && t.outcome.metrics().is_some_and(reached)),
     };

@@ -7,7 +7,7 @@ use lapidary_core::rank;
 use lapidary_core::study::{Log, LogError};
 use lapidary_core::trial::{Candidate, Score, Trial};
 use lapidary_study::file::StudyFile;
-use lapidary_study::store::record;
+use lapidary_study::store::export;
 
 use crate::failed_trials::Failures;
 use crate::output::number;
@@ -129,8 +129,7 @@ impl Log for Watch {
         self.rank(trial);
         self.progress.step(self.told, || self.text());
         if let Some(lines) = &mut self.lines {
-            lines.push_str(&record::trial(trial).to_string());
-            lines.push('\n');
+            lines.push_str(&export::line(trial));
         }
         Ok(())
     }

@@ -134,8 +134,10 @@ pub struct Epoch {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean training loss.
+    #[serde(with = "crate::wire::number")]
     pub loss: f64,
     /// Accuracy (classes) or negative mean squared error (values) on the validation samples, where given.
+    #[serde(default, with = "crate::wire::maybe_number")]
     pub valid: Option<f64>,
 }
 

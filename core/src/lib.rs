@@ -111,5 +111,6 @@ pub mod text;
 pub mod trial;
 pub mod tried;
 pub mod units;
+pub mod wire;
 
 pub use {inventory, schemars};

@@ -489,42 +489,6 @@ impl Space {
         self.point(values)
     }
 
-    /// A point from a JSON array of values by axis index, as [`Point::to_row`] writes it.
-    ///
-    /// # Errors
-    /// When the array is of another length, a value is outside its domain, an active axis has none or an inactive one has.
-    pub fn point_from_row(self: &Arc<Self>, row: &Json) -> Result<Point, SpaceError> {
-        let row = row
-            .as_array()
-            .filter(|row| row.len() == self.axes.len())
-            .ok_or_else(|| SpaceError::NotARow {
-                wanted: self.axes.len(),
-                found: row.to_string(),
-            })?;
-        let values = self
-            .axes
-            .iter()
-            .zip(row)
-            .map(|(axis, json)| {
-                let value = match &axis.domain {
-                    _ if json.is_null() => return Ok(None),
-                    Domain::Float { .. } => json.as_f64().map(AxisValue::Float),
-                    Domain::Int { .. } => json.as_i64().map(AxisValue::Int),
-                    Domain::Choice { .. } => json.as_u64().map(|i| AxisValue::Choice(i as usize)),
-                };
-                value
-                    .filter(|v| axis.domain.contains(*v))
-                    .map(Some)
-                    .ok_or_else(|| SpaceError::Value {
-                        axis: axis.name.clone(),
-                        value: json.to_string(),
-                        wanted: axis.domain.to_string(),
-                    })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        self.exact_point(values)
-    }
-
     /// A point from values of exactly the active axes.
     fn exact_point(self: &Arc<Self>, values: Vec<Option<AxisValue>>) -> Result<Point, SpaceError> {
         let point = self.point(values.clone());
@@ -687,20 +651,6 @@ impl Point {
             }
         }
         None
-    }
-
-    /// The values as a JSON array by axis index, `null` where inactive and a choice as its index: the short form for
-    /// snapshots, read again by [`Space::point_from_row`].
-    pub fn to_row(&self) -> Json {
-        self.values
-            .iter()
-            .map(|value| match value {
-                None => Json::Null,
-                Some(AxisValue::Float(v)) => (*v).into(),
-                Some(AxisValue::Int(v)) => (*v).into(),
-                Some(AxisValue::Choice(v)) => (*v).into(),
-            })
-            .collect()
     }
 
     /// A 128-bit hash of the values, equal for equal points and on every platform.

@@ -1,10 +1,9 @@
 //! Candidates, outcomes, trials and scores.
 
-use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut, Index};
 
 use litemap::LiteMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::space::Point;
 
@@ -78,19 +77,6 @@ impl<'a> IntoIterator for &'a Metrics {
     }
 }
 
-/// A map in every format, an empty one too.
-impl Serialize for Metrics {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Metrics {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
-    }
-}
-
 /// A point to evaluate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -105,8 +91,7 @@ pub struct Candidate {
 }
 
 /// What an evaluation gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "state")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// It ran to its end.
     Measured {
@@ -142,8 +127,10 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Objectives, all to be minimised, all finite.
+    #[serde(with = "crate::wire::numbers")]
     pub objectives: Vec<f64>,
     /// How far the constraints are violated, ≥ 0; 0 is feasible.
+    #[serde(with = "crate::wire::number")]
     pub violation: f64,
 }
 
@@ -151,6 +138,7 @@ pub struct Score {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Step of the report, rising within a trial.
+    #[serde(with = "crate::wire::whole")]
     pub step: u64,
     /// What was measured.
     pub metrics: Metrics,
@@ -196,11 +184,6 @@ mod tests {
 
     #[test]
     fn metrics_are_a_map_by_name() {
-        for text in ["{}", r#"{"a":1.0,"b":-0.5}"#] {
-            let metrics: Metrics = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string(&metrics).unwrap(), text);
-        }
-        assert!(serde_json::from_str::<Metrics>("[]").is_err());
         let metrics = Metrics::from([("b".to_owned(), 2.0), ("a".to_owned(), 1.0)]);
         assert_eq!(metrics.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(metrics["b"], 2.0);

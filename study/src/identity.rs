@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lapidary_core::condition::Condition;
 use lapidary_core::goal::Goal;
 use lapidary_core::json::Json;
 use lapidary_core::registry::{Origin, Registry};
-use lapidary_core::space::{Axis, Domain, Point, Space};
+use lapidary_core::space::{Point, Space};
 use lapidary_core::stop::StopRule;
-use serde_json::{Map, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::measure::RUNTIME;
 
@@ -83,10 +83,10 @@ impl Identity {
         self
     }
 
-    /// The identity as a JSON object; every axis as a study file writes it.
+    /// The identity as a JSON object.
     pub fn to_json(&self) -> Json {
         let mut json = json!({
-            "space": self.space.axes().iter().map(axis_to_json).collect::<Json>(),
+            "space": *self.space,
             "goal": self.goal,
             "strategy": self.strategy,
             "settings": self.settings,
@@ -115,9 +115,7 @@ impl Identity {
     pub fn from_json(json: &Json) -> Result<Self, String> {
         let wrong = |key: &str| format!("`{key}` is missing or wrong");
         let list = |key: &str| json[key].as_array().ok_or_else(|| wrong(key));
-        let axes = list("space")?.iter().map(axis_from_json);
-        let space = Space::new(axes.collect::<Result<_, _>>()?).map_err(|e| e.to_string())?;
-        let space = Arc::new(space);
+        let space = Arc::new(Space::deserialize(&json["space"]).map_err(|e| e.to_string())?);
         let start = list("start")?
             .iter()
             .map(|point| space.point_from_json(point).map_err(|e| e.to_string()))
@@ -148,6 +146,16 @@ impl Identity {
             start,
         })
     }
+}
+
+/// An identity as stores keep it, in the form of today: older ones leave out what an axis does not say.
+///
+/// # Errors
+/// What is wrong with its space.
+pub fn renewed(mut json: Json) -> Result<Json, String> {
+    let space = Space::deserialize(&json["space"]).map_err(|e| e.to_string())?;
+    json["space"] = json!(space);
+    Ok(json)
 }
 
 /// Whether the text `name` stands anywhere in `json`.
@@ -208,84 +216,12 @@ pub fn difference(was: &Json, is: &Json) -> Option<Difference> {
     })
 }
 
-fn axis_to_json(axis: &Axis) -> Json {
-    let mut object = Map::new();
-    object.insert("name".into(), axis.name.clone().into());
-    match &axis.domain {
-        Domain::Float {
-            low,
-            high,
-            log,
-            step,
-        } => {
-            object.insert("float".into(), json!([low, high]));
-            if *log {
-                object.insert("log".into(), true.into());
-            }
-            if let Some(step) = step {
-                object.insert("step".into(), (*step).into());
-            }
-        }
-        Domain::Int {
-            low,
-            high,
-            log,
-            step,
-        } => {
-            object.insert("int".into(), json!([low, high]));
-            if *log {
-                object.insert("log".into(), true.into());
-            }
-            if *step != 1 {
-                object.insert("step".into(), (*step).into());
-            }
-        }
-        Domain::Choice { options } => {
-            object.insert("choice".into(), options.clone().into());
-        }
-    }
-    if let Some(when) = &axis.when {
-        object.insert("when".into(), when.to_string().into());
-    }
-    object.into()
-}
-
-fn axis_from_json(json: &Json) -> Result<Axis, String> {
-    let name = json["name"].as_str().ok_or("an axis has no name")?;
-    let wrong = || format!("the axis `{name}` is wrong");
-    let log = json["log"].as_bool().unwrap_or(false);
-    let domain = if let Json::Array(ends) = &json["float"] {
-        let end = |i: usize| ends.get(i).and_then(Json::as_f64).ok_or_else(wrong);
-        Domain::Float {
-            low: end(0)?,
-            high: end(1)?,
-            log,
-            step: json["step"].as_f64(),
-        }
-    } else if let Json::Array(ends) = &json["int"] {
-        let end = |i: usize| ends.get(i).and_then(Json::as_i64).ok_or_else(wrong);
-        Domain::Int {
-            low: end(0)?,
-            high: end(1)?,
-            log,
-            step: json["step"].as_i64().unwrap_or(1),
-        }
-    } else {
-        Domain::Choice {
-            options: json["choice"].as_array().ok_or_else(wrong)?.clone(),
-        }
-    };
-    Ok(Axis {
-        name: name.to_owned(),
-        domain,
-        when: json["when"].as_str().map(Condition::parse).transpose()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapidary_core::condition::Condition;
     use lapidary_core::goal::{Constraint, Direction, Objective};
+    use lapidary_core::space::{Axis, Domain};
     use lapidary_core::stop::Rule;
 
     fn identity() -> Identity {

@@ -15,17 +15,14 @@ use std::io::{BufReader, Read, Write};
 
 use lapidary_core::budget::Clock;
 use lapidary_core::fit::Verdict;
-use lapidary_core::json::Json;
 use lapidary_core::session::{AnswerError, Session};
-use lapidary_core::study::{StudyError, best, front};
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Report, Trial};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use lapidary_core::study::{End, StudyError, best, front};
+use lapidary_core::trial::{Metrics, Outcome, Report, Trial};
+use lapidary_core::wire::{self, ByName, CandidateForm, Found};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::lines::{Line, read_line};
-use crate::store::record;
 
 /// Bytes of answers that wait for later lines at most.
 const HELD: usize = 1 << 16;
@@ -55,8 +52,9 @@ enum Request {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tell {
+    #[serde(with = "wire::whole")]
     id: u64,
-    #[serde(default, deserialize_with = "some_numbers")]
+    #[serde(default, deserialize_with = "given")]
     metrics: Option<Metrics>,
     failed: Option<String>,
 }
@@ -64,9 +62,10 @@ struct Tell {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Intermediate {
+    #[serde(with = "wire::whole")]
     id: u64,
+    #[serde(with = "wire::whole")]
     step: u64,
-    #[serde(deserialize_with = "numbers")]
     metrics: Metrics,
 }
 
@@ -82,17 +81,39 @@ impl TryFrom<bool> for True {
     }
 }
 
-fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
-    let json = Json::deserialize(deserializer)?;
-    record::read_metrics(&json).ok_or_else(|| {
-        let wanted =
-            r#"`metrics` is an object of numbers, or of the texts "nan", "inf" and "-inf""#;
-        D::Error::custom(wanted)
-    })
+/// What is given must not be `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Metrics>, D::Error> {
+    Metrics::deserialize(deserializer).map(Some)
 }
 
-fn some_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Metrics>, D::Error> {
-    numbers(deserializer).map(Some)
+/// An answer to a line.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Candidates {
+        candidates: Vec<CandidateForm<ByName<'a>>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        end: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pending: Option<usize>,
+    },
+    Told {
+        ok: bool,
+    },
+    Reported {
+        stop: bool,
+    },
+    Best {
+        best: Option<Found<&'a Trial>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        front: Option<Vec<Found<&'a Trial>>>,
+    },
+    Pending {
+        pending: Vec<CandidateForm<ByName<'a>>>,
+    },
+    Refused {
+        error: String,
+    },
 }
 
 /// Why a line was not obeyed.
@@ -135,19 +156,21 @@ pub fn serve(
     session.hold();
     let (mut line, mut answers) = (Vec::new(), Vec::new());
     loop {
-        let answer = match read_line(input, &mut line)? {
+        let answered = match read_line(input, &mut line)? {
             Line::End => return Ok(()),
             Line::TooLong => Err(Refusal::Line("the line is too long".to_owned())),
             Line::Read => serde_json::from_slice(&line)
                 .map_err(|e| Refusal::Line(e.to_string()))
-                .and_then(|request| answer(session, &goal, request, clock)),
+                .and_then(|request| answer(session, &goal, request, clock, &mut answers)),
         };
-        let (answer, mut broken) = match answer {
-            Ok(answer) => (answer, None),
-            Err(Refusal::Line(reason)) => (json!({ "error": reason }), None),
-            Err(Refusal::Study(error)) => (json!({ "error": error.to_string() }), Some(error)),
-        };
-        write_line(&mut answers, &answer)?;
+        let mut broken = None;
+        if let Err(refusal) = answered {
+            let error = match refusal {
+                Refusal::Line(reason) => reason,
+                Refusal::Study(error) => broken.insert(error).to_string(),
+            };
+            write_line(&mut answers, &Answer::Refused { error });
+        }
         let more = input.buffer().contains(&b'\n') && answers.len() < HELD;
         if more && broken.is_none() {
             continue;
@@ -155,7 +178,10 @@ pub fn serve(
         if let Err(error) = session.commit() {
             // Of all that came together nothing is stored.
             answers.clear();
-            write_line(&mut answers, &json!({ "error": error.to_string() }))?;
+            let answer = Answer::Refused {
+                error: error.to_string(),
+            };
+            write_line(&mut answers, &answer);
             broken = broken.or(Some(error));
         }
         output.write_all(&answers)?;
@@ -167,55 +193,57 @@ pub fn serve(
     }
 }
 
-fn write_line(lines: &mut Vec<u8>, answer: &Json) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *lines, answer)?;
+fn write_line(lines: &mut Vec<u8>, answer: &Answer<'_>) {
+    serde_json::to_writer(&mut *lines, answer).expect("every answer is JSON");
     lines.push(b'\n');
-    Ok(())
 }
 
+/// Does what a line asks for and adds the answer to `answers`.
 fn answer(
     session: &mut Session<'_>,
     goal: &[String],
     request: Request,
     clock: &dyn Clock,
-) -> Result<Json, Refusal> {
+    answers: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     match request {
         Request::Ask(n) => {
             let candidates = session.ask(n, clock.now())?;
-            let mut answer =
-                json!({ "candidates": candidates.iter().map(handed).collect::<Json>() });
-            if candidates.is_empty() && n > 0 {
-                match session.end() {
-                    Some(end) => answer["end"] = end.name().into(),
-                    None => answer["pending"] = session.pending().count().into(),
-                }
-            }
-            Ok(answer)
+            let end = (candidates.is_empty() && n > 0).then(|| session.end());
+            let answer = Answer::Candidates {
+                candidates: candidates.iter().map(CandidateForm::by_name).collect(),
+                end: end.flatten().map(End::name),
+                pending: (end == Some(None)).then(|| session.pending().count()),
+            };
+            write_line(answers, &answer);
         }
         Request::Tell(tell) => {
             let id = tell.id;
             let outcome = outcome(tell, goal)?;
             session.tell(id, outcome, Vec::new(), clock.now())?;
-            Ok(json!({ "ok": true }))
+            write_line(answers, &Answer::Told { ok: true });
         }
         Request::Report(Intermediate { id, step, metrics }) => {
             let verdict = session.report(id, Report { step, metrics })?;
-            Ok(json!({ "stop": verdict == Verdict::Stop }))
+            let stop = verdict == Verdict::Stop;
+            write_line(answers, &Answer::Reported { stop });
         }
         Request::Best(True) => {
             let waiting = session.waiting();
             let answered = || session.trials().iter().chain(&waiting);
-            let mut answer = json!({ "best": best(answered()).map(found) });
-            if session.goal().objectives.len() > 1 {
-                let front = front(answered()).into_iter().map(found);
-                answer["front"] = front.collect();
-            }
-            Ok(answer)
+            let several = session.goal().objectives.len() > 1;
+            let answer = Answer::Best {
+                best: best(answered()).map(Found),
+                front: several.then(|| front(answered()).into_iter().map(Found).collect()),
+            };
+            write_line(answers, &answer);
         }
         Request::Pending(True) => {
-            Ok(json!({ "pending": session.pending().map(handed).collect::<Json>() }))
+            let pending = session.pending().map(CandidateForm::by_name).collect();
+            write_line(answers, &Answer::Pending { pending });
         }
     }
+    Ok(())
 }
 
 /// What came out of a candidate. A metric of the goal that is missing is more likely misspelt than a failure.
@@ -234,34 +262,16 @@ fn outcome(tell: Tell, goal: &[String]) -> Result<Outcome, Refusal> {
     }
 }
 
-fn handed(candidate: &Candidate) -> Json {
-    let mut json = json!({
-        "id": candidate.id,
-        "point": candidate.point.to_json(),
-        "fidelity": candidate.fidelity,
-    });
-    if let Some(parent) = candidate.parent {
-        json["parent"] = parent.into();
-    }
-    json
-}
-
-fn found(trial: &Trial) -> Json {
-    json!({
-        "id": trial.candidate.id,
-        "point": trial.candidate.point.to_json(),
-        "metrics": trial.outcome.metrics().map(record::metrics),
-        "feasible": trial.is_feasible(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use lapidary_core::budget::WallClock;
+    use lapidary_core::json::Json;
     use lapidary_core::registry::Registry;
     use lapidary_core::searcher::SearchInit;
     use lapidary_core::study::{Log, LogError};
+    use lapidary_core::trial::Candidate;
+    use serde_json::json;
     use std::path::Path;
 
     use crate::file::{Overrides, StudyFile};

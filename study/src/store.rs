@@ -31,7 +31,7 @@ use thiserror::Error;
 pub use self::log::StudyLog;
 use self::optuna::Rows;
 use self::record::Kind;
-use crate::identity::{Difference, Identity, difference};
+use crate::identity::{Difference, Identity, difference, renewed};
 
 /// How long to wait for another program that is writing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -378,9 +378,13 @@ impl Store {
             }
             (Some(study), true) => {
                 let (was, planned) = self.identity(study, name)?;
-                // Through text, as the other one went.
-                let is = serde_json::from_str(&identity.to_json().to_string()).unwrap_or_default();
-                if let Some(difference) = difference(&was, &is) {
+                let was = renewed(was).map_err(|reason| StoreError::Damaged {
+                    name: name.to_owned(),
+                    at: format!("its identity: {reason}"),
+                })?;
+                // Both through text, so that what was read and what was made have the same numbers.
+                let text = |json: Json| serde_json::from_str(&json.to_string()).unwrap_or_default();
+                if let Some(difference) = difference(&text(was), &text(identity.to_json())) {
                     return Err(StoreError::Changed {
                         name: name.to_owned(),
                         difference,

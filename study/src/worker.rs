@@ -1,8 +1,10 @@
 //! A worker: this program once more, evaluating single trials of a study for another process that may kill it.
 //!
-//! JSON lines on stdin and stdout. The first line is the work: the study and where it keeps checkpoints; `{"ready":true}` answers it. Each further line is a
-//! candidate, answered by its intermediate metrics, each of which waits for a verdict, and its outcome.
+//! JSON lines on stdin and stdout, with candidates, reports and outcomes in the form of [`lapidary_core::wire`]. The first line
+//! is the work: the study and where it keeps checkpoints; `"ready"` answers it. Each further line is a [`Request`], answered by
+//! intermediate metrics, each of which waits for a verdict, and an outcome ([`Answer`]).
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -10,16 +12,15 @@ use std::sync::{Mutex, PoisonError};
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, attempt};
 use lapidary_core::fit::Verdict;
-use lapidary_core::json::Json;
 use lapidary_core::registry::Registry;
-use lapidary_core::trial::{Candidate, Metrics, Outcome};
-use serde_json::json;
+use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
+use lapidary_core::wire::{self, CandidateForm, Row};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::error::StudyFileError;
 use crate::evaluate::{Host, evaluator};
 use crate::file::{Overrides, StudyFile};
-use crate::store::record;
 
 /// The argument that makes a program with [`serve`] a worker.
 pub const WORKER: &str = "worker";
@@ -37,21 +38,33 @@ pub enum WorkerError {
     Study(#[from] StudyFileError),
 }
 
-/// What a worker is told.
-pub(crate) enum Request {
+/// What a worker is told, candidates being written or read as `C`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request<C> {
+    /// To evaluate a candidate.
     Evaluate {
-        candidate: Candidate,
-        lineage: Vec<Candidate>,
+        /// The candidate.
+        candidate: C,
+        /// The earlier trials that it goes on from, the first one first.
+        lineage: Vec<C>,
+        /// The study's seed.
+        #[serde(with = "wire::whole")]
         seed: u64,
     },
-    Verdict(Verdict),
+    /// Whether to stop at the report that was made last.
+    Stop(bool),
 }
 
 /// What a worker says.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Answer {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// It has understood its work.
     Ready,
-    Step(u64, Metrics),
+    /// Intermediate metrics; it waits to hear whether to stop.
+    Report(Report),
+    /// What came out of the candidate.
     Outcome(Outcome),
 }
 
@@ -65,94 +78,73 @@ pub struct Work {
 }
 
 /// The line that tells a worker its work.
+#[derive(Serialize, Deserialize)]
+struct WorkLine<'a> {
+    path: Cow<'a, str>,
+    text: Cow<'a, str>,
+    strategy: Option<String>,
+    set: Vec<String>,
+    checkpoints: Option<Cow<'a, str>>,
+}
+
+/// `form` as a line, with its end.
+pub fn line(form: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(form).expect("every line is JSON");
+    line.push('\n');
+    line
+}
+
+/// The line that tells a worker its work.
 pub(crate) fn first_line(file: &StudyFile, checkpoints: Option<&Path>) -> String {
     let (text, overrides) = file.written();
-    let line = json!({
-        "path": file.path.to_string_lossy(),
-        "text": text,
-        "strategy": overrides.strategy,
-        "set": overrides.set,
-        "checkpoints": checkpoints.map(Path::to_string_lossy),
-    });
-    format!("{line}\n")
+    line(&WorkLine {
+        path: file.path.to_string_lossy(),
+        text: text.into(),
+        strategy: overrides.strategy.clone(),
+        set: overrides.set.clone(),
+        checkpoints: checkpoints.map(Path::to_string_lossy),
+    })
 }
 
-fn candidate(candidate: &Candidate) -> Json {
-    json!({ "id": candidate.id, "ask": record::ask(candidate) })
-}
-
-fn read_candidate(file: &StudyFile, json: &Json) -> Option<Candidate> {
-    record::read_ask(&file.space, json["id"].as_u64()?, json["ask"].as_str()?)
-}
-
-impl Request {
-    pub fn of(candidate: &Candidate, cx: &EvalContext<'_>) -> Self {
+impl<'a> Request<&'a Candidate> {
+    /// To evaluate `candidate` in its context.
+    pub fn of(candidate: &'a Candidate, cx: &EvalContext<'a>) -> Self {
         Self::Evaluate {
-            candidate: candidate.clone(),
-            lineage: cx.lineage.to_vec(),
+            candidate,
+            lineage: cx.lineage.iter().collect(),
             seed: cx.seed,
         }
     }
 
-    pub fn line(&self) -> String {
-        let json = match self {
-            Self::Evaluate {
-                candidate: asked,
+    /// What to do after a report.
+    pub fn verdict(verdict: Verdict) -> Self {
+        Self::Stop(verdict == Verdict::Stop)
+    }
+}
+
+impl Request<Candidate> {
+    /// What `line` says to a worker for the study `file`.
+    fn read(file: &StudyFile, line: &str) -> Option<Self> {
+        let of_space = |form: CandidateForm<Row>| form.candidate(&file.space).ok();
+        Some(match serde_json::from_str(line).ok()? {
+            Request::Stop(stop) => Self::Stop(stop),
+            Request::Evaluate {
+                candidate,
                 lineage,
                 seed,
-            } => json!({
-                "candidate": candidate(asked),
-                "lineage": lineage.iter().map(candidate).collect::<Json>(),
-                "seed": seed,
-            }),
-            Self::Verdict(verdict) => json!({ "stop": *verdict == Verdict::Stop }),
-        };
-        format!("{json}\n")
-    }
-
-    fn read(file: &StudyFile, line: &str) -> Option<Self> {
-        let json: Json = serde_json::from_str(line).ok()?;
-        if let Some(stop) = json["stop"].as_bool() {
-            return Some(Self::Verdict(if stop {
-                Verdict::Stop
-            } else {
-                Verdict::Continue
-            }));
-        }
-        let before = json["lineage"].as_array()?.iter();
-        Some(Self::Evaluate {
-            candidate: read_candidate(file, &json["candidate"])?,
-            lineage: before
-                .map(|c| read_candidate(file, c))
-                .collect::<Option<_>>()?,
-            seed: json["seed"].as_u64()?,
+            } => Self::Evaluate {
+                candidate: of_space(candidate)?,
+                lineage: lineage.into_iter().map(of_space).collect::<Option<_>>()?,
+                seed,
+            },
         })
     }
 }
 
 impl Answer {
-    fn line(&self) -> String {
-        let json = match self {
-            Self::Ready => json!({ "ready": true }),
-            Self::Step(step, metrics) => {
-                json!({ "step": step, "metrics": record::metrics(metrics) })
-            }
-            Self::Outcome(outcome) => json!({ "tell": record::tell(outcome, &[], None) }),
-        };
-        format!("{json}\n")
-    }
-
-    pub fn read(line: &[u8]) -> Option<Self> {
-        let json: Json = serde_json::from_slice(line).ok()?;
-        if json["ready"] == true {
-            return Some(Self::Ready);
-        }
-        if let Some(tell) = json["tell"].as_str() {
-            let (outcome, _, _) = record::read_tell(tell)?;
-            return Some(Self::Outcome(outcome));
-        }
-        let metrics = record::read_metrics(&json["metrics"])?;
-        Some(Self::Step(json["step"].as_u64()?, metrics))
+    /// What a line of a worker's says.
+    pub(crate) fn read(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
     }
 }
 
@@ -163,28 +155,16 @@ impl Answer {
 pub fn read_work(input: &mut impl BufRead) -> Result<Work, WorkerError> {
     let mut line = String::new();
     input.read_line(&mut line)?;
-    let read = || {
-        let json: Json = serde_json::from_str(&line).ok()?;
-        let set = json["set"].as_array()?.iter();
-        let overrides = Overrides {
-            strategy: json["strategy"].as_str().map(str::to_owned),
-            set: set
-                .map(|s| s.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
-        };
-        let path = PathBuf::from(json["path"].as_str()?);
-        let checkpoints = json["checkpoints"].as_str().map(PathBuf::from);
-        Some((
-            path,
-            json["text"].as_str()?.to_owned(),
-            overrides,
-            checkpoints,
-        ))
+    let work: WorkLine<'_> =
+        serde_json::from_str(&line).map_err(|_| WorkerError::Line { line: line.clone() })?;
+    let overrides = Overrides {
+        strategy: work.strategy,
+        set: work.set,
     };
-    let (path, text, overrides, checkpoints) =
-        read().ok_or_else(|| WorkerError::Line { line: line.clone() })?;
-    let file = StudyFile::parse(&path, &text, &overrides)?;
-    Ok(Work { file, checkpoints })
+    Ok(Work {
+        file: StudyFile::parse(Path::new(&*work.path), &work.text, &overrides)?,
+        checkpoints: work.checkpoints.map(|path| PathBuf::from(&*path)),
+    })
 }
 
 /// Evaluates the candidates of `input` until there are no more.
@@ -223,10 +203,12 @@ pub fn serve(
         };
         let report = |step: u64, metrics: &Metrics| {
             let mut lines = lines();
-            let said = lines.say(&Answer::Step(step, metrics.clone()));
+            let metrics = metrics.clone();
+            let said = lines.say(&Answer::Report(Report { step, metrics }));
             let heard = said.and_then(|()| lines.hear()).unwrap_or_default();
             match Request::read(file, &heard) {
-                Some(Request::Verdict(verdict)) => verdict,
+                Some(Request::Stop(true)) => Verdict::Stop,
+                Some(Request::Stop(false)) => Verdict::Continue,
                 // Nobody waits for the outcome any more.
                 _ => {
                     cancel.cancel();
@@ -253,7 +235,7 @@ struct Lines<'a, I, O> {
 
 impl<I: BufRead, O: Write> Lines<'_, I, O> {
     fn say(&mut self, answer: &Answer) -> io::Result<()> {
-        self.output.write_all(answer.line().as_bytes())?;
+        self.output.write_all(line(answer).as_bytes())?;
         self.output.flush()
     }
 

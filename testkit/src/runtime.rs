@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lapidary_core::model::{Edit, Model, ModelError, Tap, ValueId};
+use lapidary_core::model::{Edit, ModelError, Tap, ValueId};
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{Dense, Tensor};

@@ -10,7 +10,7 @@ use lapidary_core::optimizer::Optimizer;
 use lapidary_core::registry::{BuildError, Entry, Factory, Info, Origin, PluginFile};
 use lapidary_core::searcher::{SearchInit, Searcher};
 use lapidary_plugin::abi::{SEARCHER, Status};
-use lapidary_plugin::wire::read_info;
+use lapidary_plugin::wire::{Described, read};
 
 use crate::child::{Child, Hung, Idle};
 use crate::error::PluginError;
@@ -115,7 +115,8 @@ impl Host {
                 .0,
             });
         }
-        let described = read_info(reply.bytes.get()).map_err(|source| PluginError::Info {
+        let described = read::<Described>(reply.bytes.get());
+        let described = described.map_err(|source| PluginError::Info {
             path: path.clone(),
             source,
         })?;

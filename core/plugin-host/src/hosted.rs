@@ -11,7 +11,6 @@ use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::Dense;
 use lapidary_plugin::wire::{
     Description, EditForm, HostCall, Message, Piece, SamplesForm, TensorForm, Trouble,
-    metrics_form, read_metrics_form,
 };
 
 /// An answer, with what its tensors are borrowed from.
@@ -247,11 +246,9 @@ impl Hosted for Served<'_> {
             }
             HostCall::Measure { model } => {
                 let metrics = (self.cx.measure)(self.model(model)?).map_err(trouble)?;
-                Outgoing::of(&metrics_form(&metrics))
+                Outgoing::of(&metrics)
             }
-            HostCall::Accept { metrics } => {
-                Outgoing::of(&(self.cx.accept)(&read_metrics_form(&metrics)))
-            }
+            HostCall::Accept { metrics } => Outgoing::of(&(self.cx.accept)(&metrics)),
             HostCall::Build { spec } => {
                 let made = (self.cx.build)(&ModelSpec::from(spec)).map_err(trouble)?;
                 self.number(made)

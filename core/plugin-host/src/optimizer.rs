@@ -9,8 +9,7 @@ use lapidary_core::model::Model;
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::registry::{BuildError, Info};
 use lapidary_plugin::abi::{Answer, Bytes, HostTable, OptimizerTable, Status, Tensor};
-use lapidary_plugin::json::Writer;
-use lapidary_plugin::wire::{Done, Message, Piece, Task, Trouble, write_value};
+use lapidary_plugin::wire::{Done, Message, Piece, Task, Trouble, write};
 
 use crate::host::Sessions;
 use crate::hosted::{Hosted, Outgoing, Served};
@@ -32,9 +31,9 @@ impl PluginOptimizer {
     ) -> Result<Self, BuildError> {
         let name = info.name;
         let broken = |reason: String| BuildError::Broken { name, reason };
-        let mut w = Writer::new();
-        write_value(&mut w, settings);
-        let settings = w.finish();
+        let mut text = Vec::new();
+        write(&mut text, settings);
+        let settings = text;
         let mut session = sessions.begin().map_err(|e| broken(e.to_string()))?;
         let reply = session.call(Call::Build, &settings);
         let reply = reply.map_err(|over| broken(format!("the plug-in {}", over.0)))?;

@@ -10,10 +10,7 @@ use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Trial};
 use lapidary_plugin::abi::Status;
-use lapidary_plugin::json::Writer;
-use lapidary_plugin::wire::{
-    read_candidates, read_snapshot, write_request, write_snapshot, write_trial,
-};
+use lapidary_plugin::wire::{Request, read, read_candidates, write};
 
 use crate::session::{Call, Over, Reply, Session};
 
@@ -40,11 +37,10 @@ impl PluginSearcher {
         settings: &Json,
         init: &SearchInit<'_>,
     ) -> Result<Self, BuildError> {
-        let mut w = Writer::new();
-        write_request(&mut w, settings, init);
+        let mut request = Vec::new();
+        write(&mut request, &Request::new(settings, init));
         let name = info.name;
         let broken = |reason| BuildError::Broken { name, reason };
-        let request = w.finish();
         let reply = session
             .call(Call::Build, &request)
             .map_err(|over| broken(text(&over)))?;
@@ -127,9 +123,8 @@ impl Searcher for PluginSearcher {
         let objectives = trial.score.as_ref().map(|score| score.objectives.len());
         let sound = objectives.is_none_or(|n| n == self.objectives);
         let sure = own && sound && self.open.contains(&id);
-        let mut w = Writer::reuse(std::mem::take(&mut self.scratch));
-        write_trial(&mut w, trial);
-        self.scratch = w.finish();
+        self.scratch.clear();
+        write(&mut self.scratch, trial);
         let reply = if sure {
             self.session.get_mut().post(Call::Tell, &self.scratch)
         } else {
@@ -160,7 +155,7 @@ impl Searcher for PluginSearcher {
         let reply = self.call(Call::Snapshot, &[])?;
         let strategy = self.name;
         match reply.status {
-            Status::OK => read_snapshot(reply.bytes.get())
+            Status::OK => read(reply.bytes.get())
                 .map_err(|error| self.wrong(format!("what it gave as a snapshot: {error}"))),
             Status::NO_SNAPSHOTS => Err(SearchError::NoSnapshots { strategy }),
             _ => Err(self.refused(&reply)),
@@ -168,9 +163,9 @@ impl Searcher for PluginSearcher {
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
-        let mut w = Writer::new();
-        write_snapshot(&mut w, snapshot);
-        let reply = self.call(Call::Restore, &w.finish())?;
+        let mut text = Vec::new();
+        write(&mut text, snapshot);
+        let reply = self.call(Call::Restore, &text)?;
         let strategy = self.name;
         match reply.status {
             Status::OK => {

@@ -9,8 +9,7 @@ pub use lapidary_core::registry::Entry;
 use lapidary_core::registry::Factory;
 
 use crate::abi::{Buffer, Descriptor, MAGIC, MAJOR, MINOR, OPTIMIZER, SEARCHER, Status};
-use crate::json::Writer;
-use crate::wire::write_info;
+use crate::wire::{Described, write};
 
 /// A type that stands for the entry that a plug-in exports; the macro [`export!`](crate::export!) makes one.
 pub trait Exported: 'static {
@@ -83,9 +82,9 @@ unsafe extern "C" fn info<E: Exported>(out: *mut Buffer) -> Status {
     // SAFETY: the host gives an empty buffer.
     unsafe {
         guarded(out, || {
-            let mut w = Writer::new();
-            write_info(&mut w, &E::ENTRY.info);
-            Ok(w.finish())
+            let mut text = Vec::new();
+            write(&mut text, &Described::from(&E::ENTRY.info));
+            Ok(text)
         })
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The border is a small C interface ([`abi`], for other languages `include/lapidary.h`): one exported table, texts in JSON,
 //! and a note in the file ([`note`]) from which a host knows what it is before opening it. That part has no dependencies. With
-//! the feature `rust`, which is on by default, there is what reads and writes those texts ([`json`], [`wire`]), and a strategy
-//! in Rust becomes a plug-in by one line in a crate of type `cdylib`:
+//! the feature `rust`, which is on by default, there is what reads and writes those texts ([`wire`]), and a strategy in Rust
+//! becomes a plug-in by one line in a crate of type `cdylib`:
 //!
 //! ```ignore
 //! lapidary_plugin::export!(my_strategy::ENTRY);
@@ -14,8 +14,6 @@
 pub mod abi;
 #[cfg(feature = "rust")]
 pub mod export;
-#[cfg(feature = "rust")]
-pub mod json;
 pub mod note;
 #[cfg(feature = "rust")]
 pub mod wire;

@@ -1,77 +1,38 @@
-//! Spaces, candidates, trials and what else searchers are told, as JSON: what stands in `lapidary.h`, in the types of
-//! `lapidary-core`.
+//! What crosses the border as JSON: what stands in `lapidary.h`, in the types of `lapidary-core` and by its
+//! [`wire`](lapidary_core::wire) form.
 
 mod fit;
 mod info;
 mod message;
 mod model;
 mod searcher;
-mod space;
 #[cfg(test)]
 mod tests;
-mod value;
+mod text;
 
-use std::fmt;
-
-use lapidary_core::space::SpaceError;
-
-use crate::json::JsonError;
+use lapidary_core::wire::FormError;
+use thiserror::Error;
 
 pub use fit::{PlanForm, SamplesForm};
-pub use info::{Described, read_info, write_info};
+pub use info::Described;
 pub use message::{Message, Piece};
-pub use model::{
-    Description, Done, EditForm, HostCall, SpecForm, Task, TensorForm, Trouble, metrics_form,
-    read_metrics_form,
-};
-pub use searcher::{
-    Request, read_candidates, read_request, read_snapshot, read_trial, write_candidates,
-    write_request, write_snapshot, write_trial,
-};
-pub use value::{read_value, write_value};
+pub use model::{Description, Done, EditForm, HostCall, SpecForm, Task, TensorForm, Trouble};
+pub use searcher::{Request, read_candidates, read_trial};
+pub use text::{read, write};
 
 /// What can be wrong with what the other side of the border says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum WireError {
-    Json(JsonError),
-    Missing { key: &'static str },
-    Space(SpaceError),
-    Condition { axis: String, reason: String },
-    Point { id: u64, error: SpaceError },
-    Fidelity { id: u64, fidelity: f64 },
+    #[error("{wanted} is wanted at byte {at}")]
+    Text { wanted: String, at: usize },
+    #[error("`{key}` is missing")]
+    Missing { key: String },
+    #[error("{reason}")]
+    Wrong { reason: String },
+    #[error(transparent)]
+    Form(#[from] FormError),
+    #[error("there are more candidates than the {asked} asked for")]
     TooMany { asked: usize },
-}
-
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json(error) => write!(f, "{error}"),
-            Self::Missing { key } => write!(f, "`{key}` is missing"),
-            Self::Space(error) => write!(f, "{error}"),
-            Self::Condition { axis, reason } => write!(f, "axis `{axis}`: {reason}"),
-            Self::Point { id, error } => write!(f, "candidate {id}: {error}"),
-            Self::Fidelity { id, fidelity } => {
-                write!(f, "candidate {id}: fidelity {fidelity} is not in (0, 1]")
-            }
-            Self::TooMany { asked } => {
-                write!(f, "there are more candidates than the {asked} asked for")
-            }
-        }
-    }
-}
-
-impl std::error::Error for WireError {}
-
-impl From<JsonError> for WireError {
-    fn from(error: JsonError) -> Self {
-        Self::Json(error)
-    }
-}
-
-impl From<SpaceError> for WireError {
-    fn from(error: SpaceError) -> Self {
-        Self::Space(error)
-    }
 }

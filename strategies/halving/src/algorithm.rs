@@ -10,6 +10,7 @@ use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check
 use lapidary_core::settings::Checked;
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};
+use lapidary_core::wire::Row;
 use serde::{Deserialize, Serialize};
 
 use crate::bracket::{Bracket, Member};
@@ -155,12 +156,14 @@ impl Halving {
 
     /// A candidate on its next rung.
     fn go_on(&mut self, at: usize, rung: usize, member: Member) -> Result<Candidate, SearchError> {
-        let point = self.space.point_from_row(&member.point).map_err(|error| {
-            SearchError::MalformedSnapshot {
-                strategy: NAME,
-                reason: error.to_string(),
-            }
-        })?;
+        let point =
+            member
+                .point
+                .point(&self.space)
+                .map_err(|error| SearchError::MalformedSnapshot {
+                    strategy: NAME,
+                    reason: error.to_string(),
+                })?;
         let open = Open {
             bracket: self.state.brackets[at].number,
             rung,
@@ -248,7 +251,7 @@ impl Searcher for Halving {
         if let Some(score) = score.filter(|_| !stopped && open.rung < self.ladder.top()) {
             rung.waiting.push(Member {
                 id,
-                point: trial.candidate.point.to_row(),
+                point: Row::from(&trial.candidate.point),
                 score: score.clone(),
             });
         }
@@ -334,7 +337,7 @@ impl State {
                     && (first + k < top || rung.waiting.is_empty());
                 sound(fits, "rungs")?;
                 for member in &rung.waiting {
-                    let fits = space.point_from_row(&member.point).is_ok()
+                    let fits = member.point.clone().point(space).is_ok()
                         && member.score.objectives.len() == objectives
                         && member.id < self.ledger.next();
                     sound(fits, "waiting candidates")?;

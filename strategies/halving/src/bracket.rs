@@ -1,8 +1,8 @@
 //! Rungs of candidates, and which of them go on.
 
-use lapidary_core::json::Json;
 use lapidary_core::rank;
 use lapidary_core::trial::Score;
+use lapidary_core::wire::Row;
 use serde::{Deserialize, Serialize};
 
 /// Candidates that go up rung by rung.
@@ -36,8 +36,8 @@ pub struct Rung {
 pub struct Member {
     /// Id of its last trial.
     pub id: u64,
-    /// The point, as a row.
-    pub point: Json,
+    /// The point.
+    pub point: Row,
     /// What its last trial gave.
     pub score: Score,
 }
@@ -130,7 +130,7 @@ mod tests {
     fn member(id: u64, objectives: &[f64], violation: f64) -> Member {
         Member {
             id,
-            point: Json::Null,
+            point: Row::default(),
             score: Score {
                 objectives: objectives.to_vec(),
                 violation,

@@ -17,7 +17,9 @@ use lapidary_core::model::{Model, ModelError};
 use lapidary_core::rng::Rng;
 use lapidary_core::text::listed;
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_core::wire::{CandidateForm, Number};
 use rand_core::RngCore;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::StudyEvaluator;
@@ -27,7 +29,6 @@ use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
 use crate::file::{CommandSection, StudyFile, Template};
 use crate::process::{Event, Limits, Process};
-use crate::store::record;
 
 /// What a template may name besides the axes; an axis of the same name comes first.
 const WORDS: [&str; 3] = ["id", "fidelity", "seed"];
@@ -152,22 +153,15 @@ impl Command {
 
     /// What the program is told on stdin.
     fn told(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Result<Json, String> {
-        let mut told = json!({
-            "id": candidate.id,
-            "point": candidate.point.to_json(),
-            "fidelity": candidate.fidelity,
-            "seed": Rng::keyed(cx.seed, candidate.id, "command").next_u64() >> 33,
-        });
-        let parent = cx.lineage.last().map(|parent| parent.id);
-        if let Some(parent) = parent {
-            told["parent"] = parent.into();
-        }
+        let mut told = json!(CandidateForm::by_name(candidate));
+        let seed = Rng::keyed(cx.seed, candidate.id, "command").next_u64() >> 33;
+        told["seed"] = seed.into();
         if let Some(folder) = &self.section.checkpoints {
             let own = checkpoint(folder, candidate.id);
             let made = make_empty(&own);
             made.map_err(|e| format!("the checkpoint folder {}: {e}", own.display()))?;
             told["checkpoint"] = text(&own);
-            let parent = parent.map(|id| checkpoint(folder, id));
+            let parent = candidate.parent.map(|id| checkpoint(folder, id));
             if let Some(parent) = parent.filter(|folder| folder.is_dir()) {
                 told["parent_checkpoint"] = text(&parent);
             }
@@ -245,7 +239,7 @@ fn read(line: &[u8]) -> Option<Printed> {
         .unwrap_or(object)
         .iter()
         .filter(|(name, _)| named.is_some() || *name != "step")
-        .filter_map(|(name, value)| Some((name.clone(), record::read_number(value)?)))
+        .filter_map(|(name, value)| Some((name.clone(), Number::deserialize(value).ok()?.0)))
         .collect();
     match step {
         Some(step) => Some(Printed::Step(step, metrics)),

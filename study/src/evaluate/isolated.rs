@@ -11,13 +11,13 @@ use std::sync::{Mutex, PoisonError};
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::model::{Model, ModelError};
-use lapidary_core::trial::{Candidate, Outcome, Trial};
+use lapidary_core::trial::{Candidate, Outcome, Report, Trial};
 
 use super::StudyEvaluator;
 use super::data::OpenData;
 use crate::file::StudyFile;
 use crate::process::{Event, Limits, Process};
-use crate::worker::{Answer, Request, first_line};
+use crate::worker::{Answer, Request, first_line, line};
 
 /// Runs the trials of an evaluator in child processes.
 pub struct Isolated<'a> {
@@ -59,13 +59,13 @@ impl<'a> Isolated<'a> {
         let idle = self.idle().pop();
         let mut worker = idle.map_or_else(|| self.start(cx.cancel), Ok)?;
         worker.begin(self.limits.time);
-        worker.send(&Request::of(candidate, cx).line());
+        worker.send(&line(&Request::of(candidate, cx)));
         loop {
             let event = worker.next(cx.cancel);
             match answer(&event) {
-                Some(Answer::Step(step, metrics)) => {
+                Some(Answer::Report(Report { step, metrics })) => {
                     let verdict = (cx.report)(step, &metrics);
-                    worker.send(&Request::Verdict(verdict).line());
+                    worker.send(&line(&Request::verdict(verdict)));
                 }
                 Some(Answer::Outcome(outcome)) => {
                     if self.limits.memory.is_none() {

@@ -5,13 +5,66 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use lapidary_core::goal::Direction;
 use lapidary_core::json::Json;
-use lapidary_core::trial::{Candidate, Outcome};
+use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Report, Trial};
+use lapidary_core::wire::{ByName, CandidateForm, Number, Whole};
+use serde::Serialize;
 use serde_json::{Map, json};
 
-use super::{Stored, optuna, record};
+use super::{Stored, optuna};
 
 /// Who writes an exported journal, as Optuna notes it.
 const WORKER: &str = "lapidary";
+
+/// A trial as a line of an export or of `--log`: a candidate with its point by name, and what came of it.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    candidate: CandidateForm<ByName<'a>>,
+    origin: Origin,
+    repeats: Option<Whole<u64>>,
+    outcome: Ended<'a>,
+    violation: Option<Number>,
+    curve: &'a [Report],
+}
+
+/// How a trial ended, in a word, with what was measured and why it came to no other end.
+#[derive(Serialize)]
+struct Ended<'a> {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'a Metrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(trial: &'a Trial) -> Self {
+        let (state, reason) = match &trial.outcome {
+            Outcome::Measured { .. } => ("measured", None),
+            Outcome::Failed { reason } => ("failed", Some(reason.as_str())),
+            Outcome::Stopped { reason, .. } => ("stopped", Some(reason.as_str())),
+        };
+        Self {
+            candidate: CandidateForm::by_name(&trial.candidate),
+            origin: trial.origin,
+            repeats: trial.repeats.map(Whole),
+            outcome: Ended {
+                state,
+                metrics: trial.outcome.metrics(),
+                reason,
+            },
+            violation: trial.score.as_ref().map(|score| Number(score.violation)),
+            curve: &trial.curve,
+        }
+    }
+}
+
+/// `trial` as a line of JSON, with its end.
+pub fn line(trial: &Trial) -> String {
+    let mut line = serde_json::to_string(&Line::of(trial)).expect("every line is JSON");
+    line.push('\n');
+    line
+}
 
 /// All trials as CSV, a row each: `id`, `state`, `origin`, `fidelity`, `repeats`, `violation`, `reason`, `asked` and `told`
 /// (UTC), `point.AXIS` of every axis and `metrics.NAME` of every metric; what a trial lacks is empty.
@@ -39,7 +92,7 @@ pub fn csv(study: &Stored) -> Result<String, csv::Error> {
     let header = header.chain(axes.iter().map(|axis| format!("point.{}", axis.name)));
     writer.write_record(header.chain(metrics.iter().map(|name| format!("metrics.{name}"))))?;
     for (trial, times) in study.trials.iter().zip(&study.times) {
-        let line = record::trial(trial);
+        let line = json!(Line::of(trial));
         let mut row: Vec<String> = ["id", "origin", "fidelity", "repeats", "violation"]
             .map(|key| text(&line[key]))
             .into();
@@ -57,10 +110,7 @@ pub fn csv(study: &Stored) -> Result<String, csv::Error> {
 
 /// All trials as JSON lines.
 pub fn json_lines(study: &Stored) -> String {
-    let lines = study.trials.iter();
-    lines
-        .map(|trial| format!("{}\n", record::trial(trial)))
-        .collect()
+    study.trials.iter().map(line).collect()
 }
 
 /// The study as a journal that Optuna's `JournalStorage` reads from a file: its tables say the same.

@@ -9,10 +9,11 @@ use lapidary_core::goal::{Direction, Goal, Relation};
 use lapidary_core::json::Json;
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
+use lapidary_core::wire::Number;
 use rusqlite::{Connection, ToSql, params};
 use serde_json::json;
 
-use super::{Noted, StoreError, record};
+use super::{Noted, StoreError};
 
 /// A trial of another program: its row, its point, what came out.
 pub type ForeignTrial = (i64, Point, Outcome);
@@ -271,8 +272,7 @@ impl Rows<'_> {
         let mut rows = rows.query([trial])?;
         while let Some(row) = rows.next()? {
             let (name, value): (String, String) = (row.get(0)?, row.get(1)?);
-            let value = serde_json::from_str(&value).unwrap_or_default();
-            if let Some(value) = record::read_number(&value) {
+            if let Ok(Number(value)) = serde_json::from_str(&value) {
                 metrics.insert(name, value);
             }
         }
@@ -382,7 +382,7 @@ pub fn user_attributes(
     }
     for (name, value) in outcome.metrics().into_iter().flatten() {
         if goal.objectives.iter().all(|o| o.metric != *name) {
-            attributes.push((name.clone(), record::number(*value)));
+            attributes.push((name.clone(), json!(Number(*value))));
         }
     }
     attributes

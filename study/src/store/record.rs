@@ -1,11 +1,12 @@
-//! The records of the log, as JSON text. Non-finite numbers are the texts "nan", "inf" and "-inf".
+//! The records of the log: what was asked and what came out, as JSON text in the form of [`lapidary_core::wire`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use lapidary_core::json::Json;
 use lapidary_core::space::{Point, Space};
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Report, Trial};
-use serde_json::{Map, json};
+use lapidary_core::trial::{Candidate, Outcome, Report};
+use lapidary_core::wire::{CandidateForm, Row, Whole};
+use serde::{Deserialize, Serialize};
 
 /// What a record of the log is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,187 +30,119 @@ impl Kind {
     }
 }
 
-/// A number, whatever it is.
-pub fn number(value: f64) -> Json {
-    if value.is_finite() {
-        value.into()
-    } else if value.is_nan() {
-        "nan".into()
-    } else if value > 0.0 {
-        "inf".into()
-    } else {
-        "-inf".into()
-    }
+/// What came out of a trial.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    outcome: Cow<'a, Outcome>,
+    #[serde(default, skip_serializing_if = "<[Report]>::is_empty")]
+    curve: Cow<'a, [Report]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repeats: Option<Whole<u64>>,
 }
 
-/// The number that [`number`] wrote.
-pub fn read_number(json: &Json) -> Option<f64> {
-    match json.as_str() {
-        None => json.as_f64(),
-        Some("nan") => Some(f64::NAN),
-        Some("inf") => Some(f64::INFINITY),
-        Some("-inf") => Some(f64::NEG_INFINITY),
-        Some(_) => None,
-    }
+/// A trial of another program.
+#[derive(Debug, Serialize, Deserialize)]
+struct Foreign<'a, P> {
+    /// `at` in older stores.
+    #[serde(alias = "at")]
+    point: P,
+    #[serde(flatten)]
+    outcome: Cow<'a, Outcome>,
 }
 
-/// Metrics as an object.
-pub fn metrics(metrics: &Metrics) -> Json {
-    let object: Map<String, Json> = metrics
-        .iter()
-        .map(|(name, v)| (name.clone(), number(*v)))
-        .collect();
-    object.into()
+fn text(record: &impl Serialize) -> String {
+    serde_json::to_string(record).expect("every record is JSON")
 }
 
-/// The metrics that [`metrics`] wrote.
-pub fn read_metrics(json: &Json) -> Option<Metrics> {
-    json.as_object()?
-        .iter()
-        .map(|(name, value)| Some((name.clone(), read_number(value)?)))
-        .collect()
-}
-
-/// What was asked: the point's row, and fidelity and parent where they say something.
+/// What was asked.
 pub fn ask(candidate: &Candidate) -> String {
-    let mut body = Map::new();
-    body.insert("at".into(), candidate.point.to_row());
-    if candidate.fidelity != 1.0 {
-        body.insert("fidelity".into(), candidate.fidelity.into());
-    }
-    if let Some(parent) = candidate.parent {
-        body.insert("parent".into(), parent.into());
-    }
-    Json::from(body).to_string()
+    text(candidate)
 }
 
-/// The candidate that [`ask`] wrote.
+/// The candidate that [`ask`] wrote; older stores say its id beside the record only.
 pub fn read_ask(space: &Arc<Space>, id: u64, body: &str) -> Option<Candidate> {
-    let body: Json = serde_json::from_str(body).ok()?;
-    Some(Candidate {
-        id,
-        point: space.point_from_row(&body["at"]).ok()?,
-        fidelity: match &body["fidelity"] {
-            Json::Null => 1.0,
-            fidelity => fidelity.as_f64()?,
-        },
-        parent: match &body["parent"] {
-            Json::Null => None,
-            parent => Some(parent.as_u64()?),
-        },
-    })
+    let form: CandidateForm<Row> = serde_json::from_str(body).ok()?;
+    form.named(id, space).ok()
 }
 
 /// What came out.
 pub fn tell(outcome: &Outcome, curve: &[Report], repeats: Option<u64>) -> String {
-    let mut body = self::outcome(outcome);
-    if !curve.is_empty() {
-        let curve: Vec<Json> = curve
-            .iter()
-            .map(|r| json!([r.step, metrics(&r.metrics)]))
-            .collect();
-        body.insert("curve".into(), curve.into());
-    }
-    if let Some(id) = repeats {
-        body.insert("repeats".into(), id.into());
-    }
-    Json::from(body).to_string()
+    text(&Told {
+        outcome: Cow::Borrowed(outcome),
+        curve: curve.into(),
+        repeats: repeats.map(Whole),
+    })
 }
 
 /// What [`tell`] wrote.
 pub fn read_tell(body: &str) -> Option<(Outcome, Vec<Report>, Option<u64>)> {
-    let body: Json = serde_json::from_str(body).ok()?;
-    let curve = match &body["curve"] {
-        Json::Null => Vec::new(),
-        curve => curve
-            .as_array()?
-            .iter()
-            .map(|r| {
-                Some(Report {
-                    step: r[0].as_u64()?,
-                    metrics: read_metrics(&r[1])?,
-                })
-            })
-            .collect::<Option<_>>()?,
-    };
-    Some((read_outcome(&body)?, curve, body["repeats"].as_u64()))
+    let told: Told<'_> = serde_json::from_str(body).ok()?;
+    Some((
+        told.outcome.into_owned(),
+        told.curve.into_owned(),
+        told.repeats.map(|Whole(repeats)| repeats),
+    ))
 }
 
 /// A trial of another program.
 pub fn foreign(point: &Point, outcome: &Outcome) -> String {
-    let mut body = self::outcome(outcome);
-    body.insert("at".into(), point.to_row());
-    Json::from(body).to_string()
+    text(&Foreign {
+        point,
+        outcome: Cow::Borrowed(outcome),
+    })
 }
 
 /// What [`foreign`] wrote.
 pub fn read_foreign(space: &Arc<Space>, body: &str) -> Option<(Point, Outcome)> {
-    let body: Json = serde_json::from_str(body).ok()?;
-    Some((
-        space.point_from_row(&body["at"]).ok()?,
-        read_outcome(&body)?,
-    ))
+    let foreign: Foreign<'_, Row> = serde_json::from_str(body).ok()?;
+    let point = foreign.point.point(space).ok()?;
+    Some((point, foreign.outcome.into_owned()))
 }
 
-fn outcome(outcome: &Outcome) -> Map<String, Json> {
-    let mut body = Map::new();
-    match outcome {
-        Outcome::Measured { metrics } => {
-            body.insert("metrics".into(), self::metrics(metrics));
-        }
-        Outcome::Failed { reason } => {
-            body.insert("failed".into(), reason.clone().into());
-        }
-        Outcome::Stopped { metrics, reason } => {
-            body.insert("metrics".into(), self::metrics(metrics));
-            body.insert("stopped".into(), reason.clone().into());
-        }
-    }
-    body
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapidary_core::space::{Axis, AxisValue, Domain};
 
-fn read_outcome(body: &Json) -> Option<Outcome> {
-    if let Some(reason) = body["failed"].as_str() {
-        return Some(Outcome::Failed {
-            reason: reason.to_owned(),
-        });
-    }
-    let metrics = read_metrics(&body["metrics"])?;
-    Some(match body["stopped"].as_str() {
-        Some(reason) => Outcome::Stopped {
-            metrics,
-            reason: reason.to_owned(),
-        },
-        None => Outcome::Measured { metrics },
-    })
-}
+    #[test]
+    fn records_of_older_stores_are_read() {
+        let domain = Domain::Float {
+            low: 0.0,
+            high: 1.0,
+            log: false,
+            step: None,
+        };
+        let space = Arc::new(Space::new(vec![Axis::new("x", domain)]).unwrap());
+        let half = [Some(AxisValue::Float(0.5))];
 
-/// A trial as a line of an export or of `--log`.
-pub fn trial(trial: &Trial) -> Json {
-    let curve: Vec<Json> = (trial.curve.iter())
-        .map(|report| json!({"step": report.step, "metrics": metrics(&report.metrics)}))
-        .collect();
-    let (state, reason) = match &trial.outcome {
-        Outcome::Measured { .. } => ("measured", None),
-        Outcome::Failed { reason } => ("failed", Some(reason)),
-        Outcome::Stopped { reason, .. } => ("stopped", Some(reason)),
-    };
-    let mut outcome = Map::new();
-    outcome.insert("state".into(), state.into());
-    if let Some(measured) = trial.outcome.metrics() {
-        outcome.insert("metrics".into(), metrics(measured));
+        let asked = read_ask(&space, 7, r#"{"at":[0.5],"fidelity":0.25,"parent":3}"#).unwrap();
+        assert_eq!(asked.point.values(), half);
+        assert_eq!((asked.id, asked.fidelity, asked.parent), (7, 0.25, Some(3)));
+        let plain = read_ask(&space, 8, r#"{"at":[0.5]}"#).unwrap();
+        assert_eq!((plain.fidelity, plain.parent), (1.0, None));
+
+        let body =
+            r#"{"metrics":{"loss":"inf"},"stopped":"slow","curve":[[1,{"loss":2}]],"repeats":4}"#;
+        let (outcome, curve, repeats) = read_tell(body).unwrap();
+        let Outcome::Stopped { metrics, reason } = outcome else {
+            panic!("it was stopped");
+        };
+        assert_eq!((metrics["loss"], &*reason), (f64::INFINITY, "slow"));
+        assert_eq!((curve[0].step, curve[0].metrics["loss"]), (1, 2.0));
+        assert_eq!(repeats, Some(4));
+
+        let body = r#"{"failed":"no luck","at":[0.5]}"#;
+        let (point, outcome) = read_foreign(&space, body).unwrap();
+        assert_eq!(point.values(), half);
+        let reason = "no luck".to_owned();
+        assert_eq!(outcome, Outcome::Failed { reason });
     }
-    if let Some(reason) = reason {
-        outcome.insert("reason".into(), reason.clone().into());
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        for body in ["", "{}", "[]", r#"{"metrics":{"loss":null}}"#] {
+            assert!(read_tell(body).is_none(), "{body}");
+        }
     }
-    json!({
-        "id": trial.candidate.id,
-        "point": trial.candidate.point.to_json(),
-        "fidelity": trial.candidate.fidelity,
-        "origin": trial.origin,
-        "repeats": trial.repeats,
-        "outcome": outcome,
-        "violation": trial.score.as_ref().map(|s| s.violation),
-        "curve": curve,
-    })
 }

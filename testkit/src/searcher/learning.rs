@@ -1,11 +1,10 @@
 //! What a searcher makes of outcomes.
 
-use lapidary_core::json::Json;
 use lapidary_core::registry::{Entry, Promise};
 use lapidary_core::rng::Rng;
 
 use super::world::{
-    Manner, Session, World, check, continuum, essence, finite_worlds, played, worlds,
+    Essence, Manner, Session, World, check, continuum, essence, finite_worlds, played, worlds,
 };
 
 /// Foreign trials change what is proposed where [`Promise::LearnsFromForeign`] is declared, and nothing otherwise; in no
@@ -80,7 +79,7 @@ pub fn wrong_tells_are_errors_that_change_nothing(entry: &Entry) {
     check(24, &worlds(), |world| {
         let wanted = played(entry, &world, 40);
         let mut session = Session::new(entry, &world);
-        let mut found: Vec<(u64, Json, u64, Option<u64>)> = Vec::new();
+        let mut found: Vec<Essence> = Vec::new();
         let mut told = None;
         for _ in 0..wanted.len() {
             found.extend(session.play(1).iter().map(essence));

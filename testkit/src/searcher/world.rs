@@ -8,7 +8,7 @@ use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
 use lapidary_core::registry::{BuildError, Entry, Factory, Registry};
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
-use lapidary_core::space::{Axis, Domain, Point, Space};
+use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Score, Trial};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -216,11 +216,14 @@ fn own(candidate: Candidate, score: Option<Score>) -> Trial {
     }
 }
 
-/// What of a candidate must be the same where sequences are.
-pub fn essence(candidate: &Candidate) -> (u64, Json, u64, Option<u64>) {
+/// What of a candidate must be the same where sequences are: id, point, the fidelity's bits, parent.
+pub type Essence = (u64, Vec<Option<AxisValue>>, u64, Option<u64>);
+
+/// What of `candidate` must be the same where sequences are.
+pub fn essence(candidate: &Candidate) -> Essence {
     (
         candidate.id,
-        candidate.point.to_row(),
+        candidate.point.values().to_vec(),
         candidate.fidelity.to_bits(),
         candidate.parent,
     )
@@ -289,7 +292,7 @@ impl<'a> Session<'a> {
 }
 
 /// The candidates a new searcher asks in `trials` trials, by what identifies them.
-pub fn played(entry: &Entry, world: &World, trials: usize) -> Vec<(u64, Json, u64, Option<u64>)> {
+pub fn played(entry: &Entry, world: &World, trials: usize) -> Vec<Essence> {
     let asked = Session::new(entry, world).play(trials);
     asked.iter().map(essence).collect()
 }

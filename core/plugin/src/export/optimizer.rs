@@ -14,10 +14,7 @@ use lapidary_core::trial::Metrics;
 use super::remote::{Remote, RemoteModel};
 use super::{Exported, Refusal, guarded};
 use crate::abi::{Buffer, Bytes, HostTable, OptimizerTable, Status};
-use crate::json::Reader;
-use crate::wire::{
-    Done, HostCall, Message, SamplesForm, SpecForm, Task, Trouble, metrics_form, read_value,
-};
+use crate::wire::{Done, HostCall, Message, SamplesForm, SpecForm, Task, Trouble};
 
 /// The table of the optimizer that `E` exports.
 pub(super) const fn table<E: Exported>() -> &'static OptimizerTable {
@@ -44,7 +41,7 @@ unsafe extern "C" fn build<E: Exported>(
     // SAFETY: the host lends the settings for this call, and gives places for a pointer and a buffer.
     unsafe {
         guarded(out, || {
-            let settings: Json = read_value(&mut Reader::new(settings.get()))
+            let settings: Json = serde_json::from_slice(settings.get())
                 .map_err(|e| Refusal::new(Status::FAILED, e))?;
             let Factory::Optimizer(make) = E::ENTRY.factory else {
                 unreachable!("this table is that of optimizers");
@@ -114,10 +111,10 @@ fn run(
     let calibration = samples(remote, "calibration")?;
     let measure = |model: &dyn Model| -> Result<Metrics, ModelError> {
         let model = number(model)?;
-        remote.metrics(&HostCall::Measure { model })
+        remote.ask(&HostCall::Measure { model })
     };
     let accept = |metrics: &Metrics| {
-        let metrics = metrics_form(metrics);
+        let metrics = metrics.clone();
         remote.ask(&HostCall::Accept { metrics }).unwrap_or(false)
     };
     let build = |spec: &ModelSpec| -> Result<Box<dyn Model>, ModelError> {

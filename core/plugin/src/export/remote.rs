@@ -15,13 +15,11 @@ use lapidary_core::model::{
 };
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::Dense;
-use lapidary_core::trial::Metrics;
 use serde::de::DeserializeOwned;
 
 use crate::abi::{Answer, Bytes, HostTable, Status, Table, Tensor};
 use crate::wire::{
     Description, EditForm, HostCall, Message, Piece, PlanForm, SamplesForm, TensorForm, Trouble,
-    read_metrics_form,
 };
 
 /// The host while an optimizer is at work.
@@ -144,12 +142,6 @@ impl Remote {
     /// Asks the host for what needs no tensors.
     pub fn ask<T: DeserializeOwned>(&self, call: &HostCall) -> Result<T, ModelError> {
         self.read(call, Vec::new(), |form, _| Ok(form))
-    }
-
-    /// Asks the host for metrics.
-    pub fn metrics(&self, call: &HostCall) -> Result<Metrics, ModelError> {
-        let form: BTreeMap<String, Json> = self.ask(call)?;
-        Ok(read_metrics_form(&form))
     }
 
     /// Tells the host how far the work is.

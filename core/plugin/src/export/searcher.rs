@@ -9,10 +9,7 @@ use lapidary_core::space::Space;
 
 use super::{Exported, Refusal, guarded};
 use crate::abi::{Buffer, Bytes, SearcherTable, Status};
-use crate::json::Writer;
-use crate::wire::{
-    Request, WireError, read_request, read_snapshot, read_trial, write_candidates, write_snapshot,
-};
+use crate::wire::{Request, WireError, read, read_trial, write};
 
 /// What a host's pointer to a searcher points to.
 struct Instance {
@@ -70,7 +67,7 @@ impl From<SearchError> for Refusal {
 }
 
 fn make<E: Exported>(request: &[u8]) -> Result<Instance, Refusal> {
-    let Request { settings, init } = read_request(request)?;
+    let (settings, init) = read::<Request<'_>>(request)?.init();
     let Factory::Searcher(make) = E::ENTRY.factory else {
         unreachable!("this table is that of searchers");
     };
@@ -109,11 +106,10 @@ unsafe extern "C" fn ask(searcher: *mut c_void, n: u64, out: *mut Buffer) -> Sta
         guarded(out, || {
             let instance = &mut *searcher.cast::<Instance>();
             let n = usize::try_from(n).unwrap_or(usize::MAX);
-            let mut w = Writer::with_capacity(instance.written + instance.written / 8);
-            write_candidates(&mut w, &instance.searcher.ask(n)?);
-            let bytes = w.finish();
-            instance.written = bytes.len();
-            Ok(bytes)
+            let mut text = Vec::with_capacity(instance.written + instance.written / 8);
+            write(&mut text, &instance.searcher.ask(n)?);
+            instance.written = text.len();
+            Ok(text)
         })
     }
 }
@@ -135,9 +131,9 @@ unsafe extern "C" fn snapshot(searcher: *mut c_void, out: *mut Buffer) -> Status
     unsafe {
         guarded(out, || {
             let instance = &*searcher.cast::<Instance>();
-            let mut w = Writer::new();
-            write_snapshot(&mut w, &instance.searcher.snapshot()?);
-            Ok(w.finish())
+            let mut text = Vec::new();
+            write(&mut text, &instance.searcher.snapshot()?);
+            Ok(text)
         })
     }
 }
@@ -151,7 +147,7 @@ unsafe extern "C" fn restore(
     unsafe {
         guarded(out, || {
             let instance = &mut *searcher.cast::<Instance>();
-            instance.searcher.restore(&read_snapshot(snapshot.get())?)?;
+            instance.searcher.restore(&read(snapshot.get())?)?;
             Ok(Vec::new())
         })
     }

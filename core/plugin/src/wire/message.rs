@@ -7,8 +7,7 @@ use ndarray::{ArcArray, IxDyn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::value::{read_value, write_value};
-use crate::json::{Reader, Writer};
+use super::write;
 
 /// A tensor beside a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,13 +184,11 @@ impl<'a> Piece<'a> {
 impl<'a> Message<'a> {
     /// A message of `form` with tensors beside it.
     pub fn new(form: &impl Serialize, pieces: Vec<Piece<'a>>) -> Self {
-        let mut w = Writer::new();
-        // Forms are made of texts, finite numbers and lists: they always are values.
-        write_value(&mut w, &serde_json::to_value(form).unwrap_or_default());
-        Self {
-            text: w.finish(),
-            pieces,
-        }
+        let mut text = Vec::new();
+        // Through a value, in which every float has 64 bits: whoever reads all numbers as such gets the bits of those of 32.
+        let value = serde_json::to_value(form).expect("every form is JSON");
+        write(&mut text, &value);
+        Self { text, pieces }
     }
 
     /// What the text says.
@@ -199,7 +196,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, String> {
-        read_form(&self.text)
+        serde_json::from_slice(&self.text).map_err(|e| e.to_string())
     }
 
     /// The tensor with a number.
@@ -210,12 +207,4 @@ impl<'a> Message<'a> {
         let count = self.pieces.len();
         (self.pieces.get(at)).ok_or_else(|| format!("tensor {at} of {count}"))
     }
-}
-
-/// Reads a form from its text.
-pub(super) fn read_form<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-    let mut r = Reader::new(text);
-    let value = read_value(&mut r).map_err(|e| e.to_string())?;
-    r.end().map_err(|e| e.to_string())?;
-    serde_json::from_value(value).map_err(|e| e.to_string())
 }

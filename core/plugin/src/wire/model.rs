@@ -10,6 +10,7 @@ use lapidary_core::model::{
 use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::tensor::{Granularity, Quantized, Tensor};
 use lapidary_core::trial::Metrics;
+use lapidary_core::wire::Number;
 use serde::{Deserialize, Serialize};
 
 use super::fit::{PlanForm, SamplesForm};
@@ -71,7 +72,7 @@ pub enum HostCall {
     /// Metrics.
     Measure { model: u64 },
     /// Whether metrics meet the goal.
-    Accept { metrics: BTreeMap<String, Json> },
+    Accept { metrics: Metrics },
     /// The number of a model.
     Build { spec: SpecForm },
     /// `train`, `valid` or `calibration` as [`SamplesForm`]; null where there are none.
@@ -313,32 +314,6 @@ impl From<SpecForm> for ModelSpec {
     }
 }
 
-/// Metrics as values: those that are not finite are texts.
-pub fn metrics_form(metrics: &Metrics) -> BTreeMap<String, Json> {
-    let value = |v: f64| {
-        if v.is_finite() {
-            v.into()
-        } else {
-            v.to_string().into()
-        }
-    };
-    (metrics.iter())
-        .map(|(name, v)| (name.clone(), value(*v)))
-        .collect()
-}
-
-/// Metrics from what [`metrics_form`] gave.
-pub fn read_metrics_form(form: &BTreeMap<String, Json>) -> Metrics {
-    let value = |json: &Json| {
-        (json.as_f64())
-            .or_else(|| json.as_str()?.parse().ok())
-            .unwrap_or(f64::NAN)
-    };
-    (form.iter())
-        .map(|(name, json)| (name.clone(), value(json)))
-        .collect()
-}
-
 /// Why something could not be done, so that the other side has the same error.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -372,7 +347,7 @@ pub enum Trouble {
     NonFinite {
         weight: String,
         index: usize,
-        value: String,
+        value: Number,
     },
     Node {
         node: String,
@@ -412,7 +387,7 @@ impl From<&ModelError> for Trouble {
             } => Self::NonFinite {
                 weight: weight.clone(),
                 index: *index,
-                value: value.to_string(),
+                value: Number(*value),
             },
             ModelError::Node { node, op, reason } => Self::Node {
                 node: node.clone(),
@@ -475,7 +450,7 @@ impl From<Trouble> for ModelError {
             } => Self::NonFinite {
                 weight,
                 index,
-                value: value.parse().unwrap_or(f64::NAN),
+                value: value.0,
             },
             Trouble::Node { node, op, reason } => Self::Node { node, op, reason },
             Trouble::Group { group, reason } => Self::Group { group, reason },

@@ -1,4 +1,4 @@
-//! What is written is read again, bit by bit.
+//! What is written is read again, and what is wrong is named.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use lapidary_core::json::Json;
 use lapidary_core::registry::{Info, Promise};
 use lapidary_core::searcher::{SearchInit, Snapshot};
 use lapidary_core::settings::{NoSettings, Schema, Setting};
-use lapidary_core::space::{Axis, AxisValue, Domain, Space};
-use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Report, Score, Trial};
+use lapidary_core::space::{Axis, Domain, Space};
+use proptest::prelude::*;
+use serde::Serialize;
 
 use super::*;
-use crate::json::{Reader, Writer};
 
-fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let mut w = Writer::new();
-    write(&mut w);
-    w.finish()
+fn written(form: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::new();
+    write(&mut text, form);
+    text
 }
 
 fn space() -> Arc<Space> {
@@ -50,36 +50,6 @@ fn space() -> Arc<Space> {
     Arc::new(Space::new(axes).unwrap())
 }
 
-fn trial() -> Trial {
-    let values = vec![
-        Some(AxisValue::Float(0.1 + 0.2)),
-        Some(AxisValue::Float(2e-3)),
-        None,
-        Some(AxisValue::Int(i64::MIN + 3)),
-        Some(AxisValue::Choice(1)),
-    ];
-    let metrics = Metrics::from([("a b".to_owned(), -0.0), ("inf".to_owned(), f64::INFINITY)]);
-    Trial {
-        candidate: Candidate {
-            id: u64::MAX,
-            point: space().point(values),
-            fidelity: 1.0 / 3.0,
-            parent: Some((1 << 53) + 1),
-        },
-        origin: Origin::Foreign,
-        outcome: Outcome::Stopped {
-            metrics: metrics.clone(),
-            reason: "it\nwas slow".into(),
-        },
-        score: Some(Score {
-            objectives: vec![f64::from_bits(1), f64::MAX],
-            violation: 0.25,
-        }),
-        curve: vec![Report { step: 7, metrics }],
-        repeats: Some(3),
-    }
-}
-
 #[test]
 fn requests_come_back() {
     let settings: Json = [("seed".to_owned(), Json::from(u64::MAX))]
@@ -92,31 +62,14 @@ fn requests_come_back() {
         trials: Some(9),
         installed: None,
     };
-    let read = read_request(&written(|w| write_request(w, &settings, &init))).unwrap();
-    assert_eq!(read.settings, settings);
-    assert_eq!(read.init.space, init.space);
+    let text = written(&Request::new(&settings, &init));
+    let (settings_read, read) = read::<Request<'_>>(&text).unwrap().init();
+    assert_eq!(settings_read, settings);
+    assert_eq!(read.space, init.space);
     assert_eq!(
-        (read.init.seed, read.init.objectives, read.init.trials),
+        (read.seed, read.objectives, read.trials),
         (init.seed, 2, Some(9))
     );
-}
-
-#[test]
-fn trials_come_back() {
-    let failed = Trial {
-        outcome: Outcome::Failed {
-            reason: "no".into(),
-        },
-        origin: Origin::Own,
-        score: None,
-        curve: Vec::new(),
-        repeats: None,
-        ..trial()
-    };
-    for trial in [trial(), failed] {
-        let text = written(|w| write_trial(w, &trial));
-        assert_eq!(read_trial(&text, &space()).unwrap(), trial);
-    }
 }
 
 #[test]
@@ -137,8 +90,8 @@ fn states_keep_their_numbers() {
         version: u32::MAX,
         state,
     };
-    let text = written(|w| write_snapshot(w, &snapshot));
-    let read = read_snapshot(&text).unwrap();
+    let text = written(&snapshot);
+    let read: Snapshot = read(&text).unwrap();
     assert_eq!(read, snapshot);
     assert!(read.state[2].as_f64().unwrap().is_sign_negative());
     assert!(read.state[3].is_f64());
@@ -160,24 +113,66 @@ fn what_is_known_comes_back() {
         settings: Schema::listed(std::slice::from_ref(&setting)),
         promises: &Promise::ALL,
     };
-    let text = written(|w| write_info(w, &info));
-    let read = read_info(&text).unwrap().leak();
-    assert_eq!((read.name, read.promises), ("n", info.promises));
-    assert_eq!(read.settings.json(), info.settings.json());
+    let text = written(&Described::from(&info));
+    let described = || read::<Described>(&text).unwrap();
+    let leaked = described().leak();
+    assert_eq!((leaked.name, leaked.promises), ("n", info.promises));
+    assert_eq!(leaked.settings.json(), info.settings.json());
     // Without a schema, as plug-ins of the first interface are, and with one that is none.
-    let mut older = read_info(&text).unwrap();
     for schema in [None, Some(3.into())] {
+        let mut older = described();
         older.schema = schema;
-        assert_eq!(older.clone().leak().settings.list(), [setting.clone()]);
+        assert_eq!(older.leak().settings.list(), [setting.clone()]);
     }
     let derived = Info {
         settings: Schema::of::<NoSettings>(),
         ..info
     };
-    let text = written(|w| write_info(w, &derived));
-    assert!(read_info(&text).unwrap().leak().settings.list().is_empty());
+    let text = written(&Described::from(&derived));
+    let described = read::<Described>(&text).unwrap().leak();
+    assert!(described.settings.list().is_empty());
     let newer = br#"{"name": "n", "promises": ["of_tomorrow", "ends"], "more": [{}]}"#;
-    assert_eq!(read_info(newer).unwrap().promises, [Promise::Ends]);
+    let described = read::<Described>(newer).unwrap().leak();
+    assert_eq!(described.promises, [Promise::Ends]);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let deep = format!("{{\"state\":{}", "[".repeat(1000));
+    for (text, wanted) in [
+        ("", "an object is wanted at byte 0"),
+        (" []", "an object is wanted at byte 1"),
+        ("nul", "an object is wanted at byte 0"),
+        ("{}", "`strategy` is missing"),
+        ("{\"strategy\":\n1}", "a string is wanted at byte 14"),
+        (
+            "{\"strategy\":\"s\",\"version\":-1}",
+            "u32 is wanted at byte 28",
+        ),
+        ("{\"strategy\":\"s\"", "the rest is wanted at byte 15"),
+        (
+            "{\"strategy\":\"\\x\"}",
+            "JSON (invalid escape) is wanted at byte 14",
+        ),
+        ("{\"strategy\" 1}", "`:` is wanted at byte 13"),
+        ("{\"strategy\":NaN}", "value is wanted at byte 13"),
+        (
+            "{\"strategy\":\"s\",\"version\":1,\"state\":0}}",
+            "the end is wanted at byte 38",
+        ),
+        (
+            &deep,
+            "JSON (recursion limit exceeded) is wanted at byte 136",
+        ),
+    ] {
+        let error = read::<Snapshot>(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, wanted, "{text}");
+    }
+    let error = read_trial(b"{\"id\":1,\"point\":[]}", &space()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "candidate 1: a point is an array of 5 values, found 0 values"
+    );
 }
 
 #[test]
@@ -231,8 +226,6 @@ fn wrong_candidates_are_named() {
     // Values of inactive axes are dropped.
     let extra = read_candidates(br#"[{"id":1,"point":[0.5,0.1,0.101,-2,0]}]"#, &space(), 1);
     assert_eq!(extra.unwrap()[0].point.values()[0], None);
-    let mut r = Reader::new(b"1e999");
-    assert!(read_value(&mut r).is_err());
 }
 
 #[test]
@@ -261,4 +254,13 @@ fn tensors_keep_their_bits() {
         ..Piece::of(&tensors[0])
     };
     assert!(lying.dense().is_err());
+}
+
+proptest! {
+    #[test]
+    fn nothing_brings_the_readers_down(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let _ = read::<Snapshot>(&bytes);
+        let _ = read_candidates(&bytes, &space(), 1);
+        let _ = read_trial(&bytes, &space());
+    }
 }
