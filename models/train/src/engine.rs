@@ -38,7 +38,7 @@ pub(super) fn constant(value: Value) -> Value {
 
 /// A tensor of the plain device on the one that remembers, to be differentiated by.
 pub(super) fn leaf(x: &Var) -> Var {
-    let x: FlexTensor = x.get::<FlexTensor>().clone();
+    let x = x.get::<FlexTensor>().clone();
     var::<Taped>(Taped::constant(x).require_grad())
 }
 

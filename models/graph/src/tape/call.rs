@@ -12,18 +12,12 @@ pub type Outputs = Result<Vec<Value>, String>;
 /// Runs a node of one operator.
 pub type Forward = fn(&mut Call<'_>) -> Outputs;
 
-/// A single float output.
-///
-/// # Errors
-/// Never; it ends an operator's function.
+/// A single float output: how most operators end, without an error.
 pub fn one(x: Var) -> Outputs {
     Ok(vec![Value::Float(x)])
 }
 
-/// A single output of integers.
-///
-/// # Errors
-/// Never; it ends an operator's function.
+/// A single output of integers, without an error.
 pub fn whole(array: ArrayD<i64>) -> Outputs {
     Ok(vec![Value::Int(array)])
 }
