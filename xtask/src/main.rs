@@ -1,7 +1,9 @@
 //! Project tasks: `cargo xtask test` passes every test and sets up what they need; `cargo xtask measure` prints the
-//! numbers the README quotes; `cargo xtask peers` compares with other search libraries.
+//! numbers the README quotes; `cargo xtask peers` compares with other search libraries; `cargo xtask package` packs what is
+//! published.
 
 mod measure;
+mod package;
 mod peers;
 mod process;
 mod python;
@@ -36,6 +38,8 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Packs every crate that is published, as crates.io would take it
+    Package,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         Task::Test { cargo } => test(&cargo),
         Task::Measure => measure::run_all(),
         Task::Peers { comparisons, quick } => peers::compare(&comparisons, quick),
+        Task::Package => package::run_all(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
