@@ -1,6 +1,6 @@
 """Trains a small network for handwritten digits in PyTorch and exports it to ONNX: how digits.onnx beside this file was made.
 
-    pip install torch onnxscript scikit-learn
+    pip install torch onnxscript onnx scikit-learn
     python3 export.py digits.onnx
 
 The digits are those that Lapidary calls `digits`, so `lapidary eval digits.onnx --data digits` measures it.
@@ -8,6 +8,7 @@ The digits are those that Lapidary calls `digits`, so `lapidary eval digits.onnx
 
 import sys
 
+import onnx
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -42,5 +43,11 @@ torch.onnx.export(
     input_names=["image"], output_names=["logits"],
     dynamic_shapes=({0: "batch"},), external_data=False,
 )
+# The exporter notes where in which file on this machine each node comes from; that need not be published.
+exported = onnx.load(sys.argv[1])
+for node in exported.graph.node:
+    del node.metadata_props[:]
+onnx.save(exported, sys.argv[1])
+
 accuracy = (model(images).argmax(1) == labels).float().mean().item()
 print(f"accuracy on all digits, which it was trained on: {accuracy:.4f}")
