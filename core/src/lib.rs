@@ -52,6 +52,7 @@
 //! | [`tensor`], [`samples`] | weights, inputs and targets |
 //! | [`metrics`] | how good predictions are |
 //! | [`fit`] | how a model is trained: losses, update rules, schedules |
+//! | [`format`](mod@format), [`runtime`] | the traits of a file format, and of what runs models |
 //!
 //! # Optimisation
 //!

@@ -178,6 +178,7 @@ fn console(folder: &Path, block: &str, python: Option<&Path>) {
     let mut places = vec![path(Path::new(lapidary().get_program()))];
     places.extend(python.map(path));
     places.push(std::env::var("PATH").unwrap());
+    let environment = python.and_then(|python| python.parent()?.parent());
     for part in block.split("$ ").skip(1) {
         let (command, said) = part.split_once('\n').unwrap();
         let output = Command::new("bash")
@@ -185,6 +186,8 @@ fn console(folder: &Path, block: &str, python: Option<&Path>) {
             .current_dir(folder)
             .env("PATH", places.join(":"))
             .env("LAPIDARY", root())
+            // Where onnxruntime is.
+            .envs(environment.map(|folder| ("VIRTUAL_ENV", folder)))
             // The tables name the number of threads.
             .env("RAYON_NUM_THREADS", "2")
             .output()
