@@ -6,63 +6,13 @@
 //! [`Registry`](registry::Registry) and takes them from there by name. A whole strategy, which draws at random:
 //!
 //! ```
-//! use std::sync::Arc;
+#![doc = include_str!("../doc/draws.rs")]
 //!
+//! // What a program does with it.
 //! use lapidary_core::json::Json;
-//! use lapidary_core::ledger::Ledger;
-//! use lapidary_core::registry::{Entry, Factory, Info, Registry};
-//! use lapidary_core::rng::Rng;
-//! use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
-//! use lapidary_core::settings::{NoSettings, Schema};
-//! use lapidary_core::space::{Axis, Domain, Space};
-//! use lapidary_core::trial::{Candidate, Origin, Trial};
-//!
-//! struct Draws {
-//!     space: Arc<Space>,
-//!     seed: u64,
-//!     ledger: Ledger,
-//! }
-//!
-//! impl Searcher for Draws {
-//!     fn ask(&mut self, n: usize) -> Result<Vec<Candidate>, SearchError> {
-//!         let one = |_| {
-//!             let id = self.ledger.ask();
-//!             let point = self.space.sample(&mut Rng::keyed(self.seed, id, "draws"));
-//!             Candidate { id, point, fidelity: 1.0, parent: None }
-//!         };
-//!         Ok((0..n).map(one).collect())
-//!     }
-//!
-//!     fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
-//!         match trial.origin {
-//!             Origin::Own => self.ledger.tell("draws", trial.candidate.id),
-//!             Origin::Foreign => Ok(()),
-//!         }
-//!     }
-//!
-//!     fn snapshot(&self) -> Result<Snapshot, SearchError> {
-//!         Snapshot::of("draws", 1, &self.ledger)
-//!     }
-//!
-//!     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
-//!         self.ledger = snapshot.read("draws", 1)?;
-//!         Ok(())
-//!     }
-//! }
-//!
-//! static ENTRY: Entry = Entry {
-//!     info: Info {
-//!         name: "draws",
-//!         summary: "draws at random",
-//!         docs: "Draws every point at random, whatever came of the others.",
-//!         settings: Schema::of::<NoSettings>(),
-//!         promises: &[],
-//!     },
-//!     factory: Factory::Searcher(&|settings, init| {
-//!         ENTRY.info.read_settings::<NoSettings>(settings)?;
-//!         Ok(Box::new(Draws { space: init.space.clone(), seed: init.seed, ledger: Ledger::default() }))
-//!     }),
-//! };
+//! use lapidary_core::registry::Registry;
+//! use lapidary_core::searcher::SearchInit;
+//! use lapidary_core::space::{Axis, Domain};
 //!
 //! let registry = Registry::new(&[&ENTRY])?;
 //! let domain = Domain::Int { low: 1, high: 6, log: false, step: 1 };
@@ -80,6 +30,48 @@
 //!
 //! `docs/writing-a-strategy.md` in the repository goes on from here, to a name on the command line; the crate
 //! `lapidary-testkit` has the properties that every strategy keeps.
+//!
+//! # Search
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`space`], [`condition`] | axes, points, and when an axis is there |
+//! | [`trial`] | candidates, outcomes, trials, scores |
+//! | [`goal`], [`budget`] | what is wanted, and what may be spent |
+//! | [`searcher`] | the trait of a search strategy |
+//! | [`ledger`], [`tried`], [`rank`] | what strategies share: ids, known points, comparing scores |
+//! | [`evaluator`] | the trait of what measures candidates |
+//! | [`study`], [`session`] | the loop that joins them, and the same with someone else evaluating |
+//! | [`scorer`], [`stop`] | how outcomes become scores, and when running trials are stopped |
+//!
+//! # Models
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`model`] | the trait of a model: signature, layers, weights, edits |
+//! | [`tensor`], [`samples`] | weights, inputs and targets |
+//! | [`metrics`] | how good predictions are |
+//! | [`fit`] | how a model is trained: losses, update rules, schedules |
+//! | [`format`](mod@format), [`runtime`] | the traits of a file format, and of what runs models |
+//!
+//! # Optimisation
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`optimizer`] | the trait of an optimization method, and recipes of several |
+//! | [`format`], [`runtime`] | the traits of what reads and writes model files, and of what runs models |
+//! | [`select`] | the layers that a recipe's globs name |
+//!
+//! # Shared
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`registry`] | what is installed, by kind and name |
+//! | [`settings`] | settings of entries: described, read and checked from one struct |
+//! | [`wire`] | how trials, candidates and numbers are written at every border |
+//! | [`json`], [`units`], [`text`] | JSON, numbers with units, lists in messages |
+//! | [`rng`] | random numbers, keyed by seed, trial and purpose |
+//! | [`cancel`] | ending work early |
 
 pub mod budget;
 pub mod cancel;

@@ -207,6 +207,33 @@ pub trait Trainable {
 }
 
 /// A graph with a signature, layers and weights.
+///
+/// ```
+/// # mod linear { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/linear.rs")); }
+/// # use linear::Linear;
+/// use std::sync::Arc;
+///
+/// use lapidary_core::model::{Edit, Model, Size};
+/// use lapidary_core::samples::Inputs;
+/// use lapidary_core::tensor::{Dense, Tensor};
+///
+/// // Any model; this one is y = x · w.
+/// let model: Box<dyn Model> = Box::new(Linear::new([0.5, -2.0]));
+/// assert_eq!(model.signature().inputs[0].name, "x");
+/// assert_eq!(model.topology().layers[0].kind, "MatMul");
+/// assert_eq!(Size::of(model.as_ref()).params, 2);
+///
+/// let x = Dense::f32(&[1, 2], vec![4.0, 1.0])?;
+/// let inputs = Inputs::from([("x".to_owned(), x)]);
+/// assert_eq!(model.forward(&inputs)?, [Dense::f32(&[1, 1], vec![0.0])?]);
+///
+/// // A changed copy; the model itself stays as it is.
+/// let tensor = Arc::new(Tensor::Dense(Dense::f32(&[2, 1], vec![1.0, -2.0])?));
+/// let changed = model.apply(&[Edit::SetWeight { name: "w".to_owned(), tensor }])?;
+/// assert_eq!(changed.forward(&inputs)?, [Dense::f32(&[1, 1], vec![2.0])?]);
+/// assert_eq!(model.forward(&inputs)?, [Dense::f32(&[1, 1], vec![0.0])?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Model: Send + Sync {
     /// Named inputs and outputs.
     fn signature(&self) -> &Signature;

@@ -49,6 +49,60 @@ pub struct Optimized {
 }
 
 /// An optimization method.
+///
+/// ```
+/// # mod linear { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/linear.rs")); }
+/// # use linear::Linear;
+/// use std::sync::Arc;
+///
+/// use lapidary_core::cancel::Cancel;
+/// use lapidary_core::model::{Edit, Model, check_finite};
+/// use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
+/// use lapidary_core::tensor::{Dense, Tensor};
+/// use lapidary_core::trial::Metrics;
+///
+/// /// Rounds every weight to a multiple of `step`.
+/// struct Round {
+///     step: f32,
+/// }
+///
+/// impl Optimizer for Round {
+///     fn optimize(&self, model: &dyn Model, cx: &OptimizeContext<'_>) -> Result<Optimized, OptimizeError> {
+///         check_finite(model.weights())?;
+///         let mut edits = Vec::new();
+///         for (name, tensor) in model.weights() {
+///             cx.check_cancel()?;
+///             let Some(floats) = tensor.to_f32() else { continue };
+///             let rounded = floats.mapv(|w| (w / self.step).round() * self.step);
+///             let tensor = Arc::new(Tensor::Dense(Dense::F32(rounded.into_shared())));
+///             edits.push(Edit::SetWeight { name: name.clone(), tensor });
+///         }
+///         let changed = model.apply(&edits)?;
+///         // The user's goal: what does not meet it is not given back.
+///         Ok(match (cx.accept)(&(cx.measure)(changed.as_ref())?) {
+///             true => Optimized { model: changed, notes: vec![] },
+///             false => Optimized { model: model.share(), notes: vec!["the step is too large for the goal".to_owned()] },
+///         })
+///     }
+/// }
+///
+/// // The host's side, without data or goal.
+/// let cx = OptimizeContext {
+///     train: None,
+///     valid: None,
+///     calibration: None,
+///     measure: &|model| Ok([("bytes".to_owned(), model.file_bytes()? as f64)].into()),
+///     accept: &|_: &Metrics| true,
+///     build: &|_| unreachable!("this method builds no other model"),
+///     seed: 0,
+///     cancel: &Cancel::new(),
+///     progress: &|_, _| {},
+/// };
+/// let optimized = Round { step: 0.25 }.optimize(&Linear::new([0.3, -2.1]), &cx)?;
+/// let rounded = Dense::f32(&[2, 1], vec![0.25, -2.0])?;
+/// assert_eq!(optimized.model.weights()["w"].as_dense(), Some(&rounded));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Optimizer: Send + Sync {
     /// A smaller or faster model with the same signature; `model` itself is never changed.
     ///

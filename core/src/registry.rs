@@ -128,6 +128,37 @@ pub struct PluginFile {
 }
 
 /// What is installed, sorted by kind and name.
+///
+/// ```
+/// # mod draws { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/draws.rs")); }
+/// use std::sync::Arc;
+///
+/// use lapidary_core::json::Json;
+/// use lapidary_core::registry::{Kind, Registry};
+/// use lapidary_core::searcher::SearchInit;
+/// use lapidary_core::space::{Axis, Domain, Space};
+///
+/// // The entry of a strategy's crate, here of the one on this crate's front page.
+/// let registry = Registry::new(&[&draws::ENTRY])?;
+/// let names: Vec<&str> = registry.entries().map(|(entry, _)| entry.info.name).collect();
+/// assert_eq!(names, ["draws"]);
+///
+/// let options = vec!["heads".into(), "tails".into()];
+/// let init = SearchInit {
+///     space: Arc::new(Space::new(vec![Axis::new("coin", Domain::Choice { options })])?),
+///     seed: 7,
+///     objectives: 1,
+///     trials: None,
+///     installed: None,
+/// };
+/// let mut searcher = registry.searcher("draws", &Json::Null, &init)?;
+/// assert_eq!(searcher.ask(1)?.len(), 1);
+///
+/// let error = registry.searcher("draw", &Json::Null, &init).err().ok_or("there is none")?;
+/// assert_eq!(error.to_string(), "no searcher `draw`; there are draws");
+/// assert!(registry.entry(Kind::Optimizer, "draws").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Registry {
     entries: BTreeMap<(Kind, &'static str), (Entry, Origin)>,
 }

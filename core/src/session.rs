@@ -28,6 +28,53 @@ use crate::trial::{Candidate, Origin, Outcome, Report, Trial};
 const REPEATS_IN_A_ROW: u32 = 1000;
 
 /// A running study: what is asked, what is told.
+///
+/// ```
+/// # mod draws { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/draws.rs")); }
+/// # use std::sync::Arc;
+/// # use lapidary_core::budget::Budget;
+/// use lapidary_core::budget::{Clock, WallClock};
+/// # use lapidary_core::goal::{Direction, Goal, Objective};
+/// # use lapidary_core::json::Json;
+/// # use lapidary_core::registry::Registry;
+/// # use lapidary_core::searcher::SearchInit;
+/// use lapidary_core::session::Session;
+/// # use lapidary_core::space::{Axis, Domain, Space};
+/// use lapidary_core::space::AxisValue;
+/// # use lapidary_core::study::Study;
+/// use lapidary_core::study::best;
+/// use lapidary_core::trial::Outcome;
+///
+/// // A study over one axis, `x`, that minimises `value` in 30 trials, and its searcher: see `Study`.
+/// # let domain = Domain::Float { low: -1.0, high: 1.0, log: false, step: None };
+/// # let smallest = Objective { metric: "value".to_owned(), direction: Direction::Minimize };
+/// # let study = Study {
+/// #     space: Arc::new(Space::new(vec![Axis::new("x", domain)])?),
+/// #     goal: Goal::new(vec![smallest], vec![], vec![])?,
+/// #     budget: Budget { trials: Some(30), time: None },
+/// #     seed: 7,
+/// #     window: 4,
+/// #     repeats: false,
+/// #     start: vec![],
+/// #     stop: None,
+/// # };
+/// # let init = SearchInit { space: study.space.clone(), seed: 7, objectives: 1, trials: None, installed: None };
+/// # let mut searcher = Registry::new(&[&draws::ENTRY])?.searcher("draws", &Json::Null, &init)?;
+/// let (clock, mut log) = (WallClock::start(), ());
+/// let mut session = Session::new(&study, searcher.as_mut(), &mut log, clock.now());
+/// while session.end().is_none() {
+///     for candidate in session.ask(2, clock.now())? {
+///         let outcome = match candidate.point.get("x") {
+///             Some(AxisValue::Float(x)) => Outcome::Measured { metrics: [("value".to_owned(), x * x)].into() },
+///             _ => Outcome::Failed { reason: "the space has no axis x".to_owned() },
+///         };
+///         session.tell(candidate.id, outcome, vec![], clock.now())?;
+///     }
+/// }
+/// assert_eq!(session.trials().len(), 30);
+/// assert!(best(session.trials()).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Session<'a> {
     study: &'a Study,
     searcher: &'a mut dyn Searcher,

@@ -25,6 +25,67 @@ use crate::trial::{Candidate, Metrics, Outcome, Report, Score, Trial};
 const WAKE: Duration = Duration::from_millis(20);
 
 /// A study's fixed settings.
+///
+/// ```
+/// # mod draws { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/draws.rs")); }
+/// use std::sync::Arc;
+///
+/// use lapidary_core::budget::{Budget, WallClock};
+/// use lapidary_core::cancel::Cancel;
+/// use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
+/// use lapidary_core::goal::{Direction, Goal, Objective};
+/// use lapidary_core::json::Json;
+/// use lapidary_core::registry::Registry;
+/// use lapidary_core::searcher::SearchInit;
+/// use lapidary_core::space::{Axis, AxisValue, Domain, Space};
+/// use lapidary_core::study::{End, Study};
+/// use lapidary_core::trial::{Candidate, Outcome};
+///
+/// /// What is to be minimised.
+/// struct Square;
+///
+/// impl Evaluator for Square {
+///     fn evaluate(&self, candidate: &Candidate, _: &EvalContext<'_>) -> Outcome {
+///         match candidate.point.get("x") {
+///             Some(AxisValue::Float(x)) => Outcome::Measured { metrics: [("value".to_owned(), x * x)].into() },
+///             _ => Outcome::Failed { reason: "the space has no axis x".to_owned() },
+///         }
+///     }
+///
+///     fn metrics(&self) -> Option<Vec<MetricInfo>> {
+///         Some(vec![MetricInfo { name: "value".to_owned(), volatile: false, stepwise: false }])
+///     }
+/// }
+///
+/// let domain = Domain::Float { low: -1.0, high: 1.0, log: false, step: None };
+/// let smallest = Objective { metric: "value".to_owned(), direction: Direction::Minimize };
+/// let study = Study {
+///     space: Arc::new(Space::new(vec![Axis::new("x", domain)])?),
+///     goal: Goal::new(vec![smallest], vec![], vec![])?,
+///     budget: Budget { trials: Some(30), time: None },
+///     seed: 7,
+///     window: 4,
+///     repeats: false,
+///     start: vec![],
+///     stop: None,
+/// };
+/// let init = SearchInit {
+///     space: study.space.clone(),
+///     seed: study.seed,
+///     objectives: 1,
+///     trials: study.budget.trials,
+///     installed: None,
+/// };
+/// // Of a program with the built-in strategies `genetic` would do as well.
+/// let mut searcher = Registry::new(&[&draws::ENTRY])?.searcher("draws", &Json::Null, &init)?;
+///
+/// let jobs = 2; // The trials are the same at any number.
+/// let finished = study.run(searcher.as_mut(), &Square, jobs, &mut (), &WallClock::start(), &Cancel::new())?;
+/// assert_eq!((finished.trials.len(), finished.end), (30, End::Trials));
+/// let best = finished.best().ok_or("all trials failed")?;
+/// assert!(best.outcome.metrics().is_some_and(|metrics| metrics["value"] < 0.1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Study {
     /// Where to search.

@@ -188,3 +188,18 @@ pub fn files(folder: &Path) -> Vec<String> {
     found.sort();
     found
 }
+
+/// The fenced blocks of a text: what stands behind the fence, and what is in it.
+///
+/// # Panics
+/// When a block has no line.
+pub fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut parts = text.split("```");
+    parts.next();
+    let mut blocks = Vec::new();
+    while let (Some(block), Some(_)) = (parts.next(), parts.next()) {
+        let (header, body) = block.split_once('\n').expect("a block has lines");
+        blocks.push((header.to_owned(), body.to_owned()));
+    }
+    blocks
+}

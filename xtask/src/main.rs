@@ -1,7 +1,9 @@
 //! Project tasks: `cargo xtask test` passes every test and sets up what they need; `cargo xtask measure` prints the
-//! numbers the README quotes; `cargo xtask peers` compares with other search libraries; `cargo xtask docs` writes the reference page.
+//! numbers the README quotes; `cargo xtask peers` compares with other search libraries; `cargo xtask docs` writes the reference
+//! page; `cargo xtask package` packs what is published.
 
 mod measure;
+mod package;
 mod peers;
 mod process;
 mod python;
@@ -38,6 +40,8 @@ enum Task {
         #[arg(long)]
         quick: bool,
     },
+    /// Packs every crate that is published, as crates.io would take it
+    Package,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Measure => measure::run_all(),
         Task::Docs => docs(),
         Task::Peers { comparisons, quick } => peers::compare(&comparisons, quick),
+        Task::Package => package::run_all(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
