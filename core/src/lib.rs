@@ -59,7 +59,6 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`optimizer`] | the trait of an optimization method, and recipes of several |
-//! | [`format`], [`runtime`] | the traits of what reads and writes model files, and of what runs models |
 //! | [`select`] | the layers that a recipe's globs name |
 //!
 //! # Shared

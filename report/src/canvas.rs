@@ -1,9 +1,10 @@
-//! An SVG picture that grows shape by shape. Lengths are in pixels, y goes down.
-
-use std::fmt::Write;
+//! A picture that grows shape by shape. Lengths are in pixels, y goes down.
 
 /// Height of letters.
 pub const TEXT: f64 = 12.0;
+
+/// Height of a title's letters.
+const TITLE: f64 = 14.0;
 
 /// Colours that people with colour-blindness can tell apart (Okabe and Ito, 2002).
 pub mod colour {
@@ -64,11 +65,42 @@ pub fn width(text: &str) -> f64 {
     0.62 * TEXT * text.chars().count() as f64
 }
 
+/// What is on a canvas.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// A line through places, with its width and opacity.
+    Path {
+        places: Vec<At>,
+        colour: String,
+        width: f64,
+        opacity: f64,
+    },
+    /// A filled rectangle.
+    Rectangle { area: Area, fill: String },
+    /// A mark at a place.
+    Mark { mark: Mark, at: At, colour: String },
+    /// A line of text, legible on lines below it.
+    Text(Text),
+}
+
+/// A line of text.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// Where it stands; letters rest on the height of the place.
+    pub at: At,
+    pub anchor: Anchor,
+    pub size: f64,
+    /// The place around which it is turned to run upwards, where it does.
+    pub upwards: Option<At>,
+    pub text: String,
+}
+
 /// The picture.
+#[derive(Debug, Clone)]
 pub struct Canvas {
-    width: f64,
-    height: f64,
-    body: String,
+    pub width: f64,
+    pub height: f64,
+    pub shapes: Vec<Shape>,
 }
 
 impl Canvas {
@@ -76,122 +108,56 @@ impl Canvas {
         Self {
             width,
             height,
-            body: String::new(),
+            shapes: Vec::new(),
         }
     }
 
-    fn put(&mut self, shape: std::fmt::Arguments<'_>) {
-        self.body
-            .write_fmt(shape)
-            .expect("a string takes whatever is written");
-        self.body.push('\n');
-    }
-
     pub fn line(&mut self, from: At, to: At, colour: &str) {
-        let ((x1, y1), (x2, y2)) = (from, to);
-        self.put(format_args!(
-            r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" stroke="{colour}"/>"#
-        ));
+        self.path(&[from, to], colour, 1.0, 1.0);
     }
 
     /// A line through all `places`.
     pub fn path(&mut self, places: &[At], colour: &str, width: f64, opacity: f64) {
-        let points: Vec<String> = (places.iter())
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect();
-        self.put(format_args!(
-            r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-opacity="{opacity:.2}" stroke-linejoin="round"/>"#,
-            points.join(" ")
-        ));
+        self.shapes.push(Shape::Path {
+            places: places.to_vec(),
+            colour: colour.to_owned(),
+            width,
+            opacity,
+        });
     }
 
     pub fn rectangle(&mut self, area: Area, fill: &str) {
-        let (width, height) = (area.right - area.left, area.bottom - area.top);
-        self.put(format_args!(
-            r#"<rect x="{:.1}" y="{:.1}" width="{width:.1}" height="{height:.1}" fill="{fill}"/>"#,
-            area.left, area.top
-        ));
+        let fill = fill.to_owned();
+        self.shapes.push(Shape::Rectangle { area, fill });
     }
 
-    pub fn mark(&mut self, mark: Mark, (x, y): At, colour: &str) {
-        match mark {
-            Mark::Dot => self.put(format_args!(
-                r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{colour}" fill-opacity="0.75"/>"#
-            )),
-            Mark::Ring => self.put(format_args!(
-                r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="none" stroke="{colour}"/>"#
-            )),
-            Mark::Triangle => self.put(format_args!(
-                r#"<path d="M{:.1} {:.1}h8l-4 7z" fill="{colour}"/>"#,
-                x - 4.0,
-                y - 3.5
-            )),
-            Mark::Cross => self.put(format_args!(
-                r#"<path d="M{:.1} {:.1}l7 7m0 -7l-7 7" stroke="{colour}" stroke-width="1.5"/>"#,
-                x - 3.5,
-                y - 3.5
-            )),
-        }
+    pub fn mark(&mut self, mark: Mark, at: At, colour: &str) {
+        let colour = colour.to_owned();
+        self.shapes.push(Shape::Mark { mark, at, colour });
     }
 
-    /// A line of text whose middle is at the height of its place, legible on lines below it.
+    /// A line of text whose middle is at the height of its place.
     pub fn text(&mut self, at: At, anchor: Anchor, text: &str) {
-        self.letters(at, anchor, text, "");
+        self.letters(at, anchor, TEXT, None, text);
     }
 
     /// A line of larger text.
     pub fn title(&mut self, at: At, text: &str) {
-        self.letters(at, Anchor::Start, text, r#" font-size="14""#);
+        self.letters(at, Anchor::Start, TITLE, None, text);
     }
 
     /// A line of text that runs upwards.
     pub fn text_upwards(&mut self, at: At, text: &str) {
-        let turn = format!(r#" transform="rotate(-90 {:.1} {:.1})""#, at.0, at.1);
-        self.letters(at, Anchor::Middle, text, &turn);
+        self.letters(at, Anchor::Middle, TEXT, Some(at), text);
     }
 
-    fn letters(&mut self, (x, y): At, anchor: Anchor, text: &str, more: &str) {
-        let anchor = match anchor {
-            Anchor::Start => "start",
-            Anchor::Middle => "middle",
-            Anchor::End => "end",
-        };
-        let y = y + 0.35 * TEXT;
-        self.put(format_args!(
-            r#"<text x="{x:.1}" y="{:.1}" text-anchor="{anchor}"{more}>{}</text>"#,
-            y,
-            escaped(text)
-        ));
+    fn letters(&mut self, (x, y): At, anchor: Anchor, size: f64, upwards: Option<At>, text: &str) {
+        self.shapes.push(Shape::Text(Text {
+            at: (x, y + 0.35 * TEXT),
+            anchor,
+            size,
+            upwards,
+            text: text.chars().filter(|c| !c.is_control()).collect(),
+        }));
     }
-
-    /// The whole SVG document.
-    pub fn finish(self) -> String {
-        let Self {
-            width,
-            height,
-            body,
-        } = self;
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
-             viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" \
-             font-size=\"{TEXT}\">\n<style>text {{ fill: {}; stroke: white; stroke-width: 3; paint-order: stroke; \
-             stroke-linejoin: round }}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{body}</svg>\n",
-            colour::INK
-        )
-    }
-}
-
-/// `text` as XML has it; characters that XML cannot hold are left out.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars().filter(|c| !c.is_control()) {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c => out.push(c),
-        }
-    }
-    out
 }

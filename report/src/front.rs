@@ -11,7 +11,7 @@ use crate::panel::{ABOVE, BELOW, Key, LEFT, MARGIN, Named, Panel, head};
 use crate::scale::Scale;
 use crate::{Drawn, PlotError, named};
 
-pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
+pub fn draw(study: &Drawn<'_>) -> Result<Canvas, PlotError> {
     let objectives = &study.goal.objectives;
     if let [only] = &objectives[..] {
         return Err(PlotError::OneObjective {
@@ -59,12 +59,12 @@ pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
             right: left + wide - MARGIN,
             bottom: top + high - BELOW,
         };
-        draw(&mut canvas, area, study, &scored, &best, *pair);
+        draw_pair(&mut canvas, area, study, &scored, &best, *pair);
     }
-    Ok(canvas.finish())
+    Ok(canvas)
 }
 
-fn draw(
+fn draw_pair(
     canvas: &mut Canvas,
     area: Area,
     study: &Drawn<'_>,

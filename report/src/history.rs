@@ -51,7 +51,7 @@ impl Fate {
     }
 }
 
-pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
+pub fn draw(study: &Drawn<'_>) -> Result<Canvas, PlotError> {
     study.scored()?;
     let objectives = &study.goal.objectives;
     let mut canvas = Canvas::new(WIDTH, ABOVE + HEIGHT * objectives.len() as f64);
@@ -73,7 +73,7 @@ pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
         };
         panel(&mut canvas, area, study, objective, &fates);
     }
-    Ok(canvas.finish())
+    Ok(canvas)
 }
 
 fn panel(

@@ -8,7 +8,7 @@ const BARS: f64 = 460.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 64.0;
 
-pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
+pub fn draw(study: &Drawn<'_>) -> Result<Canvas, PlotError> {
     let importances = importances(study)?;
     let axes = study.space.axes();
     let together = "axes together";
@@ -50,5 +50,5 @@ pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
             canvas.text((bar.right + 8.0, middle), Anchor::Start, &percent);
         }
     }
-    Ok(canvas.finish())
+    Ok(canvas)
 }

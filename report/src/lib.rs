@@ -1,5 +1,5 @@
-//! Pictures of studies: what trials gave, which are best, where they lie and which axes decide. SVG is written directly; PNG is
-//! drawn from it with a bundled font, so no font of the system is needed.
+//! Pictures of studies: what trials gave, which are best, where they lie and which axes decide, as SVG and as PNG; for the latter
+//! a font is bundled, so none of the system is needed.
 
 mod canvas;
 mod fanova;
@@ -10,6 +10,7 @@ mod panel;
 mod parallel;
 mod png;
 mod scale;
+mod svg;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use lapidary_core::space::Space;
 use lapidary_core::trial::Trial;
 use thiserror::Error;
 
-pub use self::png::png;
+use self::canvas::Canvas;
 
 /// What a picture shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,17 +68,37 @@ pub enum PlotError {
     Png(String),
 }
 
-/// Draws a study as an SVG document.
+/// A picture, to be written as a file.
+#[derive(Debug, Clone)]
+pub struct Picture(Canvas);
+
+impl Picture {
+    /// The picture as an SVG document.
+    pub fn svg(&self) -> String {
+        svg::svg(&self.0)
+    }
+
+    /// The picture as PNG, two pixels for one of the SVG.
+    ///
+    /// # Errors
+    /// When it is too large to be drawn.
+    pub fn png(&self) -> Result<Vec<u8>, PlotError> {
+        png::png(&self.0)
+    }
+}
+
+/// Draws a study.
 ///
 /// # Errors
 /// When the study has nothing to show of this kind.
-pub fn svg(study: &Drawn<'_>, kind: Kind) -> Result<String, PlotError> {
-    match kind {
-        Kind::History => history::svg(study),
-        Kind::Front => front::svg(study),
-        Kind::Parallel => parallel::svg(study),
-        Kind::Importance => importance::svg(study),
-    }
+pub fn draw(study: &Drawn<'_>, kind: Kind) -> Result<Picture, PlotError> {
+    let canvas = match kind {
+        Kind::History => history::draw(study)?,
+        Kind::Front => front::draw(study)?,
+        Kind::Parallel => parallel::draw(study)?,
+        Kind::Importance => importance::draw(study)?,
+    };
+    Ok(Picture(canvas))
 }
 
 /// The importance of the axes for every objective, by metric; see the module `fanova`. Trials count that were

@@ -34,7 +34,7 @@ struct Upright {
     conditional: bool,
 }
 
-pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
+pub fn draw(study: &Drawn<'_>) -> Result<Canvas, PlotError> {
     let scored = study.scored()?;
     let objectives = &study.goal.objectives;
     let value = |trial: &Trial, metric: &str| -> f64 {
@@ -143,7 +143,7 @@ pub fn svg(study: &Drawn<'_>) -> Result<String, PlotError> {
         };
         canvas.rectangle(area, &tone(shade(place)));
     }
-    Ok(canvas.finish())
+    Ok(canvas)
 }
 
 fn of_axis(index: usize, axis: &Axis, scored: &[&Trial]) -> Upright {

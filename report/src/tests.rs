@@ -105,7 +105,8 @@ fn every_kind_is_drawn_and_becomes_a_png() {
             if kind == Kind::Front && metrics.len() == 1 {
                 continue;
             }
-            let svg = svg(&study, kind).unwrap();
+            let picture = draw(&study, kind).unwrap();
+            let svg = picture.svg();
             assert!(svg.contains("a &lt;study&gt;"), "{svg}");
             for (metric, _) in metrics {
                 assert!(svg.contains(metric), "{kind:?}: {svg}");
@@ -114,7 +115,7 @@ fn every_kind_is_drawn_and_becomes_a_png() {
                 !svg.contains("NaN") && !svg.contains("inf"),
                 "{kind:?}: {svg}"
             );
-            let png = png(&svg).unwrap();
+            let png = picture.png().unwrap();
             assert_eq!(png[1..4], *b"PNG");
         }
     }
@@ -124,7 +125,9 @@ fn every_kind_is_drawn_and_becomes_a_png() {
 fn a_history_marks_how_trials_ended_and_its_best_never_gets_worse() {
     let (space, goal) = (space(), goal(&[("loss", MIN)], &["loss <= 0.5"]));
     let trials = trials(&space, &goal, 40);
-    let svg = svg(&drawn(&space, &goal, &trials), Kind::History).unwrap();
+    let svg = draw(&drawn(&space, &goal, &trials), Kind::History)
+        .unwrap()
+        .svg();
     for text in [
         "best so far",
         "breaks a constraint",
@@ -157,7 +160,9 @@ fn a_history_marks_how_trials_ended_and_its_best_never_gets_worse() {
 fn an_inactive_axis_is_crossed_below_the_others() {
     let (space, goal) = (space(), goal(&[("loss", MIN)], &[]));
     let trials = trials(&space, &goal, 40);
-    let svg = svg(&drawn(&space, &goal, &trials), Kind::Parallel).unwrap();
+    let svg = draw(&drawn(&space, &goal, &trials), Kind::Parallel)
+        .unwrap()
+        .svg();
     assert!(svg.contains("– where the axis is inactive") && svg.contains("sgd &amp; &lt;more&gt;"));
     let measured = trials.iter().filter(|t| t.score.is_some());
     assert_eq!(svg.matches("<polyline").count(), measured.count());
@@ -172,7 +177,7 @@ fn where_there_is_nothing_to_show_the_error_says_so() {
     let trials = trials(&space, &goal, 40);
     let refused = |trials, kind| {
         let study = drawn(&space, &goal, trials);
-        svg(&study, kind).unwrap_err().to_string()
+        draw(&study, kind).unwrap_err().to_string()
     };
     assert!(refused(&trials, Kind::Front).contains("one objective, `loss`"));
     for kind in [Kind::History, Kind::Parallel, Kind::Importance] {

@@ -201,7 +201,7 @@ pub fn merged_transformer() -> GraphModel {
     });
     let blocks = b.weight("query", blocks);
     let query = b.node("MatMul", "query", &[&x, &blocks], []);
-    let mut product = |b: &mut GraphBuilder, x: &str, name: &str, seed| {
+    let product = |b: &mut GraphBuilder, x: &str, name: &str, seed| {
         let w = b.weight(name, random(&[16, 16], seed));
         b.node("MatMul", name, &[x, &w], [])
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lapidary_report::{Drawn, Kind, importances, png, svg};
+use lapidary_report::{Drawn, Kind, draw, importances};
 use serde_json::{Map, Value, json};
 
 use super::read;
@@ -48,10 +48,10 @@ pub fn run(args: &args::Plot, json: bool) -> Result<End, Failure> {
         PlotKind::Parallel => Kind::Parallel,
         PlotKind::Importance => Kind::Importance,
     };
-    let picture = svg(&study, kind).map_err(Failure::input)?;
+    let picture = draw(&study, kind).map_err(Failure::input)?;
     let written = match format {
-        Format::Svg => files::write(&args.output, picture),
-        Format::Png => files::write(&args.output, png(&picture).map_err(Failure::work)?),
+        Format::Svg => files::write(&args.output, picture.svg()),
+        Format::Png => files::write(&args.output, picture.png().map_err(Failure::work)?),
     };
     written.map_err(Failure::work)?;
     let path = args.output.display().to_string();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::INPUT;
 use crate::error::DataError;
 use crate::files;
-use crate::options::ColumnType;
+use crate::kinds::ColumnType;
 use crate::table::Table;
 use crate::target::{Target, TargetKind};
 

@@ -13,7 +13,8 @@ use zip::ZipArchive;
 
 use crate::error::DataError;
 use crate::files;
-use crate::options::{Options, TaskKind};
+use crate::kinds::TaskKind;
+use crate::options::Options;
 
 /// The array that holds the targets.
 const TARGETS: &str = "y";

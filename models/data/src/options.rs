@@ -3,32 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lapidary_core::schemars::{self, JsonSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::Encoder;
-
-/// What is to be predicted, where the data alone does not say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskKind {
-    /// One class of several.
-    Classification,
-    /// Numbers.
-    Regression,
-}
-
-/// How a column of a table is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ColumnType {
-    /// Numbers, standardised.
-    Numeric,
-    /// Words, one-hot.
-    Categorical,
-    /// Left out, as a row's number should be.
-    Ignored,
-}
+use crate::kinds::{ColumnType, TaskKind};
 
 /// How data is to be read; the defaults fit most.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use lapidary_core::text::listed;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::options::TaskKind;
+use crate::kinds::TaskKind;
 use crate::table::Table;
 
 /// Whole numbers are classes where they are at most this many,

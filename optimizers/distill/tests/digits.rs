@@ -40,10 +40,7 @@ fn a_file_is_a_student_and_takes_over_names() {
         .model;
     assert_eq!(result.signature(), teacher.signature());
     assert_eq!(result.signature().outputs[0].dtype, DType::F32);
-    assert_eq!(
-        Size::of(result.as_ref()).params,
-        Size::of(student.as_ref()).params
-    );
+    assert_eq!(Size::of(result.as_ref()).params, Size::of(student).params);
     let test = &digits().0.test;
     let (was, is) = (
         accuracy(teacher.as_ref(), test).unwrap(),
