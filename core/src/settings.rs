@@ -100,12 +100,6 @@ impl<'de, T: Settings> Deserialize<'de> for Checked<T> {
     }
 }
 
-impl<T: Settings + Default> Default for Checked<T> {
-    fn default() -> Self {
-        T::default().check().expect("defaults are within bounds")
-    }
-}
-
 /// No settings at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
