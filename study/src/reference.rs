@@ -18,7 +18,7 @@ use crate::schema::evaluate::{
 /// What the page begins with.
 const HEAD: &str = "# Reference
 
-Every key of a study file, and every setting of the built-in search strategies, optimizers and families. `lapidary info NAME`
+Every key of a study file, and every setting of the built-in search strategies, optimizers, families and runtimes. `lapidary info NAME`
 shows the settings of one, of a plug-in as well; [an editor](editors.md) completes and checks them while you write.
 
 <!-- Written by `cargo xtask docs` from the structs that the settings are read into. -->
@@ -43,6 +43,9 @@ pub fn page(registry: &Registry) -> String {
     page.push_str(
         "\nA plain value, as in `kernel = 3`, fixes an axis.\n\n### `[[start]]`\n\nA point to evaluate first: a value for each axis that is active there.\n",
     );
+    page.push_str(
+        "\n### `[runtime]`\n\nThe `name` of what runs models when they are measured, and its settings as they stand below.\n",
+    );
     section::<TrainKeys>(&mut page, "`[evaluate]` with `kind = \"train\"`");
     section::<Training>(
         &mut page,
@@ -60,6 +63,7 @@ pub fn page(registry: &Registry) -> String {
         (Kind::Searcher, "Search strategies"),
         (Kind::Optimizer, "Optimizers"),
         (Kind::Family, "Families"),
+        (Kind::Runtime, "Runtimes"),
     ] {
         let _ = write!(page, "\n## {heading}\n");
         let entries = registry.entries().map(|(entry, _)| entry);

@@ -15,6 +15,7 @@ use self::evaluate::{CommandKeys, CompressKeys, DataKeys, FunctionKeys, ModelsKe
 use crate::evaluate::train::{LEARNING_RATE_ALIAS, Training};
 use crate::file::MODEL_AXIS;
 use crate::file::section::{AxisForm, DEFAULT_STRATEGY, Document};
+use crate::measure::RUNTIME;
 
 /// The standard that the schemas follow.
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -54,13 +55,13 @@ pub fn study(registry: &Registry) -> Json {
         "minProperties": 1,
         "additionalProperties": { "$ref": "#/$defs/axis" },
     });
+    put(&mut properties["runtime"], "oneOf", runtimes(registry));
     let kinds = evaluations(registry);
     put(
         &mut properties["evaluate"],
         "oneOf",
         kinds.iter().map(|(schema, _)| schema.clone()).collect(),
     );
-    put(&mut properties["evaluate"], "type", "object".into());
 
     // The settings of the strategy that is named, or of the one that is meant where none is.
     let (default, others): (Vec<_>, Vec<_>) =
@@ -221,6 +222,23 @@ fn steps(registry: &Registry, filled: bool) -> Json {
         ])
     });
     json!({ "oneOf": tables.collect::<Vec<_>>() })
+}
+
+/// What `[runtime]` may be.
+fn runtimes(registry: &Registry) -> Json {
+    let tables = entries(registry, Kind::Runtime).map(|entry| {
+        let name = entry.info.name;
+        let required: &[&str] = if name == RUNTIME { &[] } else { &["name"] };
+        closed(&[
+            json!({
+                "description": entry.info.summary,
+                "properties": { "name": { "description": "The runtime.", "const": name } },
+                "required": required,
+            }),
+            settings(registry, entry),
+        ])
+    });
+    tables.collect()
 }
 
 /// What `[evaluate]` may be, with the axes that it reads where they are known.

@@ -153,6 +153,8 @@ const TRAIN: &str = r#"
 trials = 1
 [goal]
 maximize = ["accuracy"]
+[runtime]
+threads = 1
 [evaluate]
 kind = "train"
 family = "mlp"
@@ -165,7 +167,10 @@ width = { int = [4, 8] }
 lr = { float = [1e-3, 0.1], log = true }
 "#;
 
-const WRONG_TRAIN: [(&str, &str); 10] = [
+const WRONG_TRAIN: [(&str, &str); 13] = [
+    ("threads = 1", "name = \"rtem\""),
+    ("threads = 1", "thread = 1"),
+    ("threads = 1", "library = \"x.so\""),
     ("\"mlp\"", "\"mlpp\""),
     ("family = \"mlp\"", ""),
     ("data = \"digits\"", ""),
