@@ -9,7 +9,7 @@
 //! - of a ` ```session STUDY ` block the lines behind `> ` are sent to a session, whose answers are those behind `< `;
 //! - a ` ```toml dependencies ` block names crates that are published, in their version.
 //!
-//! Blocks of other kinds are for reading. The guide to strategies has a test of its own in `authors.rs`.
+//! Blocks of other kinds are for reading. The guide to strategies has a test of its own in `authors.rs`, the reference in `schema.rs`.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,6 +17,11 @@ use std::process::Command;
 use lapidary_tests::{blocks, files, lapidary, root, run_in};
 use serde_json::Value;
 use tempfile::TempDir;
+
+#[test]
+fn editors() {
+    page("editors.md", None);
+}
 
 #[test]
 fn exit_codes() {
@@ -74,7 +79,7 @@ fn every_page_is_tested_and_in_the_index() {
     let tests = text("tests/tests/docs.rs");
     let index = text("docs/README.md");
     for page in files(&root().join("docs")) {
-        let tested = ["README.md", "writing-a-strategy.md"].contains(&page.as_str());
+        let tested = ["README.md", "reference.md", "writing-a-strategy.md"].contains(&page.as_str());
         assert!(
             tested || tests.contains(&format!("page(\"{page}\"")),
             "{page} has no test"
