@@ -19,11 +19,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 #[test]
-fn editors() {
-    page("editors.md", None);
-}
-
-#[test]
 fn exit_codes() {
     page("exit-codes.md", None);
 }
