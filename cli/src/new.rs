@@ -19,9 +19,9 @@ struct Template {
     files: &'static [(&'static str, &'static str)],
 }
 
-/// A template in Rust: the files of every kind, and those of this one.
+/// A template in Rust.
 macro_rules! template {
-    ($folder:literal, $name:literal, [$($own:literal),*]) => {
+    ($folder:literal, $name:literal) => {
         template!(
             $folder,
             $name,
@@ -33,7 +33,6 @@ macro_rules! template {
             "tests/conformance.rs",
             "plugin/Cargo.toml",
             "plugin/src/lib.rs"
-            $(, $own)*
         )
     };
     ($folder:literal, $name:literal, $($file:literal),*) => {
@@ -64,8 +63,8 @@ macro_rules! template_in_c {
 
 const C_SEARCHER: Template = template_in_c!("hill-climb", "hill_climb.c");
 const C_OPTIMIZER: Template = template_in_c!("fixed-point", "fixed_point.c");
-const SEARCHER: Template = template!("searcher", "my-searcher", ["src/error.rs"]);
-const OPTIMIZER: Template = template!("optimizer", "my-optimizer", []);
+const SEARCHER: Template = template!("searcher", "my-searcher");
+const OPTIMIZER: Template = template!("optimizer", "my-optimizer");
 
 /// Where the templates in Rust say that Lapidary is.
 const CHECKOUT: &str = "/path/to/lapidary";

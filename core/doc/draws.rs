@@ -3,7 +3,7 @@ use std::sync::Arc;
 use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::{Entry, Factory, Info};
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, Searcher};
 use lapidary_core::settings::{NoSettings, Schema};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Trial};
@@ -29,15 +29,6 @@ impl Searcher for Draws {
             Origin::Own => self.ledger.tell("draws", trial.candidate.id),
             Origin::Foreign => Ok(()),
         }
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, SearchError> {
-        Snapshot::of("draws", 1, &self.ledger)
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
-        self.ledger = snapshot.read("draws", 1)?;
-        Ok(())
     }
 }
 

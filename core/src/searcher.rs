@@ -51,17 +51,29 @@ pub trait Searcher: Send {
     /// When an own trial was never asked or is told twice; nothing changes then.
     fn tell(&mut self, trial: &Trial) -> Result<(), SearchError>;
 
-    /// The whole state.
+    /// The whole state, for programs that keep searchers themselves. A searcher need not give any: a study is resumed by asking
+    /// and telling anew what its log says.
     ///
     /// # Errors
     /// When the state cannot be written as JSON, or [`SearchError::NoSnapshots`].
-    fn snapshot(&self) -> Result<Snapshot, SearchError>;
+    fn snapshot(&self) -> Result<Snapshot, SearchError> {
+        Err(no_snapshots::<Self>())
+    }
 
     /// Takes on the state of a snapshot; the same sequence goes on from there.
     ///
     /// # Errors
-    /// When the snapshot is another strategy's, of another version, or malformed; nothing changes then.
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError>;
+    /// When the snapshot is another strategy's, of another version, or malformed, or [`SearchError::NoSnapshots`]; nothing
+    /// changes then.
+    fn restore(&mut self, _: &Snapshot) -> Result<(), SearchError> {
+        Err(no_snapshots::<Self>())
+    }
+}
+
+fn no_snapshots<S: ?Sized>() -> SearchError {
+    SearchError::NoSnapshots {
+        strategy: std::any::type_name::<S>(),
+    }
 }
 
 /// What can go wrong in a search.

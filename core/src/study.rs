@@ -528,7 +528,6 @@ pub(crate) mod tests {
     use crate::goal::{Constraint, Direction, Objective};
     use crate::ledger::Ledger;
     use crate::rng::Rng;
-    use crate::searcher::Snapshot;
     use crate::space::{Axis, AxisValue, Domain};
     use crate::trial::Origin;
 
@@ -584,12 +583,6 @@ pub(crate) mod tests {
             {
                 self.best = Some((score.objectives[0], trial.candidate.point.clone()));
             }
-            Ok(())
-        }
-        fn snapshot(&self) -> Result<Snapshot, SearchError> {
-            Snapshot::of("follower", 1, &())
-        }
-        fn restore(&mut self, _: &Snapshot) -> Result<(), SearchError> {
             Ok(())
         }
     }

@@ -12,7 +12,7 @@ use lapidary_core::evaluator::EvalContext;
 use lapidary_core::fit::Verdict;
 use lapidary_core::json::Json;
 use lapidary_core::registry::{Entry, Factory};
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher};
 use lapidary_core::session::Session;
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_core::study::Log;
@@ -233,14 +233,6 @@ impl Searcher for One {
 
     fn tell(&mut self, _: &Trial) -> Result<(), SearchError> {
         Ok(())
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, SearchError> {
-        Err(SearchError::NoSnapshots { strategy: "one" })
-    }
-
-    fn restore(&mut self, _: &Snapshot) -> Result<(), SearchError> {
-        Err(SearchError::NoSnapshots { strategy: "one" })
     }
 }
 

@@ -6,19 +6,15 @@ use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
 use lapidary_core::registry::BuildError;
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::searcher::{SearchError, SearchInit, Searcher, check_objectives};
 use lapidary_core::settings::Checked;
 use lapidary_core::space::{AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
-use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::error::AnnealingError;
 
 const NAME: &str = crate::ENTRY.info.name;
-/// Version of the snapshot's form.
-const VERSION: u32 = 1;
 /// Moves to tried points before the rest of a finite space is walked through.
 const DRAWS: usize = 64;
 
@@ -32,23 +28,9 @@ pub fn build(settings: &Json, init: &SearchInit<'_>) -> Result<Box<dyn Searcher>
 struct Annealing {
     space: Arc<Space>,
     finite: bool,
-    state: State,
-}
-
-/// What a snapshot must share with the searcher it restores.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Setup {
     config: Checked<Config>,
     seed: u64,
     objectives: usize,
-}
-
-/// What a snapshot holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
-    setup: Setup,
     ledger: Ledger,
     /// Stays empty where the space is a continuum.
     tried: Tried,
@@ -59,16 +41,13 @@ struct State {
 }
 
 /// A point with its score.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stand {
     values: Vec<Option<AxisValue>>,
     score: Score,
 }
 
 /// The mean of absolute differences.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Default)]
 struct Spread {
     mean: f64,
     count: u64,
@@ -92,40 +71,35 @@ impl Spread {
 
 impl Annealing {
     fn new(config: Checked<Config>, init: &SearchInit<'_>) -> Self {
-        let setup = Setup {
-            config,
-            seed: init.seed,
-            objectives: init.objectives,
-        };
         Self {
             space: init.space.clone(),
             finite: init.space.is_finite(),
-            state: State {
-                setup,
-                ledger: Ledger::default(),
-                tried: Tried::default(),
-                stand: None,
-                spreads: vec![Spread::default(); 1 + init.objectives],
-            },
+            config,
+            seed: init.seed,
+            objectives: init.objectives,
+            ledger: Ledger::default(),
+            tried: Tried::default(),
+            stand: None,
+            spreads: vec![Spread::default(); 1 + init.objectives],
         }
     }
 
     /// The next point; `None` where every point of a finite space was tried.
     fn propose(&mut self) -> Option<Point> {
-        let Setup { config, seed, .. } = self.state.setup;
-        let id = self.state.ledger.next();
-        let mut rng = Rng::keyed(seed, id, "annealing: move");
+        let id = self.ledger.next();
+        let temperature = self.config.temperature(id);
+        let mut rng = Rng::keyed(self.seed, id, "annealing: move");
         for _ in 0..DRAWS {
-            let point = match &self.state.stand {
-                Some(stand) => neighbour(&self.space, stand, config.temperature(id), &mut rng),
+            let point = match &self.stand {
+                Some(stand) => neighbour(&self.space, stand, temperature, &mut rng),
                 None => self.space.sample(&mut rng),
             };
-            if !self.finite || self.state.tried.insert(&point) {
+            if !self.finite || self.tried.insert(&point) {
                 return Some(point);
             }
         }
-        let point = self.state.tried.first_left(&self.space)?;
-        self.state.tried.insert(&point);
+        let point = self.tried.first_left(&self.space)?;
+        self.tried.insert(&point);
         Some(point)
     }
 
@@ -135,17 +109,17 @@ impl Annealing {
             Origin::Own => Some(trial.candidate.id),
             Origin::Foreign => None,
         };
-        if let Some(stand) = &self.state.stand {
+        if let Some(stand) = &self.stand {
             let differences = differences(score, &stand.score);
             for &(i, difference) in &differences {
-                self.state.spreads[i].note(difference);
+                self.spreads[i].note(difference);
             }
             let loss = self.loss(&differences);
             if loss > 0.0 && !id.is_some_and(|id| self.forgives(loss, id)) {
                 return;
             }
         }
-        self.state.stand = Some(Stand {
+        self.stand = Some(Stand {
             values: trial.candidate.point.values().to_vec(),
             score: score.clone(),
         });
@@ -153,13 +127,12 @@ impl Annealing {
 
     /// How much worse a point is, in mean differences.
     fn loss(&self, differences: &[(usize, f64)]) -> f64 {
-        let Setup { config, seed, .. } = self.state.setup;
-        let cooling = self.state.ledger.next() / config.cooling;
-        let mut rng = Rng::keyed(seed, cooling, "annealing: weights");
+        let cooling = self.ledger.next() / self.config.cooling;
+        let mut rng = Rng::keyed(self.seed, cooling, "annealing: weights");
         let weighted = |&(i, difference): &(usize, f64)| {
             // Evenly distributed over all shares, as intervals between random events are.
             let weight = -libm::log(1.0 - rng.unit()) + f64::MIN_POSITIVE;
-            (weight, weight * self.state.spreads[i].units(difference))
+            (weight, weight * self.spreads[i].units(difference))
         };
         let (weights, loss) = differences
             .iter()
@@ -170,31 +143,8 @@ impl Annealing {
 
     /// Whether the walk takes the point of trial `id`, though it is worse.
     fn forgives(&self, loss: f64, id: u64) -> bool {
-        let Setup { config, seed, .. } = self.state.setup;
-        let chance = libm::exp(-loss / config.temperature(id));
-        Rng::keyed(seed, id, "annealing: forgive").chance(chance)
-    }
-
-    /// Whether a state is one this searcher can go on from.
-    fn check(&self, state: &State) -> Result<(), AnnealingError> {
-        if state.setup != self.state.setup {
-            return Err(AnnealingError::OtherSearch);
-        }
-        let sound = |stand: &Stand| {
-            let score = &stand.score;
-            self.space.admits(&stand.values)
-                && score.objectives.len() == state.setup.objectives
-                && score.objectives.iter().all(|v| v.is_finite())
-                && score.violation >= 0.0
-        };
-        if !state.stand.iter().all(sound) {
-            return Err(AnnealingError::OtherSpace("the stand"));
-        }
-        let spreads = &state.spreads;
-        if spreads.len() != self.state.spreads.len() || !spreads.iter().all(|s| s.mean >= 0.0) {
-            return Err(AnnealingError::OtherSpace("a spread"));
-        }
-        Ok(())
+        let chance = libm::exp(-loss / self.config.temperature(id));
+        Rng::keyed(self.seed, id, "annealing: forgive").chance(chance)
     }
 }
 
@@ -203,34 +153,23 @@ impl Searcher for Annealing {
         let mut candidates = Vec::new();
         while candidates.len() < n {
             let Some(point) = self.propose() else { break };
-            candidates.push(self.state.ledger.candidate(point));
+            candidates.push(self.ledger.candidate(point));
         }
         Ok(candidates)
     }
 
     fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
-        check_objectives(NAME, trial, self.state.setup.objectives)?;
+        check_objectives(NAME, trial, self.objectives)?;
         match trial.origin {
-            Origin::Own => self.state.ledger.tell(NAME, trial.candidate.id)?,
+            Origin::Own => self.ledger.tell(NAME, trial.candidate.id)?,
             Origin::Foreign if self.finite => {
-                self.state.tried.insert(&trial.candidate.point);
+                self.tried.insert(&trial.candidate.point);
             }
             Origin::Foreign => {}
         }
         if let Some(score) = &trial.score {
             self.step(trial, score);
         }
-        Ok(())
-    }
-
-    fn snapshot(&self) -> Result<Snapshot, SearchError> {
-        Snapshot::of(NAME, VERSION, &self.state)
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
-        let state: State = snapshot.read(NAME, VERSION)?;
-        self.check(&state)?;
-        self.state = state;
         Ok(())
     }
 }

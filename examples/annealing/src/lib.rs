@@ -12,14 +12,12 @@
 
 mod algorithm;
 mod config;
-mod error;
 
 use lapidary_core::inventory;
 use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
 use lapidary_core::settings::Schema;
 
 pub use config::Config;
-pub use error::AnnealingError;
 
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {

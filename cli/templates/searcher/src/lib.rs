@@ -2,14 +2,12 @@
 
 mod algorithm;
 mod config;
-mod error;
 
 use lapidary_core::inventory;
 use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
 use lapidary_core::settings::Schema;
 
 pub use config::Config;
-pub use error::Error;
 
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {
