@@ -19,6 +19,7 @@ pub fn builtin() -> Result<Registry, Failure> {
     let listed = [
         lapidary_strategies::ENTRIES,
         lapidary_optimizers::ENTRIES,
+        lapidary_study::evaluate::ENTRIES,
         lapidary_zoo::ENTRIES,
         lapidary_model::ENTRIES,
     ]

@@ -24,6 +24,7 @@ mod setup;
 mod stages;
 mod study;
 mod watch;
+mod winner;
 mod worker;
 
 use std::process::ExitCode;
