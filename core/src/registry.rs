@@ -413,6 +413,18 @@ impl Registry {
         Ok(registry)
     }
 
+    /// Installs an entry that is linked into the program; one that was submitted at link time is there already.
+    ///
+    /// # Errors
+    /// When another one of that kind and name is installed.
+    pub fn link(&mut self, entry: &'static Entry) -> Result<(), RegistryError> {
+        let submitted = |Linked(other): &Linked| std::ptr::eq(*other, entry);
+        match inventory::iter::<Linked>.into_iter().any(submitted) {
+            true => Ok(()),
+            false => self.add(*entry, Origin::Linked),
+        }
+    }
+
     /// Installs one more entry.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use serde_json::Map;
 use self::isolated::Isolated;
 use crate::checkpoints::Checkpoints;
 use crate::error::StudyFileError;
-use crate::file::StudyFile;
+use crate::file::{Evaluate, StudyFile};
 use crate::worker::WORKER;
 
 /// The evaluators of this crate, the most used first.
@@ -69,7 +69,27 @@ pub fn evaluator<'a>(
     host: Host<'a>,
 ) -> Result<Box<dyn Evaluator + 'a>, StudyFileError> {
     let evaluate = file.evaluate.as_ref().ok_or_else(|| file.no_evaluate())?;
-    let init = EvalInit {
+    let evaluator = registry
+        .evaluator(
+            &evaluate.kind,
+            &evaluate.settings,
+            &init(file, evaluate, registry, host),
+        )
+        .map_err(|error| file.placed(error))?;
+    if let Some(reported) = evaluator.metrics() {
+        file.check_metrics(&reported, registry)?;
+    }
+    Ok(evaluator)
+}
+
+/// What the evaluator of `file` is made for, and what it may use.
+fn init<'a>(
+    file: &'a StudyFile,
+    evaluate: &'a Evaluate,
+    registry: &'a Registry,
+    host: Host<'a>,
+) -> EvalInit<'a> {
+    EvalInit {
         source: evaluate.source(registry),
         space: &file.space,
         goal: &file.goal,
@@ -82,14 +102,7 @@ pub fn evaluator<'a>(
             Some(folder) => Arc::new(Checkpoints::new(folder)),
             None => Arc::new(()),
         },
-    };
-    let evaluator = registry
-        .evaluator(&evaluate.kind, &evaluate.settings, &init)
-        .map_err(|error| file.placed(error))?;
-    if let Some(reported) = evaluator.metrics() {
-        file.check_metrics(&reported, registry)?;
     }
-    Ok(evaluator)
 }
 
 /// Whether the evaluator of `file` makes a promise.

@@ -41,7 +41,7 @@ fn build(family: &str, settings: &Json, sample: &[usize]) -> GraphModel {
         .unwrap()
         .family(family, settings, &task, 1)
         .unwrap();
-    let model = GraphModel::of(model).unwrap();
+    let model = GraphModel::of(model.as_ref()).unwrap();
     jittered(model)
 }
 

@@ -49,6 +49,7 @@ activation = "relu"
 fn registry() -> Registry {
     let mut entries = vec![&lapidary_random::ENTRY, &lapidary_prune::ENTRY];
     entries.extend(lapidary_zoo::ENTRIES);
+    entries.extend(lapidary_model::ENTRIES);
     entries.extend(ENTRIES);
     Registry::new(&entries).unwrap()
 }
@@ -130,10 +131,10 @@ fn measured_again(file: &StudyFile, model: &dyn Model) -> Metrics {
     let registry = registry();
     let evaluate = file.evaluate.as_ref().unwrap();
     let (settings, _) = train::TrainSettings::read(&evaluate.settings).unwrap();
-    let source = evaluate.source(&registry);
+    let init = init(file, evaluate, &registry, Host::default());
     let (data, _) =
-        data::OpenData::open(&settings.data, &source, &train::ENTRY.info, None).unwrap();
-    let gauge = gauge::Gauge::new(&file.goal);
+        data::OpenData::open(&settings.data, &init.source, &train::ENTRY.info, None).unwrap();
+    let gauge = gauge::Gauge::new(&init).unwrap();
     gauge
         .measure(gauge.busy(), model, &data.split.valid)
         .unwrap()
