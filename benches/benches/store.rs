@@ -47,9 +47,10 @@ fn run(told: u64, trials: u64, together: bool) -> Duration {
         false => tempfile::tempdir(),
     };
     let folder = folder.expect("a folder for the store");
-    let file = StudyFile::parse(Path::new("mixed.toml"), STUDY, &Overrides::default());
-    let file = file.expect("the study is sound");
     let registry = Registry::new(&[&lapidary_random::ENTRY]).expect("the entry is sound");
+    let path = Path::new("mixed.toml");
+    let file = StudyFile::parse(path, STUDY, &Overrides::default(), &registry);
+    let file = file.expect("the study is sound");
     let mut searcher = searcher(&registry, "random", &file.space);
     let mut log = Store::create(&folder.path().join("studies.db"))
         .and_then(|store| store.begin(&file.name, &file.identity(), None, false))

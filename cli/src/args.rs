@@ -48,7 +48,7 @@ No more candidates are open at a time than the study's window; where there are n
 pub enum Command {
     /// Search a small network for the bundled digits, then distill, prune and quantize it.
     Demo(Demo),
-    /// List what is installed: search strategies, optimizers, families of architectures, file formats, runtimes.
+    /// List what is installed: search strategies, optimizers, evaluators, families of architectures, file formats, runtimes.
     List(List),
     /// Explain one of what is installed, and its settings.
     Info(Info),
@@ -565,6 +565,8 @@ pub enum ListKind {
     Searchers,
     /// Optimization methods.
     Optimizers,
+    /// Evaluators.
+    Evaluators,
     /// Families of architectures.
     Families,
     /// File formats of models.
@@ -579,6 +581,7 @@ impl ListKind {
         match self {
             Self::Searchers => Kind::Searcher,
             Self::Optimizers => Kind::Optimizer,
+            Self::Evaluators => Kind::Evaluator,
             Self::Families => Kind::Family,
             Self::Formats => Kind::Format,
             Self::Runtimes => Kind::Runtime,

@@ -7,6 +7,8 @@ use lapidary_core::json::Json;
 use lapidary_core::optimizer::{Recipe, Step};
 use lapidary_core::study::End as StudyEnd;
 use lapidary_core::trial::Candidate;
+use lapidary_data::{Options, Part};
+use lapidary_study::artefacts::{Keeper, Shelf};
 use lapidary_study::evaluate::{Host, evaluator};
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::recipe::{self, RecipeContext, stages_json};
@@ -17,7 +19,9 @@ use serde_json::json;
 use crate::failure::{End, Failure};
 use crate::progress::Progress;
 use crate::search::Document as SearchDocument;
+use crate::setup::Folders;
 use crate::watch::Watch;
+use crate::winner::Winner;
 use crate::{args, files, installed, interrupt, output, search, stages};
 
 /// Names of the stages, by what has just been done to the model.
@@ -43,16 +47,20 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
         .map_err(Failure::work)?;
     let text = study(args);
     let path = args.out.join("study.toml");
-    let file = StudyFile::parse(&path, &text, &Overrides::default()).map_err(Failure::work)?;
+    let file =
+        StudyFile::parse(&path, &text, &Overrides::default(), &registry).map_err(Failure::work)?;
     files::write(&path, &text).map_err(Failure::work)?;
     let evaluator = evaluator(&file, &registry, Host::default()).map_err(Failure::work)?;
-    let data = evaluator
-        .data()
-        .ok_or_else(|| Failure::work("the study has no data"))?;
+    let data = lapidary_data::open("digits", &Options::default()).map_err(Failure::work)?;
+    let part = |part| data.part(part, None).map_err(Failure::work);
+    let (train, valid, test) = (part(Part::Train)?, part(Part::Valid)?, part(Part::Test)?);
     let cancel = interrupt::watch()?;
 
     eprintln!("searching convolutional networks for the bundled digits");
     let mut watch = Watch::new(&file, 0, Duration::ZERO, false);
+    let folders = Folders::temporary()?;
+    let shelf = Shelf::new(&folders.artefacts(), &file.identity());
+    let mut keeper = Keeper::new(shelf.clone(), &file.goal, &registry);
     let jobs = search::jobs(None, file.window);
     let finished = search::search(
         &file,
@@ -60,7 +68,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
         evaluator.as_ref(),
         file.budget.trials,
         jobs,
-        &mut watch,
+        &mut (&mut keeper, &mut watch),
         &cancel,
     )?;
     drop(watch);
@@ -70,22 +78,28 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     if let Some(reason) = search::only_failures(&finished) {
         return Err(Failure::work(format!("all trials failed: {reason}")));
     }
-    let winner = finished
-        .best()
-        .ok_or_else(|| Failure::work("no trial ended"))?;
-    let model = search::best_model(&file, evaluator.as_ref(), &finished, winner, &cancel)?;
+    let winner = Winner::of(
+        &finished,
+        &shelf,
+        evaluator.as_ref(),
+        &registry,
+        file.seed,
+        &cancel,
+    )?
+    .ok_or_else(|| Failure::work("no trial ended"))?;
+    let model = winner.model()?;
 
     eprintln!("distilling, pruning and quantizing the winner");
     let progress = Progress::shares();
     let mut done = recipe::run_recipe(
         model.as_ref(),
-        &recipe_for(&winner.candidate),
+        &recipe_for(&winner.trial.candidate),
         &RecipeContext {
             registry: &registry,
             runtime: runtime.as_ref(),
-            train: Some(&data.split.train),
-            valid: Some(&data.split.valid),
-            test: Some(&data.split.test),
+            train: Some(&train),
+            valid: Some(&valid),
+            test: Some(&test),
             calibration: None,
             batch: measure::BATCH,
             limit: None,
@@ -104,7 +118,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
     }
     stages::tell_notes(&done.stages);
 
-    let search = SearchDocument::new(&file, evaluator.as_ref(), &finished);
+    let search = SearchDocument::new(&file, evaluator.as_ref(), &finished, None);
     let goal_met = search.goal_met;
     let document = Document {
         stages: stages_json(&done.stages),

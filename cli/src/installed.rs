@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use lapidary_core::registry::{Registry, RegistryError};
+use lapidary_core::registry::{Entry, Registry, RegistryError};
 use lapidary_plugin_host::{Host, Isolation, Limits, Plugin, PluginError, Program, files, folder};
 
 use crate::args::{PluginArgs, Running};
@@ -14,16 +15,29 @@ use crate::setup;
 /// The argument that makes this program the process of a plug-in.
 const PLUGIN_PROCESS: &str = "plugin-process";
 
-/// What is built in.
+/// Entries of the program's own.
+static LINKED: OnceLock<Vec<&Entry>> = OnceLock::new();
+
+/// Lets what is built in have entries of the program's own beside it, once and before anything else.
+pub fn link(entries: &[&'static Entry]) {
+    LINKED.get_or_init(|| entries.to_vec());
+}
+
+/// What is built in, and what is linked into the program.
 pub fn builtin() -> Result<Registry, Failure> {
     let listed = [
         lapidary_strategies::ENTRIES,
         lapidary_optimizers::ENTRIES,
+        lapidary_study::evaluate::ENTRIES,
         lapidary_zoo::ENTRIES,
         lapidary_model::ENTRIES,
     ]
     .concat();
-    Registry::new(&listed).map_err(Failure::work)
+    let mut registry = Registry::new(&listed).map_err(Failure::work)?;
+    for entry in LINKED.get().into_iter().flatten() {
+        registry.link(entry).map_err(Failure::work)?;
+    }
+    Ok(registry)
 }
 
 /// What is built in, the plug-ins of the user's folder that can be used, and those that are named.

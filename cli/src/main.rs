@@ -1,66 +1,7 @@
-//! The command line: reads arguments, calls the library, prints what it gave.
-
-mod args;
-mod data;
-mod demo;
-mod eval;
-mod failed_trials;
-mod failure;
-mod files;
-mod info;
-mod inspect;
-mod installed;
-mod interrupt;
-mod list;
-mod new;
-mod optimize;
-mod output;
-mod plugin;
-mod progress;
-mod schema;
-mod search;
-mod session;
-mod setup;
-mod stages;
-mod study;
-mod watch;
-mod worker;
+//! The `lapidary` program.
 
 use std::process::ExitCode;
 
-use args::{Args, Command};
-use clap::Parser;
-use failure::{End, Failure};
-
 fn main() -> ExitCode {
-    let Args { json, command } = Args::parse();
-    let ended = match command {
-        Command::Demo(args) => demo::run(&args, json),
-        Command::List(args) => list::run(&args, json),
-        Command::Info(args) => info::run(&args, json),
-        Command::Schema(args) => schema::run(&args),
-        Command::Reference => schema::reference(),
-        Command::Inspect(args) => inspect::run(&args, json),
-        Command::Eval(args) => eval::run(&args, json),
-        Command::Search(args) => search::run(&args, json),
-        Command::Optimize(args) => optimize::run(&args, json),
-        Command::Session(args) => session::run(&args),
-        Command::Study(args) => study::run(&args, json),
-        Command::Plugin(args) => plugin::run(&args, json),
-        Command::Worker(args) => worker::run(&args),
-        Command::Guard(args) => worker::guard(&args),
-        Command::PluginProcess(args) => worker::plugin(&args),
-    };
-    match ended {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::GoalMissed) => ExitCode::from(3),
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            match failure {
-                Failure::Work(_) => ExitCode::from(1),
-                Failure::Input(_) => ExitCode::from(2),
-                Failure::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
-            }
-        }
-    }
+    lapidary::main_with(&[])
 }

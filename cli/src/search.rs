@@ -1,29 +1,30 @@
 //! `lapidary search`: runs a study.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lapidary_core::budget::WallClock;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::Evaluator;
 use lapidary_core::goal::Goal;
-use lapidary_core::model::Model;
-use lapidary_core::registry::Registry;
-use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError, lineage};
+use lapidary_core::registry::{Promise, Registry};
+use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_core::wire::Found;
-use lapidary_study::evaluate::{Host, StudyEvaluator, check_fidelity, guarded};
+use lapidary_study::artefacts::{Files, Keeper, Shelf};
+use lapidary_study::evaluate::{Host, check_fidelity, guarded, promises};
 use lapidary_study::file::StudyFile;
 use lapidary_study::store::StudyLog;
-use lapidary_study::{measure, models};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::failed_trials::Failures;
 use crate::failure::{End, Failure};
 use crate::output::{self, grouped, number};
+use crate::setup::Folders;
 use crate::watch::Watch;
+use crate::winner::Winner;
 use crate::{args, files, installed, interrupt, setup};
 
 /// What a study found, as `--json` prints it.
@@ -36,8 +37,8 @@ pub struct Document {
     failed: usize,
     /// Number of failed trials by reason.
     failures: Map<String, Value>,
-    best: Option<Found<Trial>>,
-    front: Vec<Found<Trial>>,
+    best: Option<StandOut>,
+    front: Vec<StandOut>,
     /// Whether the best trial keeps all constraints, and meets `stop_at` where that is given.
     pub goal_met: bool,
     seconds: f64,
@@ -50,11 +51,21 @@ pub struct Document {
     test: Option<Metrics>,
 }
 
+/// A trial that stands out, and what of it is kept.
+#[derive(Serialize)]
+pub struct StandOut {
+    #[serde(flatten)]
+    found: Found<Trial>,
+    /// What it left and is kept, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    artefacts: Files,
+}
+
 /// Runs the command.
 pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     let began = Instant::now();
     let registry = installed::registry(&args.study.plugins)?;
-    let file = setup::read_study(&args.study, &args.runtime.overrides())?;
+    let file = setup::read_study(&args.study, &args.runtime.overrides(), &registry)?;
     let endless = file.budget.trials.is_none()
         && file.budget.time.is_none()
         && file.goal.stop_at.is_empty()
@@ -70,21 +81,22 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
         files::check(path).map_err(Failure::input)?;
     }
     let again = installed::again(&args.study.plugins);
-    let (program, checkpoints) = (
-        setup::program()?,
-        setup::Checkpoints::of(&args.keep, &file)?,
-    );
+    let (program, folders) = (setup::program()?, Folders::of(&args.keep, &file)?);
+    let (checkpoints, artefacts) = (folders.checkpoints(), folders.artefacts());
+    // What trials leave is for a later run, or for the end of this one.
+    let keeps = args.keep.store.is_some() || args.output.is_some();
     let host = Host {
         program: Some(&program),
         worker_args: &again,
-        checkpoints: Some(checkpoints.path()),
+        checkpoints: Some(&checkpoints),
+        artefacts: keeps.then_some(artefacts.as_path()),
     };
     let evaluator = guarded(&file, &registry, host).map_err(Failure::input)?;
     let first = setup::searcher(&file, &registry, file.budget.trials)?
         .ask(1)
         .map_err(Failure::work)?;
-    check_fidelity(&file, evaluator.as_ref(), first.first()).map_err(Failure::input)?;
-    if args.output.is_some() && evaluator.data().is_none() {
+    check_fidelity(&file, &registry, first.first()).map_err(Failure::input)?;
+    if args.output.is_some() && !promises(&file, &registry, Promise::LeavesModel) {
         return Err(Failure::input(
             "--output writes the best model, but this study's trials are no models",
         ));
@@ -96,37 +108,36 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
         (stored.as_ref()).map_or((0, Duration::ZERO), |log| (log.recalled(), log.spent()));
     let mut watch = Watch::new(&file, recalled, spent, args.log.is_some());
     let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
-    let mut both;
-    let log: &mut dyn Log = match &mut stored {
-        Some(stored) => {
-            both = (stored, &mut watch);
-            &mut both
-        }
-        None => &mut watch,
+    let shelf = Shelf::new(&artefacts, &file.identity().with_plugins(&registry));
+    let mut keeper = keeps.then(|| Keeper::new(shelf.clone(), &file.goal, &registry));
+    let mut nothing = ((), ());
+    let store: &mut dyn Log = match &mut stored {
+        Some(stored) => stored,
+        None => &mut nothing.0,
     };
+    let left: &mut dyn Log = match &mut keeper {
+        Some(keeper) => keeper,
+        None => &mut nothing.1,
+    };
+    let mut log = (store, (left, &mut watch));
     let evaluate = evaluator.as_ref();
-    let finished = search(&file, &registry, evaluate, planned, jobs, log, &cancel)?;
+    let finished = search(&file, &registry, evaluate, planned, jobs, &mut log, &cancel)?;
     drop(stored);
     let lines = watch.finish();
     if let Some(path) = &args.log {
         files::write(path, &lines).map_err(Failure::work)?;
     }
 
-    let mut document = Document::new(&file, evaluator.as_ref(), &finished);
-    if let (Some(path), Some(best), false) = (&args.output, finished.best(), cancel.is_cancelled())
+    let shelf = keeps.then_some(&shelf);
+    let mut document = Document::new(&file, evaluator.as_ref(), &finished, shelf);
+    if let (Some(path), Some(shelf), false) = (&args.output, shelf, cancel.is_cancelled())
+        && let Some(winner) = Winner::of(&finished, shelf, evaluate, &registry, file.seed, &cancel)?
     {
-        document.test = Some(write_best(
-            &file,
-            &registry,
-            evaluator.as_ref(),
-            &finished,
-            best,
-            path,
-            &cancel,
-        )?);
+        document.test = winner.test()?;
+        winner.write(path)?;
     }
     if !matches!(finished.end, StudyEnd::Cancelled | StudyEnd::Time) {
-        checkpoints.remove();
+        folders.remove_checkpoints();
     }
     document.seconds = began.elapsed().as_secs_f64();
     if !document.reproducible {
@@ -205,43 +216,6 @@ pub fn search(
         })
 }
 
-/// Makes the best model again, writes it and measures it on the test part.
-fn write_best(
-    file: &StudyFile,
-    registry: &Registry,
-    evaluator: &dyn StudyEvaluator,
-    finished: &Finished,
-    best: &Trial,
-    path: &Path,
-    cancel: &Cancel,
-) -> Result<Metrics, Failure> {
-    let model = best_model(file, evaluator, finished, best, cancel)?;
-    let data = evaluator
-        .data()
-        .ok_or_else(|| Failure::work("the study has no data"))?;
-    let runtime = file.runtime.make(registry).map_err(Failure::input)?;
-    let (runtime, model) = (runtime.as_ref(), model.as_ref());
-    let metrics = measure::quality(runtime, model, &data.split.test, &[], measure::BATCH)
-        .map_err(Failure::of_model)?;
-    models::save(registry, model, data.encoder.as_ref(), path).map_err(Failure::work)?;
-    Ok(metrics)
-}
-
-/// The model of a trial of a study that has finished, made again.
-pub fn best_model(
-    file: &StudyFile,
-    evaluator: &dyn StudyEvaluator,
-    finished: &Finished,
-    best: &Trial,
-    cancel: &Cancel,
-) -> Result<Box<dyn Model>, Failure> {
-    let lineage = lineage(&finished.trials, &best.candidate);
-    evaluator
-        .model(best, &lineage, file.seed, cancel)
-        .map_err(Failure::of_model)?
-        .ok_or_else(|| Failure::work("the best trial is no model"))
-}
-
 /// The reason of the first failure where nothing but failures came out.
 pub fn only_failures(finished: &Finished) -> Option<&str> {
     let mut reasons = finished.trials.iter().map(|trial| match &trial.outcome {
@@ -254,8 +228,14 @@ pub fn only_failures(finished: &Finished) -> Option<&str> {
 
 impl Document {
     /// What `finished` amounts to.
-    pub fn new(file: &StudyFile, evaluator: &dyn Evaluator, finished: &Finished) -> Self {
+    pub fn new(
+        file: &StudyFile,
+        evaluator: &dyn Evaluator,
+        finished: &Finished,
+        shelf: Option<&Shelf>,
+    ) -> Self {
         let best = finished.best();
+        let found = |trial| StandOut::new(trial, shelf);
         let seconds = finished.end == StudyEnd::Time;
         let volatile = evaluator.metrics().unwrap_or_default();
         let reads_time = file
@@ -274,8 +254,8 @@ impl Document {
                 .collect(),
             goal_met: best.is_some_and(Trial::is_feasible)
                 && (file.goal.stop_at.is_empty() || finished.end == StudyEnd::Reached),
-            best: best.cloned().map(Found),
-            front: finished.front().into_iter().cloned().map(Found).collect(),
+            best: best.map(found),
+            front: finished.front().into_iter().map(found).collect(),
             seconds: 0.0,
             end: match finished.end {
                 StudyEnd::Trials => "trials",
@@ -308,7 +288,7 @@ impl Document {
 }
 
 /// A table of the best trial, or for several objectives of the front; empty where there is none.
-pub fn found_table(goal: &Goal, best: Option<&Found<Trial>>, front: &[Found<Trial>]) -> String {
+pub fn found_table(goal: &Goal, best: Option<&StandOut>, front: &[StandOut]) -> String {
     let Some(best) = best else {
         return String::new();
     };
@@ -329,7 +309,8 @@ pub fn found_table(goal: &Goal, best: Option<&Found<Trial>>, front: &[Found<Tria
     header.extend(&metrics);
     let rows = shown
         .iter()
-        .map(|Found(trial)| {
+        .map(|found| {
+            let trial = found.trial();
             let Candidate { id, point, .. } = &trial.candidate;
             let measured = trial.outcome.metrics();
             let mut row = vec![id.to_string(), point_text(&point.to_json())];
@@ -345,6 +326,21 @@ pub fn found_table(goal: &Goal, best: Option<&Found<Trial>>, front: &[Found<Tria
     let mut text = output::table(&header, &right, rows);
     text.push('\n');
     text
+}
+
+impl StandOut {
+    /// `trial`, and what of it is on the shelf.
+    pub fn new(trial: &Trial, shelf: Option<&Shelf>) -> Self {
+        Self {
+            found: Found(trial.clone()),
+            artefacts: shelf.map_or_else(Files::new, |shelf| shelf.files(&trial.candidate)),
+        }
+    }
+
+    /// The trial.
+    pub fn trial(&self) -> &Trial {
+        &self.found.0
+    }
 }
 
 fn point_text(point: &Value) -> String {

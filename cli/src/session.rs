@@ -20,7 +20,7 @@ const BUFFER: usize = 1 << 16;
 /// Runs the command.
 pub fn run(args: &args::Session) -> Result<End, Failure> {
     let registry = installed::registry(&args.study.plugins)?;
-    let file = setup::read_study(&args.study, &[])?;
+    let file = setup::read_study(&args.study, &[], &registry)?;
     let mut stored = setup::begin(&args.keep, &file, &registry)?;
     let planned = (stored.as_ref()).map_or(file.budget.trials, StudyLog::planned);
     let mut searcher = setup::searcher(&file, &registry, planned)?;

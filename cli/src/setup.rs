@@ -1,6 +1,6 @@
 //! What the commands that run a study begin with: its file, its searcher and its log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lapidary_core::registry::{BuildError, Registry};
 use lapidary_core::searcher::{SearchInit, Searcher};
@@ -12,12 +12,16 @@ use crate::args::{KeepArgs, StudyArgs};
 use crate::failure::Failure;
 
 /// The study as its file and the command line describe it; `more` is set as by `--set`.
-pub fn read_study(args: &StudyArgs, more: &[String]) -> Result<StudyFile, Failure> {
+pub fn read_study(
+    args: &StudyArgs,
+    more: &[String],
+    registry: &Registry,
+) -> Result<StudyFile, Failure> {
     let overrides = Overrides {
         strategy: args.strategy.clone(),
         set: [&args.set, more].concat(),
     };
-    let mut file = StudyFile::load(&args.study, &overrides).map_err(Failure::input)?;
+    let mut file = StudyFile::load(&args.study, &overrides, registry).map_err(Failure::input)?;
     if args.trials.is_some() {
         file.budget.trials = args.trials;
     }
@@ -50,48 +54,57 @@ pub fn program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(Failure::work)
 }
 
-/// The folder where trials keep what later stages of them go on from.
-pub enum Checkpoints {
-    /// Beside the store, for as long as the study may be gone on with.
+/// Where a study's trials keep what later stages of them go on from, and what they leave.
+pub enum Folders {
+    /// Beside the store.
     Stored {
         /// The store.
         store: PathBuf,
         /// Name of the study.
         name: String,
-        /// The folder.
-        folder: PathBuf,
     },
     /// For this run only.
     Temporary(TempDir),
 }
 
-impl Checkpoints {
-    /// That of the study of `file`.
+impl Folders {
+    /// Those of the study of `file`.
     pub fn of(args: &KeepArgs, file: &StudyFile) -> Result<Self, Failure> {
-        let Some(store) = &args.store else {
-            let folder = tempfile::Builder::new().prefix("lapidary-").tempdir();
-            return folder.map(Self::Temporary).map_err(Failure::work);
-        };
-        let (store, name) = (store.clone(), file.name.clone());
-        Ok(Self::Stored {
-            folder: store::checkpoints(&store, &name),
-            store,
-            name,
-        })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Stored { folder, .. } => folder,
-            Self::Temporary(folder) => folder.path(),
+        match &args.store {
+            Some(store) => Ok(Self::Stored {
+                store: store.clone(),
+                name: file.name.clone(),
+            }),
+            None => Self::temporary(),
         }
     }
 
-    /// Removes it: the study is at its end.
-    pub fn remove(self) {
-        if let Self::Stored { store, name, .. } = self {
-            store::remove_checkpoints(&store, &name);
+    /// Those of a study without a store.
+    pub fn temporary() -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("lapidary-").tempdir();
+        folder.map(Self::Temporary).map_err(Failure::work)
+    }
+
+    /// Where later stages find what earlier ones kept.
+    pub fn checkpoints(&self) -> PathBuf {
+        match self {
+            Self::Stored { store, name } => store::checkpoints(store, name),
+            Self::Temporary(folder) => folder.path().join("checkpoints"),
+        }
+    }
+
+    /// Where the artefacts are.
+    pub fn artefacts(&self) -> PathBuf {
+        match self {
+            Self::Stored { store, name } => store::artefacts(store, name),
+            Self::Temporary(folder) => folder.path().join("artefacts"),
+        }
+    }
+
+    /// Removes what nothing goes on from any more: the study is at its end.
+    pub fn remove_checkpoints(&self) {
+        if let Self::Stored { store, name } = self {
+            store::remove_checkpoints(store, name);
         }
     }
 }

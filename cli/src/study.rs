@@ -3,12 +3,13 @@
 mod plot;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 use lapidary_core::study::{best, front};
-use lapidary_core::trial::{Outcome, Trial};
-use lapidary_core::wire::Found;
+use lapidary_core::trial::Outcome;
+use lapidary_study::artefacts::Shelf;
 use lapidary_study::store::export::{csv, json_lines, optuna_journal};
-use lapidary_study::store::{Store, Stored};
+use lapidary_study::store::{Store, Stored, artefacts};
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use crate::args::{self, ExportFormat};
 use crate::failed_trials::Failures;
 use crate::failure::{End, Failure};
 use crate::output::{grouped, number};
-use crate::search::found_table;
+use crate::search::{StandOut, found_table};
 use crate::{files, output};
 
 /// Runs the command.
@@ -49,7 +50,7 @@ struct Summary {
     failed: usize,
     /// Asked and not told yet.
     pending: usize,
-    best: Option<Found<Trial>>,
+    best: Option<StandOut>,
 }
 
 /// A study, as `study show --json` prints it.
@@ -58,12 +59,12 @@ struct Shown {
     study: String,
     #[serde(flatten)]
     summary: Summary,
-    front: Vec<Found<Trial>>,
+    front: Vec<StandOut>,
     goal_met: bool,
 }
 
 impl Summary {
-    fn new(stored: &Stored) -> Self {
+    fn new(stored: &Stored, shelf: &Shelf) -> Self {
         let count =
             |is: fn(&Outcome) -> bool| stored.trials.iter().filter(|t| is(&t.outcome)).count();
         Self {
@@ -74,7 +75,7 @@ impl Summary {
             stopped: count(|o| matches!(o, Outcome::Stopped { .. })),
             failed: count(|o| matches!(o, Outcome::Failed { .. })),
             pending: stored.pending.len(),
-            best: best(&stored.trials).cloned().map(Found),
+            best: best(&stored.trials).map(|trial| StandOut::new(trial, Some(shelf))),
         }
     }
 }
@@ -89,7 +90,8 @@ fn list(args: &args::StoreArg, json: bool) -> Result<End, Failure> {
             Err(error) if error.is_not_ours() => None,
             Err(error) => return Err(Failure::input(error)),
         };
-        let ours = stored.as_ref().map(Summary::new);
+        let ours =
+            (stored.as_ref()).map(|stored| Summary::new(stored, &shelf(&args.store, stored)));
         rows.push(row(&name, stored.as_ref(), ours.as_ref()));
         lines.push(Line { study: name, ours });
     }
@@ -108,7 +110,8 @@ fn row(name: &str, stored: Option<&Stored>, ours: Option<&Summary>) -> Vec<Strin
         return std::iter::once(name.to_owned()).chain(unknown).collect();
     };
     let objectives = &stored.identity.goal.objectives;
-    let best = ours.best.as_ref().map_or("–".to_owned(), |Found(trial)| {
+    let best = ours.best.as_ref().map_or("–".to_owned(), |found| {
+        let trial = found.trial();
         let values = objectives.iter().filter_map(|o| {
             let value = trial.outcome.metrics()?.get(&o.metric)?;
             Some(format!("{} {}", o.metric, number(*value)))
@@ -130,12 +133,15 @@ fn row(name: &str, stored: Option<&Stored>, ours: Option<&Summary>) -> Vec<Strin
 
 fn show(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
     let stored = read(args)?;
+    let shelf = shelf(&args.store.store, &stored);
     let goal = &stored.identity.goal;
     let reached = |metrics| goal.stop_at.is_empty() || goal.is_reached(metrics);
     let shown = Shown {
         study: stored.name.clone(),
-        summary: Summary::new(&stored),
-        front: (front(&stored.trials).into_iter().cloned().map(Found)).collect(),
+        summary: Summary::new(&stored, &shelf),
+        front: (front(&stored.trials).into_iter())
+            .map(|trial| StandOut::new(trial, Some(&shelf)))
+            .collect(),
         goal_met: (stored.trials.iter())
             .any(|t| t.is_feasible() && t.outcome.metrics().is_some_and(reached)),
     };
@@ -199,6 +205,11 @@ fn agreed(question: &str) -> Result<bool, Failure> {
         .and_then(|()| input.read_line(&mut answer))
         .map_err(Failure::work)?;
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// What trials of a study in the store at `store` left.
+fn shelf(store: &Path, study: &Stored) -> Shelf {
+    Shelf::new(&artefacts(store, &study.name), &study.identity)
 }
 
 fn read(args: &args::StudyArg) -> Result<Stored, Failure> {

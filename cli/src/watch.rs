@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lapidary_core::goal::Goal;
-use lapidary_core::rank;
+use lapidary_core::rank::Front;
 use lapidary_core::study::{Log, LogError};
 use lapidary_core::trial::{Candidate, Score, Trial};
 use lapidary_study::file::StudyFile;
@@ -25,7 +25,7 @@ pub struct Watch {
     recalled: u64,
     told: u64,
     /// Feasible trials at full fidelity that no other beats, the best first where there is one objective.
-    front: Vec<(Score, f64)>,
+    front: Front<Score, f64>,
     failures: Failures,
     lines: Option<String>,
 }
@@ -42,7 +42,7 @@ impl Watch {
             time: file.budget.time.map(|time| time.saturating_sub(spent)),
             recalled: recalled as u64,
             told: 0,
-            front: Vec::new(),
+            front: Front::default(),
             failures: Failures::default(),
             lines: keep_lines.then(String::new),
         }
@@ -59,20 +59,15 @@ impl Watch {
         let (true, Some(score)) = (full && trial.repeats.is_none(), &trial.score) else {
             return;
         };
-        let beaten = |other: &Score| rank::beats(other, score) || other == score;
-        if self.front.iter().any(|(other, _)| beaten(other)) {
-            return;
-        }
-        self.front.retain(|(other, _)| !rank::beats(score, other));
         let metrics = trial.outcome.metrics();
         let value = metrics.and_then(|m| m.get(&self.goal.objectives[0].metric));
-        self.front
-            .push((score.clone(), value.copied().unwrap_or(f64::NAN)));
+        let value = value.copied().unwrap_or(f64::NAN);
+        self.front.add(score.clone(), value);
     }
 
     /// How the study stands.
     fn text(&self) -> String {
-        let mut text = match &self.front[..] {
+        let mut text = match self.front.entries() {
             [] => "nothing feasible yet".to_owned(),
             [(_, best), ..] if self.goal.objectives.len() == 1 => {
                 format!("best {} {}", self.goal.objectives[0].metric, number(*best))
@@ -138,6 +133,7 @@ impl Log for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapidary_core::registry::Registry;
     use lapidary_study::file::Overrides;
     use std::path::Path;
 
@@ -146,7 +142,13 @@ mod tests {
             "[study]\nstrategy = \"random\"\n[budget]\n{budget}\n[goal]\nminimize = [\"f\"]\n\
              [space]\nx = {{ float = [0, 1] }}\n[[start]]\nx = 0.5\n"
         );
-        let file = StudyFile::parse(Path::new("s.toml"), &text, &Overrides::default()).unwrap();
+        let file = StudyFile::parse(
+            Path::new("s.toml"),
+            &text,
+            &Overrides::default(),
+            &Registry::new(&[]).unwrap(),
+        )
+        .unwrap();
         Watch::new(&file, 10, Duration::from_secs(30), false)
     }
 

@@ -13,7 +13,7 @@ use crate::{args, installed, setup};
 pub fn run(args: &args::PluginArgs) -> Result<End, Failure> {
     let registry = installed::registry(args)?;
     let mut input = BufReader::new(stdin());
-    let work = read_work(&mut input).map_err(Failure::input)?;
+    let work = read_work(&mut input, &registry).map_err(Failure::input)?;
     setup::use_threads(&work.file)?;
     serve(&work, &registry, &mut input, &mut stdout()).map_err(Failure::work)?;
     Ok(End::Done)

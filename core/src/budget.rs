@@ -29,6 +29,22 @@ impl Budget {
     }
 }
 
+/// What a single trial may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Wall time.
+    pub time: Option<Duration>,
+    /// Resident memory of all its processes together, in bytes.
+    pub memory: Option<u64>,
+}
+
+impl Limits {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Tells the time, so that `core` itself reads no clock.
 pub trait Clock: Sync {
     /// Time since some fixed moment.

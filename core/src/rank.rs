@@ -1,5 +1,6 @@
 //! Comparing scores: domination, constrained comparison, non-dominated sorting and crowding.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 use crate::trial::Score;
@@ -100,18 +101,53 @@ pub fn crowding(scores: &[&Score]) -> Vec<f64> {
 
 /// Indices of the scores that no other beats, rising; of scores that are equal in all, the first only.
 pub fn best_front(scores: &[&Score]) -> Vec<usize> {
-    let mut front: Vec<usize> = Vec::new();
+    let mut front = Front::default();
     for (i, score) in scores.iter().enumerate() {
-        if front
-            .iter()
-            .any(|&j| beats(scores[j], score) || compare(scores[j], score).is_eq())
-        {
-            continue;
-        }
-        front.retain(|&j| !beats(score, scores[j]));
-        front.push(i);
+        front.add(*score, i);
     }
-    front
+    front.entries().iter().map(|(_, i)| *i).collect()
+}
+
+/// The scores that no other beats, of those that were added so far, each with what belongs to it; of scores that are equal in
+/// all, the first only.
+#[derive(Debug, Clone)]
+pub struct Front<S, T>(Vec<(S, T)>);
+
+impl<S, T> Default for Front<S, T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<S: Borrow<Score>, T> Front<S, T> {
+    /// Whether a score would have a place here.
+    pub fn has_place_for(&self, score: &Score) -> bool {
+        let beaten = |other: &Score| beats(other, score) || compare(other, score).is_eq();
+        !self.0.iter().any(|(other, _)| beaten(other.borrow()))
+    }
+
+    /// Adds a score where it has a place here. What belongs to those that leave is returned: the scores that it beats, or itself.
+    pub fn add(&mut self, score: S, of: T) -> Vec<T> {
+        if !self.has_place_for(score.borrow()) {
+            return vec![of];
+        }
+        let left = self.remove(|other, _| beats(score.borrow(), other));
+        self.0.push((score, of));
+        left
+    }
+
+    /// Takes out the scores for which `leaves` holds, and returns what belongs to them.
+    pub fn remove(&mut self, leaves: impl Fn(&Score, &T) -> bool) -> Vec<T> {
+        let left = self
+            .0
+            .extract_if(.., |(score, of)| leaves((*score).borrow(), of));
+        left.map(|(_, of)| of).collect()
+    }
+
+    /// The scores, in the order they were added.
+    pub fn entries(&self) -> &[(S, T)] {
+        &self.0
+    }
 }
 
 #[cfg(test)]

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::evaluator::{EvalInit, EvalSource, Evaluator};
 use crate::format::Format;
 use crate::json::Json;
 use crate::model::{Model, ModelError, TaskShape};
 use crate::optimizer::Optimizer;
 use crate::runtime::Runtime;
 use crate::searcher::{SearchInit, Searcher};
-use crate::settings::{Checked, Schema, Settings};
+use crate::settings::{self, Checked, Schema, Settings};
+use crate::space::Axis;
 
 /// What kind of thing an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,6 +27,8 @@ pub enum Kind {
     Searcher,
     /// An optimizer.
     Optimizer,
+    /// An evaluator.
+    Evaluator,
     /// A family of architectures.
     Family,
     /// A file format of models.
@@ -51,6 +55,14 @@ pub enum Promise {
     KeepsWeights,
     /// Optimizer: within its scope no kept weight is smaller than a removed one.
     Magnitude,
+    /// Evaluator: an evaluation at a fidelity below 1 costs less (otherwise the fidelity changes nothing).
+    TakesFidelity,
+    /// Evaluator: evaluations report while they run, and stop where they are told to (otherwise they report nothing).
+    Reports,
+    /// Evaluator: every evaluation that gives metrics leaves a model.
+    LeavesModel,
+    /// Evaluator: it keeps the limits of single trials itself (otherwise its host does, in processes that it can kill).
+    KeepsLimits,
 }
 
 /// What there is to know about an entry.
@@ -75,6 +87,14 @@ pub type MakeSearcher =
 /// Makes an optimizer from its settings.
 pub type MakeOptimizer = dyn Fn(&Json) -> Result<Box<dyn Optimizer>, BuildError> + Sync;
 
+/// Makes an evaluator from its settings.
+pub type MakeEvaluator =
+    dyn for<'a> Fn(&Json, &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> + Sync;
+
+/// Checks the settings of an evaluator, as far as that takes no data, and gives the axes to search where a study names none;
+/// empty where the evaluator has none of its own.
+pub type EvaluatorAxes = dyn Fn(&Json, &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> + Sync;
+
 /// Builds a model of a family from its settings, its weights drawn from a seed.
 pub type MakeModel = dyn Fn(&Json, &TaskShape, u64) -> Result<Box<dyn Model>, BuildError> + Sync;
 
@@ -88,7 +108,15 @@ pub type MakeRuntime = dyn Fn(&Json) -> Result<Box<dyn Runtime>, BuildError> + S
 pub enum Factory {
     Searcher(&'static MakeSearcher),
     Optimizer(&'static MakeOptimizer),
-    Family(&'static MakeModel),
+    Evaluator {
+        make: &'static MakeEvaluator,
+        axes: &'static EvaluatorAxes,
+    },
+    Family {
+        make: &'static MakeModel,
+        /// The axes to search where a study names none, their names being settings of the family.
+        axes: fn() -> Vec<Axis>,
+    },
     Format(&'static dyn Format),
     Runtime(&'static MakeRuntime),
 }
@@ -190,7 +218,19 @@ pub enum BuildError {
         name: &'static str,
         reason: String,
         known: Vec<String>,
+        /// The setting that it is about, as keys and positions in lists, where it is about one.
+        path: Vec<String>,
     },
+    /// An axis of the space is none that the evaluator can search.
+    #[error("{name}: {reason}")]
+    Axis {
+        name: &'static str,
+        axis: String,
+        reason: String,
+    },
+    /// What measures models could not be made.
+    #[error(transparent)]
+    Runtime(Box<BuildError>),
     #[error("{name}: {reason}")]
     Unfit { name: &'static str, reason: String },
     /// The plug-in that makes it does not work.
@@ -206,7 +246,8 @@ impl Entry {
         match self.factory {
             Factory::Searcher(_) => Kind::Searcher,
             Factory::Optimizer(_) => Kind::Optimizer,
-            Factory::Family(_) => Kind::Family,
+            Factory::Evaluator { .. } => Kind::Evaluator,
+            Factory::Family { .. } => Kind::Family,
             Factory::Format(_) => Kind::Format,
             Factory::Runtime(_) => Kind::Runtime,
         }
@@ -224,15 +265,34 @@ impl Info {
     /// # Errors
     /// When a setting is unknown, of another type or out of its bounds, or the settings do not go together.
     pub fn read_settings<T: Settings>(&self, json: &Json) -> Result<Checked<T>, BuildError> {
-        crate::settings::read(json).map_err(|e| self.refuse(e.to_string()))
+        settings::read(json).map_err(|error| {
+            let path = settings::path_of::<T>(json);
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.refuse_at(&path, error.to_string())
+        })
     }
 
     /// The error that a setting is not as it must be.
     pub fn refuse(&self, reason: impl Into<String>) -> BuildError {
+        self.refuse_at(&[], reason)
+    }
+
+    /// The error that the setting at `path`, which is keys and positions in lists, is not as it must be.
+    pub fn refuse_at(&self, path: &[&str], reason: impl Into<String>) -> BuildError {
         BuildError::Settings {
             name: self.name,
             reason: reason.into(),
             known: self.settings.names(),
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+        }
+    }
+
+    /// The error that an axis of the space is not as it must be.
+    pub fn refuse_axis(&self, axis: &str, reason: impl Into<String>) -> BuildError {
+        BuildError::Axis {
+            name: self.name,
+            axis: axis.to_owned(),
+            reason: reason.into(),
         }
     }
 }
@@ -266,6 +326,7 @@ impl Kind {
         match self {
             Self::Searcher => "searcher",
             Self::Optimizer => "optimizer",
+            Self::Evaluator => "evaluator",
             Self::Family => "family",
             Self::Format => "format",
             Self::Runtime => "runtime",
@@ -275,7 +336,7 @@ impl Kind {
 
 impl Promise {
     /// All promises.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::LearnsFromForeign,
         Self::NeverRepeats,
         Self::Ends,
@@ -283,6 +344,10 @@ impl Promise {
         Self::RoundToNearest,
         Self::KeepsWeights,
         Self::Magnitude,
+        Self::TakesFidelity,
+        Self::Reports,
+        Self::LeavesModel,
+        Self::KeepsLimits,
     ];
 
     /// The promise in a word.
@@ -295,6 +360,10 @@ impl Promise {
             Self::RoundToNearest => "round_to_nearest",
             Self::KeepsWeights => "keeps_weights",
             Self::Magnitude => "magnitude",
+            Self::TakesFidelity => "takes_fidelity",
+            Self::Reports => "reports",
+            Self::LeavesModel => "leaves_model",
+            Self::KeepsLimits => "keeps_limits",
         }
     }
 
@@ -310,6 +379,10 @@ impl Promise {
             Self::RoundToNearest => "rounds to the nearest code: error at most half a step",
             Self::KeepsWeights => "keeps the bits of all weights it does not remove",
             Self::Magnitude => "keeps no weight smaller than one it removes in the same scope",
+            Self::TakesFidelity => "an evaluation at a fidelity below 1 costs less",
+            Self::Reports => "reports while it runs, and stops where it is told to",
+            Self::LeavesModel => "every evaluation that gives metrics leaves a model",
+            Self::KeepsLimits => "keeps the limits of single trials itself",
         }
     }
 }
@@ -338,6 +411,18 @@ impl Registry {
             }
         }
         Ok(registry)
+    }
+
+    /// Installs an entry that is linked into the program; one that was submitted at link time is there already.
+    ///
+    /// # Errors
+    /// When another one of that kind and name is installed.
+    pub fn link(&mut self, entry: &'static Entry) -> Result<(), RegistryError> {
+        let submitted = |Linked(other): &Linked| std::ptr::eq(*other, entry);
+        match inventory::iter::<Linked>.into_iter().any(submitted) {
+            true => Ok(()),
+            false => self.add(*entry, Origin::Linked),
+        }
     }
 
     /// Installs one more entry.
@@ -424,6 +509,49 @@ impl Registry {
         }
     }
 
+    /// Makes the evaluator called `name`.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its settings do not fit.
+    pub fn evaluator<'a>(
+        &self,
+        name: &str,
+        settings: &Json,
+        init: &EvalInit<'a>,
+    ) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+        match self.entry(Kind::Evaluator, name)?.factory {
+            Factory::Evaluator { make, .. } => make(settings, init),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+
+    /// The axes of the evaluator called `name`, where a study names none; its settings are checked.
+    ///
+    /// # Errors
+    /// When there is none of that name, or its settings do not fit.
+    pub fn evaluator_axes(
+        &self,
+        name: &str,
+        settings: &Json,
+        source: &EvalSource<'_>,
+    ) -> Result<Vec<Axis>, BuildError> {
+        match self.entry(Kind::Evaluator, name)?.factory {
+            Factory::Evaluator { axes, .. } => axes(settings, source),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+
+    /// The axes of the family called `name`, where a study names none.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn family_axes(&self, name: &str) -> Result<Vec<Axis>, BuildError> {
+        match self.entry(Kind::Family, name)?.factory {
+            Factory::Family { axes, .. } => Ok(axes()),
+            _ => unreachable!("entries are kept by their kind"),
+        }
+    }
+
     /// Builds a model of the family called `name`, its weights drawn from `seed`.
     ///
     /// # Errors
@@ -436,7 +564,7 @@ impl Registry {
         seed: u64,
     ) -> Result<Box<dyn Model>, BuildError> {
         match self.entry(Kind::Family, name)?.factory {
-            Factory::Family(make) => make(settings, task, seed),
+            Factory::Family { make, .. } => make(settings, task, seed),
             _ => unreachable!("entries are kept by their kind"),
         }
     }

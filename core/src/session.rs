@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::evaluator::Artefacts;
 use crate::fit::Verdict;
 use crate::goal::Goal;
 use crate::scorer::{Scored, Scorer};
@@ -315,6 +316,11 @@ impl<'a> Session<'a> {
     /// How long this run and earlier ones took.
     fn spent(&self, now: Duration) -> Duration {
         self.log.spent() + now.saturating_sub(self.began)
+    }
+
+    /// Hands the log what an evaluation left besides its metrics, before its outcome is noted.
+    pub(crate) fn left(&mut self, candidate: &Candidate, outcome: &Outcome, artefacts: &Artefacts) {
+        self.log.left(candidate, outcome, artefacts);
     }
 
     /// Takes the outcome of a candidate without telling it yet.

@@ -154,5 +154,18 @@ pub fn read<T: Settings>(json: &Json) -> Result<Checked<T>, SettingsError> {
     settings.check()
 }
 
+/// Where settings that cannot be read are wrong: at a value that does not fit, or a name that is unknown; empty where it is
+/// neither.
+pub(crate) fn path_of<T: Settings>(json: &Json) -> Vec<String> {
+    let schema = Schema::of::<T>();
+    if let Err(SettingsError::Value { path, .. }) = schema.check(json) {
+        return path;
+    }
+    let (names, keys) = (schema.names(), json.as_object());
+    let mut keys = keys.into_iter().flat_map(serde_json::Map::keys);
+    let unknown = keys.find(|key| !names.contains(key));
+    unknown.into_iter().cloned().collect()
+}
+
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::budget::{Budget, Clock};
 use crate::cancel::Cancel;
-use crate::evaluator::{EvalContext, Evaluator, attempt};
+use crate::evaluator::{Artefacts, EvalContext, Evaluator, Keeping, attempt};
 use crate::fit::Verdict;
 use crate::goal::{Goal, GoalError};
 use crate::rank;
@@ -143,6 +143,8 @@ pub trait Log {
     fn spent(&self) -> Duration {
         Duration::ZERO
     }
+    /// An evaluation left something besides its metrics; [`Log::waits`] or [`Log::told`] follows.
+    fn left(&mut self, _candidate: &Candidate, _outcome: &Outcome, _artefacts: &Artefacts) {}
     /// An outcome came in that cannot be told yet, since one with a lower id is awaited; [`Log::told`] follows.
     ///
     /// # Errors
@@ -193,6 +195,10 @@ impl<A: Log, B: Log> Log for (A, B) {
     fn spent(&self) -> Duration {
         self.0.spent().max(self.1.spent())
     }
+    fn left(&mut self, candidate: &Candidate, outcome: &Outcome, artefacts: &Artefacts) {
+        self.0.left(candidate, outcome, artefacts);
+        self.1.left(candidate, outcome, artefacts);
+    }
     fn waits(
         &mut self,
         candidate: &Candidate,
@@ -226,6 +232,9 @@ impl<L: Log + ?Sized> Log for &mut L {
     }
     fn spent(&self) -> Duration {
         (**self).spent()
+    }
+    fn left(&mut self, candidate: &Candidate, outcome: &Outcome, artefacts: &Artefacts) {
+        (**self).left(candidate, outcome, artefacts);
     }
     fn waits(
         &mut self,
@@ -425,8 +434,8 @@ impl Study {
                     loop {
                         let next = work.lock().map(|queue| queue.recv());
                         let Ok(Ok(task)) = next else { return };
-                        let (outcome, curve) = evaluate(self.seed, evaluator, &task, running);
-                        if send_done.send((task.candidate.id, outcome, curve)).is_err() {
+                        let evaluated = evaluate(self.seed, evaluator, &task, running);
+                        if send_done.send((task.candidate, evaluated)).is_err() {
                             return;
                         }
                     }
@@ -448,8 +457,16 @@ impl Study {
                     return Ok(End::Time);
                 }
                 // Woken now and then to see what no outcome announces.
-                if let Ok((id, Some(outcome), curve)) = done.recv_timeout(WAKE) {
-                    session.finish(id, outcome, curve)?;
+                if let Ok((candidate, Some(evaluated))) = done.recv_timeout(WAKE) {
+                    let Evaluated {
+                        outcome,
+                        curve,
+                        artefacts,
+                    } = evaluated;
+                    if !artefacts.is_empty() {
+                        session.left(&candidate, &outcome, &artefacts);
+                    }
+                    session.finish(candidate.id, outcome, curve)?;
                 }
             };
             let end: Result<End, StudyError> = run();
@@ -473,16 +490,24 @@ struct Task {
     watch: Option<(Watch, Arc<RwLock<Courses>>)>,
 }
 
+/// What came of an evaluation.
+struct Evaluated {
+    outcome: Outcome,
+    curve: Vec<Report>,
+    artefacts: Artefacts,
+}
+
 /// Runs one evaluation; `None` where it was cut short.
 fn evaluate(
     seed: u64,
     evaluator: &dyn Evaluator,
     task: &Task,
     cancel: &Cancel,
-) -> (Option<Outcome>, Vec<Report>) {
+) -> Option<Evaluated> {
     if cancel.is_cancelled() {
-        return (None, Vec::new());
+        return None;
     }
+    let left = Keeping::default();
     let reported = Mutex::new((Vec::new(), task.watch.clone()));
     let report = |step: u64, metrics: &Metrics| {
         let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -505,6 +530,7 @@ fn evaluate(
         cancel,
         lineage: &task.lineage,
         report: &report,
+        keep: &|name, artefact| left.keep(name, artefact),
     };
     let mut outcome = attempt(evaluator, &task.candidate, &cx);
     let (curve, watch) = reported
@@ -516,8 +542,11 @@ fn evaluate(
         *reason = rule.to_owned();
     }
     // An outcome that a cancellation cut short says nothing about the point.
-    let outcome = (!cancel.is_cancelled()).then_some(outcome);
-    (outcome, curve)
+    (!cancel.is_cancelled()).then(|| Evaluated {
+        outcome,
+        curve,
+        artefacts: left.into_artefacts(),
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lapidary_core::fit::Checkpoint;
+use lapidary_core::evaluator;
 use lapidary_files::write_whole;
 
 /// Bytes that all files together may take: 1 GiB.
@@ -28,29 +28,6 @@ impl Checkpoints {
             folder: folder.to_owned(),
             most: MOST,
         }
-    }
-
-    /// Keeps the state of trial `id`; `origin` is a line that says all that the state came from.
-    pub fn save(&self, id: u64, origin: &str, checkpoint: &Checkpoint) {
-        let mut bytes = format!("{origin}\n").into_bytes();
-        bytes.extend(&checkpoint.0);
-        let written =
-            fs::create_dir_all(&self.folder).and_then(|()| write_whole(&self.path(id), &bytes));
-        if written.is_ok() {
-            self.tidy(id);
-        }
-    }
-
-    /// The state of trial `id`, where it was kept and came from `origin`.
-    pub fn load(&self, id: u64, origin: &str) -> Option<Checkpoint> {
-        let bytes = fs::read(self.path(id)).ok()?;
-        let rest = bytes.strip_prefix(origin.as_bytes())?.strip_prefix(b"\n")?;
-        Some(Checkpoint(rest.to_vec()))
-    }
-
-    /// Drops the state of trial `id`.
-    pub fn forget(&self, id: u64) {
-        let _ = fs::remove_file(self.path(id));
     }
 
     fn path(&self, id: u64) -> PathBuf {
@@ -75,22 +52,45 @@ impl Checkpoints {
                 return;
             }
             if id != newest {
-                self.forget(id);
+                let _ = fs::remove_file(self.path(id));
                 total -= bytes;
             }
         }
     }
 }
 
+impl evaluator::Checkpoints for Checkpoints {
+    fn save(&self, id: u64, origin: &str, state: &[u8]) {
+        let bytes = [origin.as_bytes(), b"\n", state].concat();
+        let written =
+            fs::create_dir_all(&self.folder).and_then(|()| write_whole(&self.path(id), &bytes));
+        if written.is_ok() {
+            self.tidy(id);
+        }
+    }
+
+    fn load(&self, id: u64, origin: &str) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.path(id)).ok()?;
+        let rest = bytes.strip_prefix(origin.as_bytes())?.strip_prefix(b"\n")?;
+        Some(rest.to_vec())
+    }
+
+    fn forget(&self, id: u64) {
+        let _ = fs::remove_file(self.path(id));
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use lapidary_core::evaluator::Checkpoints as _;
+
     use super::*;
 
     #[test]
     fn a_state_is_found_by_its_trial_and_origin_only() {
         let dir = tempfile::tempdir().unwrap();
         let kept = Checkpoints::new(&dir.path().join("a/b"));
-        let state = |byte: u8| Checkpoint(vec![byte, b'\n', byte]);
+        let state = |byte: u8| vec![byte, b'\n', byte];
         kept.save(3, "origin", &state(1));
         assert_eq!(kept.load(3, "origin"), Some(state(1)));
         assert_eq!(kept.load(3, "origin of another"), None);
@@ -111,17 +111,17 @@ mod tests {
             ..Checkpoints::new(dir.path())
         };
         for id in [2, 10, 9] {
-            kept.save(id, "x", &Checkpoint(vec![0; 14]));
+            kept.save(id, "x", &[0; 14]);
         }
         let left = |id| kept.load(id, "x").is_some();
         assert_eq!([2, 9, 10].map(left), [false, true, true]);
-        kept.save(1, "x", &Checkpoint(vec![0; 99]));
+        kept.save(1, "x", &[0; 99]);
         assert_eq!([1, 9, 10].map(left), [true, false, false]);
 
         let file = dir.path().join("file");
         fs::write(&file, b"").unwrap();
         let nowhere = Checkpoints::new(&file);
-        nowhere.save(1, "x", &Checkpoint(vec![0]));
+        nowhere.save(1, "x", &[0]);
         assert_eq!(nowhere.load(1, "x"), None);
     }
 }

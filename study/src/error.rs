@@ -17,6 +17,11 @@ pub enum StudyFileError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("cannot write {path}: {source}", path = path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{place}: {message}")]
     Mistake { place: Place, message: String },
     #[error("--set {text}: {reason}")]
@@ -25,8 +30,6 @@ pub enum StudyFileError {
     Step { text: String, reason: String },
     #[error("--max-drop {text}: {reason}")]
     MaxDrop { text: String, reason: String },
-    #[error("{path}: the data has no targets to measure a model by", path = path.display())]
-    NoTargets { path: PathBuf },
     #[error(transparent)]
     Model(ModelError),
     #[error(transparent)]

@@ -1,4 +1,6 @@
 //! Evaluators: what a study file's `[evaluate]` becomes.
+//!
+//! Each is an [`Entry`] of the registry, as those of other crates are.
 
 pub mod command;
 pub mod compress;
@@ -12,70 +14,34 @@ pub mod train;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
-use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::Evaluator;
-use lapidary_core::model::{Model, ModelError};
-use lapidary_core::registry::Registry;
+use lapidary_core::evaluator::{EvalInit, Evaluator};
+use lapidary_core::json::Json;
+use lapidary_core::registry::{BuildError, Entry, Info, Kind, Promise, Registry};
 use lapidary_core::rng::Rng;
+use lapidary_core::settings::{Checked, Settings};
 use lapidary_core::space::Point;
-use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Trial};
+use lapidary_core::trial::Candidate;
+use serde_json::Map;
 
-use self::command::Command;
-use self::compress::Compress;
-use self::data::OpenData;
-use self::function::{FUNCTIONS, Function};
 use self::isolated::Isolated;
-use self::models::Models;
-use self::train::Train;
+use crate::checkpoints::Checkpoints;
 use crate::error::StudyFileError;
-use crate::file::tree::did_you_mean;
-use crate::file::{Evaluate, FunctionSection, StudyFile};
+use crate::file::{Evaluate, StudyFile};
 use crate::worker::WORKER;
+
+/// The evaluators of this crate, the most used first.
+pub static ENTRIES: &[&Entry] = &[
+    &train::ENTRY,
+    &compress::ENTRY,
+    &models::ENTRY,
+    &command::ENTRY,
+    &function::ENTRY,
+];
 
 /// Points tried before a study whose settings fit nothing is refused.
 const PROBES: u64 = 8;
-
-/// An evaluator that can give the model behind a candidate, where there is one.
-pub trait StudyEvaluator: Evaluator + Send {
-    /// The very model that was measured for `trial`, which went on from those of `lineage`, under the study's `seed`, made again;
-    /// `None` where candidates are no models.
-    ///
-    /// # Errors
-    /// When the model cannot be made, or the work is cancelled.
-    fn model(
-        &self,
-        trial: &Trial,
-        lineage: &[Candidate],
-        seed: u64,
-        cancel: &Cancel,
-    ) -> Result<Option<Box<dyn Model>>, ModelError>;
-
-    /// Whether a candidate's fidelity, where it is below 1, makes its evaluation cheaper.
-    fn takes_fidelity(&self) -> bool {
-        false
-    }
-
-    /// The data that models are trained and measured on, where there is any.
-    fn data(&self) -> Option<&OpenData>;
-}
-
-impl StudyEvaluator for Function {
-    fn model(
-        &self,
-        _: &Trial,
-        _: &[Candidate],
-        _: u64,
-        _: &Cancel,
-    ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        Ok(None)
-    }
-
-    fn data(&self) -> Option<&OpenData> {
-        None
-    }
-}
 
 /// What an evaluator may use of the program around it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,6 +53,8 @@ pub struct Host<'a> {
     pub worker_args: &'a [OsString],
     /// The folder where trials keep what later stages of them go on from; it need not exist.
     pub checkpoints: Option<&'a Path>,
+    /// The folder of what trials leave, where that is kept; it need not exist.
+    pub artefacts: Option<&'a Path>,
 }
 
 /// Makes the evaluator that `file` asks for, and checks that it reports every metric of the goal and of the stop rule. Programs
@@ -96,38 +64,68 @@ pub struct Host<'a> {
 /// When there is no `[evaluate]`, its data cannot be read, it does not fit the space, or the goal or the stop rule reads a metric
 /// it does not report; the error says where and what would have worked.
 pub fn evaluator<'a>(
-    file: &StudyFile,
+    file: &'a StudyFile,
     registry: &'a Registry,
-    host: Host<'_>,
-) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
-    let evaluator: Box<dyn StudyEvaluator + 'a> = match &file.evaluate {
-        Some(Evaluate::Function(section)) => Box::new(function(file, section)?),
-        Some(Evaluate::Train(section)) => {
-            Box::new(Train::new(file, section, registry, host.checkpoints)?)
-        }
-        Some(Evaluate::Models(section)) => Box::new(Models::new(file, section, registry)?),
-        Some(Evaluate::Compress(section)) => Box::new(Compress::new(file, section, registry)?),
-        Some(Evaluate::Command(section)) => Box::new(Command::new(file, section, host.program)?),
-        None => return Err(file.no_evaluate()),
-    };
+    host: Host<'a>,
+) -> Result<Box<dyn Evaluator + 'a>, StudyFileError> {
+    let evaluate = file.evaluate.as_ref().ok_or_else(|| file.no_evaluate())?;
+    let evaluator = registry
+        .evaluator(
+            &evaluate.kind,
+            &evaluate.settings,
+            &init(file, evaluate, registry, host),
+        )
+        .map_err(|error| file.placed(error))?;
     if let Some(reported) = evaluator.metrics() {
-        file.check_metrics(&reported)?;
+        file.check_metrics(&reported, registry)?;
     }
     Ok(evaluator)
+}
+
+/// What the evaluator of `file` is made for, and what it may use.
+fn init<'a>(
+    file: &'a StudyFile,
+    evaluate: &'a Evaluate,
+    registry: &'a Registry,
+    host: Host<'a>,
+) -> EvalInit<'a> {
+    EvalInit {
+        source: evaluate.source(registry),
+        space: &file.space,
+        goal: &file.goal,
+        seed: file.seed,
+        runtime: (&file.runtime.name, &file.runtime.settings),
+        threads: file.threads,
+        limits: file.limits,
+        program: host.program,
+        checkpoints: match host.checkpoints {
+            Some(folder) => Arc::new(Checkpoints::new(folder)),
+            None => Arc::new(()),
+        },
+    }
+}
+
+/// Whether the evaluator of `file` makes a promise.
+pub fn promises(file: &StudyFile, registry: &Registry, promise: Promise) -> bool {
+    let kind = file.evaluate.as_ref().map(|evaluate| &evaluate.kind);
+    let entry = kind.and_then(|kind| registry.entry(Kind::Evaluator, kind).ok());
+    entry.is_some_and(|entry| entry.promises(promise))
 }
 
 /// Refuses a `strategy` that begins with evaluations at a share of their cost where there is nothing to save.
 ///
 /// # Errors
-/// When `evaluator` does not take the fidelity of `first`, a candidate of the strategy's.
+/// When the evaluator of `file` does not take the fidelity of `first`, a candidate of the strategy's.
 pub fn check_fidelity(
     file: &StudyFile,
-    evaluator: &dyn StudyEvaluator,
+    registry: &Registry,
     first: Option<&Candidate>,
 ) -> Result<(), StudyFileError> {
     match first {
-        Some(first) if first.fidelity < 1.0 && !evaluator.takes_fidelity() => {
-            Err(file.no_fidelity())
+        Some(first)
+            if first.fidelity < 1.0 && !promises(file, registry, Promise::TakesFidelity) =>
+        {
+            Err(file.no_fidelity(registry))
         }
         _ => Ok(()),
     }
@@ -139,63 +137,41 @@ pub fn check_fidelity(
 /// # Errors
 /// As [`evaluator`].
 pub fn guarded<'a>(
-    file: &StudyFile,
+    file: &'a StudyFile,
     registry: &'a Registry,
-    host: Host<'_>,
-) -> Result<Box<dyn StudyEvaluator + 'a>, StudyFileError> {
+    host: Host<'a>,
+) -> Result<Box<dyn Evaluator + 'a>, StudyFileError> {
     let inner = evaluator(file, registry, host)?;
     match host.program {
         Some(program)
-            if !file.limits.is_empty() && !matches!(file.evaluate, Some(Evaluate::Command(_))) =>
+            if !file.limits.is_empty() && !promises(file, registry, Promise::KeepsLimits) =>
         {
             let args = [&[WORKER.into()], host.worker_args].concat();
-            Ok(Box::new(Isolated::new(
-                inner,
-                file,
-                program,
-                args,
-                host.checkpoints,
-            )))
+            Ok(Box::new(Isolated::new(inner, file, program, args, host)))
         }
         _ => Ok(inner),
     }
 }
 
-/// Tries `fits` at the middle of the space and a few other points; the first error where no point passes, so that settings
-/// that can never work are refused before anything runs.
-fn probe_points<E>(file: &StudyFile, fits: impl Fn(&Point) -> Result<(), E>) -> Result<(), E> {
-    let Err(first) = fits(&file.space.middle()) else {
-        return Ok(());
-    };
-    let mut rng = Rng::keyed(file.seed, 0, "probe");
-    let others = (1..PROBES).any(|_| fits(&file.space.sample(&mut rng)).is_ok());
-    if others { Ok(()) } else { Err(first) }
+/// Reads the settings of a built-in evaluator. Where they are of several structs, serde does not see what is unknown.
+fn read_settings<T: Settings>(info: &Info, json: &Json) -> Result<Checked<T>, BuildError> {
+    let names = info.settings.names();
+    let keys = json.as_object().into_iter().flat_map(Map::keys);
+    match keys.into_iter().find(|key| !names.contains(key)) {
+        Some(key) => Err(info.refuse_at(&[key], format!("`{key}` is no setting"))),
+        None => info.read_settings(json),
+    }
 }
 
-fn function(file: &StudyFile, section: &FunctionSection) -> Result<Function, StudyFileError> {
-    let names = FUNCTIONS.map(|f| f.name);
-    let function = Function::named(&section.name).ok_or_else(|| {
-        StudyFileError::at(
-            &section.place,
-            format!(
-                "no function `{}`{}; there are {}",
-                section.name,
-                did_you_mean(&section.name, &names),
-                listed(&names)
-            ),
-        )
-    })?;
-    let axes = file.space.axes().len();
-    if axes < function.fewest {
-        return Err(StudyFileError::at(
-            &section.place,
-            format!(
-                "{} needs at least {} axes, the space has {axes}",
-                function.name, function.fewest
-            ),
-        ));
-    }
-    Ok(function)
+/// Tries `fits` at the middle of the space and a few other points; the first error where no point passes, so that settings
+/// that can never work are refused before anything runs.
+fn probe_points<E>(init: &EvalInit<'_>, fits: impl Fn(&Point) -> Result<(), E>) -> Result<(), E> {
+    let Err(first) = fits(&init.space.middle()) else {
+        return Ok(());
+    };
+    let mut rng = Rng::keyed(init.seed, 0, "probe");
+    let others = (1..PROBES).any(|_| fits(&init.space.sample(&mut rng)).is_ok());
+    if others { Ok(()) } else { Err(first) }
 }
 
 #[cfg(test)]

@@ -14,31 +14,26 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lapidary_core::budget::Budget;
+use lapidary_core::budget::{Budget, Limits};
 use lapidary_core::evaluator::MetricInfo;
 use lapidary_core::goal::{Constraint, Direction, Goal, GoalError, Objective};
 use lapidary_core::json::Json;
+use lapidary_core::registry::{BuildError, Promise, Registry};
 use lapidary_core::settings::Schema;
-use lapidary_core::space::{Point, Space, SpaceError};
+use lapidary_core::space::{Axis, Point, Space, SpaceError};
 use lapidary_core::stop::StopRule;
 use lapidary_core::study::Study;
 use lapidary_core::text::listed;
 
-pub(crate) use self::evaluate::MODEL_AXIS;
-pub use self::evaluate::{
-    CommandSection, CompressSection, DataSource, Evaluate, FunctionSection, ModelsSection,
-    Template, TrainSection,
-};
+pub use self::evaluate::Evaluate;
+pub(crate) use self::evaluate::{KIND, kinds, promising};
 pub use self::runtime::RuntimeSection;
 use self::section::{BudgetSection, DEFAULT_STRATEGY, Document, GoalSection, StudySection};
 pub use self::tree::Place;
 use self::tree::{FromItem, Item, Table};
 use crate::error::StudyFileError;
 use crate::identity::Identity;
-use crate::process::{self, Limits};
-
-/// Kinds of evaluation that go by steps.
-const STEPWISE_KINDS: [&str; 2] = ["train", "command"];
+use crate::process;
 
 /// What the command line adds to a study file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,32 +89,43 @@ pub struct StudyFile {
 }
 
 impl StudyFile {
-    /// Reads the study file at `path`.
+    /// Reads the study file at `path`, whose evaluator is one of the `registry`.
     ///
     /// # Errors
     /// When the file cannot be read or has a mistake; the error says where and what would have worked.
-    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, StudyFileError> {
+    pub fn load(
+        path: &Path,
+        overrides: &Overrides,
+        registry: &Registry,
+    ) -> Result<Self, StudyFileError> {
         let text = std::fs::read_to_string(path).map_err(|source| StudyFileError::Read {
             path: path.to_path_buf(),
             source,
         })?;
-        Self::parse(path, &text, overrides)
+        Self::parse(path, &text, overrides, registry)
     }
 
     /// Reads `text` as the study file at `path`, which need not exist.
     ///
     /// # Errors
     /// When there is a mistake; the error says where and what would have worked.
-    pub fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, StudyFileError> {
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        overrides: &Overrides,
+        registry: &Registry,
+    ) -> Result<Self, StudyFileError> {
         let mut document = Table::parse(path, text)?;
         overrides.apply(&mut document)?;
-        Self::from_document(path, document, (text.into(), overrides.clone()))
+        let written = (text.into(), overrides.clone());
+        Self::from_document(path, document, written, registry)
     }
 
     fn from_document(
         path: &Path,
         document: Table,
         written: (Arc<str>, Overrides),
+        registry: &Registry,
     ) -> Result<Self, StudyFileError> {
         document.check_keys(&Schema::of::<Document>().names())?;
         let empty = Table::empty(document.place.clone());
@@ -145,19 +151,14 @@ impl StudyFile {
         let folder = path.parent().unwrap_or(Path::new(""));
         let evaluate = document
             .table("evaluate")?
-            .map(|table| evaluate::read_evaluate(table, folder))
+            .map(|table| Evaluate::read(table, folder, registry))
             .transpose()?;
+        let offered = evaluate.as_ref().map(|evaluate| evaluate.axes(registry));
+        let offered = offered.transpose()?.unwrap_or_default();
         let runtime = runtime::read_runtime(section("runtime")?, folder)?;
-        let space = match (document.table("space")?, &evaluate) {
-            (Some(table), _) => axis::read_space(table)?,
-            (None, Some(Evaluate::Models(models))) => models.space(),
-            (None, Some(Evaluate::Train(train))) => train.space()?,
-            (None, _) => {
-                return Err(StudyFileError::at(
-                    &document.place,
-                    "[space] is missing; write for example [space] lr = { float = [1e-4, 0.1], log = true }",
-                ));
-            }
+        let space = match document.table("space")? {
+            Some(table) => axis::read_space(table)?,
+            None => default_space(&document, evaluate.as_ref(), offered)?,
         };
         let start = document
             .get("start")
@@ -237,16 +238,6 @@ impl StudyFile {
         }
     }
 
-    /// The error that the axis `name` is wrong, where the space was written.
-    pub(crate) fn axis_mistake(&self, name: &str, known: &[&str], reason: &str) -> StudyFileError {
-        let space = self.document.table("space").ok().flatten();
-        let place = space
-            .and_then(|table| table.key_place(name))
-            .unwrap_or(&self.document.place);
-        let hint = tree::did_you_mean(name, known);
-        StudyFileError::at(place, format!("{reason}{hint}"))
-    }
-
     /// The error that there is nothing to evaluate.
     pub(crate) fn no_evaluate(&self) -> StudyFileError {
         StudyFileError::at(
@@ -256,28 +247,42 @@ impl StudyFile {
     }
 
     /// The error that a strategy saves on evaluations which cost the same at any fidelity.
-    pub(crate) fn no_fidelity(&self) -> StudyFileError {
+    pub(crate) fn no_fidelity(&self, registry: &Registry) -> StudyFileError {
+        let evaluate = self.evaluate.as_ref();
         StudyFileError::at(
-            self.evaluate_place(),
+            evaluate.map_or(&self.document.place, Evaluate::kind_place),
             format!(
                 "the strategy `{}` evaluates candidates at a share of the cost first, which only the kinds {} can",
                 self.strategy,
-                listed(&STEPWISE_KINDS)
+                listed(&promising(registry, Promise::TakesFidelity))
             ),
         )
     }
 
-    /// Where the kind of evaluation is named.
-    fn evaluate_place(&self) -> &Place {
-        let table = self.document.table("evaluate").ok().flatten();
-        table
-            .and_then(|table| table.get("kind"))
-            .map_or(&self.document.place, |item| &item.place)
+    /// The error of an evaluator that could not be made, where in the file it belongs.
+    pub(crate) fn placed(&self, error: BuildError) -> StudyFileError {
+        match (error, &self.evaluate) {
+            (BuildError::Axis { axis, reason, .. }, _) => {
+                let space = self.document.table("space").ok().flatten();
+                let place = space.and_then(|table| table.key_place(&axis));
+                let place = place.or(self.evaluate.as_ref().map(Evaluate::place));
+                StudyFileError::at(place.unwrap_or(&self.document.place), reason)
+            }
+            (BuildError::Runtime(error), _) => {
+                StudyFileError::at(&self.runtime.place, error.to_string())
+            }
+            (error, Some(evaluate)) => evaluate.placed(error),
+            (error, None) => StudyFileError::at(&self.document.place, error.to_string()),
+        }
     }
 
     /// Refuses a goal or a stop rule that reads a metric which is not `reported`, the rule also one that is only known at a
     /// trial's end.
-    pub(crate) fn check_metrics(&self, reported: &[MetricInfo]) -> Result<(), StudyFileError> {
+    pub(crate) fn check_metrics(
+        &self,
+        reported: &[MetricInfo],
+        registry: &Registry,
+    ) -> Result<(), StudyFileError> {
         let names = |infos: &mut dyn Iterator<Item = &MetricInfo>| -> Vec<String> {
             infos.map(|info| info.name.clone()).collect()
         };
@@ -302,7 +307,7 @@ impl StudyFile {
         let reason = if stepwise.is_empty() {
             format!(
                 "running trials of this kind report nothing, so no rule can stop them; those of the kinds {} do",
-                listed(&STEPWISE_KINDS)
+                listed(&promising(registry, Promise::Reports))
             )
         } else {
             format!(
@@ -349,6 +354,28 @@ impl Overrides {
         }
         Ok(())
     }
+}
+
+/// The space of a file that has none: of the axes that its evaluator offers.
+fn default_space(
+    document: &Table,
+    evaluate: Option<&Evaluate>,
+    offered: Vec<Axis>,
+) -> Result<Arc<Space>, StudyFileError> {
+    const WRITE: &str = "write for example [space] lr = { float = [1e-4, 0.1], log = true }";
+    let Some(evaluate) = evaluate else {
+        let reason = format!("[space] is missing; {WRITE}");
+        return Err(StudyFileError::at(&document.place, reason));
+    };
+    let kind = &evaluate.kind;
+    if offered.is_empty() {
+        let reason =
+            format!("[space] is missing, and `{kind}` offers no axes of its own here; {WRITE}");
+        return Err(StudyFileError::at(evaluate.place(), reason));
+    }
+    Space::new(offered).map(Arc::new).map_err(|error| {
+        StudyFileError::at(evaluate.place(), format!("the axes of `{kind}`: {error}"))
+    })
 }
 
 fn set(document: &mut Table, path: &str, text: &str, item: Item) -> Result<(), StudyFileError> {

@@ -277,6 +277,7 @@ mod tests {
                 metrics: vec![objective("accuracy", Direction::Maximize)],
             }),
             evaluate: json!({"kind": "function"}),
+            runtime: RUNTIME.into(),
             plugins: BTreeMap::from([("mine".to_owned(), "1.2".to_owned())]),
             space,
         }

@@ -1,5 +1,6 @@
 //! Studies from files: the study file, the evaluators it names, and the host's measurements of models.
 
+pub mod artefacts;
 mod checkpoints;
 pub mod error;
 pub mod evaluate;

@@ -9,11 +9,14 @@ use lapidary_core::model::{Model, ModelError, check_finite};
 use lapidary_core::registry::{Kind, Registry};
 use lapidary_core::text::listed;
 use lapidary_data::Encoder;
+use lapidary_files::write_whole;
 
 use crate::error::StudyFileError;
 
 /// The format of a model that is written under a name that no format claims.
 const DEFAULT_FORMAT: &str = "onnx";
+/// A name that it claims.
+pub(crate) const DEFAULT_NAME: &str = "model.onnx";
 
 /// The model at `path`, whose weights are all finite.
 ///
@@ -48,6 +51,39 @@ pub fn read(registry: &Registry, path: &Path) -> Result<Box<dyn Model>, ModelErr
             )))
         }
     }
+}
+
+/// The model that `bytes` are a file of, in the default format, whatever its weights.
+///
+/// # Errors
+/// When they are of no model, or there is no room for a temporary file.
+pub fn from_bytes(registry: &Registry, bytes: &[u8]) -> Result<Box<dyn Model>, ModelError> {
+    let folder = tempfile::tempdir().and_then(|folder| {
+        std::fs::write(folder.path().join(DEFAULT_NAME), bytes)?;
+        Ok(folder)
+    });
+    let folder = folder.map_err(|error| ModelError::File {
+        path: std::env::temp_dir(),
+        reason: error.to_string(),
+    })?;
+    read(registry, &folder.path().join(DEFAULT_NAME))
+}
+
+/// Writes the model that `bytes` are a file of, in the default format, to `path`, in the format whose name it bears.
+///
+/// # Errors
+/// As [`from_bytes`] and [`save`].
+pub fn save_bytes(registry: &Registry, bytes: &[u8], path: &Path) -> Result<(), StudyFileError> {
+    let mut formats = registry.formats();
+    let other = formats.any(|(name, format)| name != DEFAULT_FORMAT && format.sniff(&[], path));
+    if other {
+        let model = from_bytes(registry, bytes).map_err(StudyFileError::Model)?;
+        return save(registry, model.as_ref(), None, path);
+    }
+    write_whole(path, bytes).map_err(|source| StudyFileError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The first bytes of a file.

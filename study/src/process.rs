@@ -33,22 +33,6 @@ const QUEUE: usize = 64;
 /// Bytes of stderr that are kept.
 const LAST_WORDS: usize = 2000;
 
-/// What a single trial may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Wall time.
-    pub time: Option<Duration>,
-    /// Resident memory of all its processes together, in bytes.
-    pub memory: Option<u64>,
-}
-
-impl Limits {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// A running program.
 pub(crate) struct Process {
     /// The guard, or else the program itself.
@@ -301,6 +285,8 @@ impl LastWords {
 
 #[cfg(test)]
 mod tests {
+    use lapidary_core::budget::Limits;
+
     use super::*;
     use std::fs;
 

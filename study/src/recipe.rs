@@ -121,7 +121,7 @@ pub fn load_recipe(path: &Path) -> Result<Recipe, StudyFileError> {
 }
 
 /// The step that a table with a `name` stands for; all other keys are settings.
-pub(crate) fn step_of(table: &Table) -> Result<Step, StudyFileError> {
+fn step_of(table: &Table) -> Result<Step, StudyFileError> {
     let name = table.required("name", "name = \"quantize\"")?;
     let mut settings = table.clone();
     settings.remove("name");

@@ -6,13 +6,12 @@ use lapidary_core::json::Json;
 use lapidary_core::registry::{Entry, Kind, Registry};
 use lapidary_core::settings::{Schema, Settings};
 
+use crate::evaluate::data::DataSettings;
 use crate::evaluate::train::Training;
+use crate::evaluate::{ENTRIES, train};
 use crate::file::section::{
     BudgetSection, ChoiceAxis, FloatAxis, GoalSection, IntAxis, MedianStop, PatienceStop,
     PercentileStop, StudySection,
-};
-use crate::schema::evaluate::{
-    CommandKeys, CompressKeys, DataKeys, FunctionKeys, ModelsKeys, TrainKeys,
 };
 
 /// What the page begins with.
@@ -46,19 +45,26 @@ pub fn page(registry: &Registry) -> String {
     page.push_str(
         "\n### `[runtime]`\n\nThe `name` of what runs models when they are measured, and its settings as they stand below.\n",
     );
-    section::<TrainKeys>(&mut page, "`[evaluate]` with `kind = \"train\"`");
-    section::<Training>(
-        &mut page,
-        "`[evaluate]` with `kind = \"train\"`: the training",
-    );
-    section::<CompressKeys>(&mut page, "`[evaluate]` with `kind = \"compress\"`");
-    section::<ModelsKeys>(&mut page, "`[evaluate]` with `kind = \"models\"`");
-    section::<DataKeys>(
+    let data = Schema::of::<DataSettings>().names();
+    let training = Schema::of::<Training>().names();
+    for entry in ENTRIES {
+        let info = &entry.info;
+        let heading = format!("`[evaluate]` with `kind = \"{}\"`", info.name);
+        let _ = write!(
+            page,
+            "\n### {heading}\n\n{}. {}\n",
+            capital(info.summary),
+            info.docs
+        );
+        table(&mut page, info.settings, &[&data[..], &training].concat());
+        if info.name == train::ENTRY.info.name {
+            section::<Training>(&mut page, &format!("{heading}: the training"));
+        }
+    }
+    section::<DataSettings>(
         &mut page,
         "`[evaluate]` with `train`, `compress` and `models`: the data",
     );
-    section::<CommandKeys>(&mut page, "`[evaluate]` with `kind = \"command\"`");
-    section::<FunctionKeys>(&mut page, "`[evaluate]` with `kind = \"function\"`");
     for (kind, heading) in [
         (Kind::Searcher, "Search strategies"),
         (Kind::Optimizer, "Optimizers"),
@@ -83,7 +89,15 @@ fn section<T: Settings>(page: &mut String, heading: &str) {
     if !text.starts_with('`') {
         let _ = write!(page, "\n{text}\n");
     }
-    table(page, schema);
+    table(page, schema, &[]);
+}
+
+/// A text with its first letter in capitals.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 fn installed(page: &mut String, entry: &Entry) {
@@ -93,14 +107,15 @@ fn installed(page: &mut String, entry: &Entry) {
         "\n### `{}`: {}\n\n{}\n",
         info.name, info.summary, info.docs
     );
-    table(page, info.settings);
+    table(page, info.settings, &[]);
 }
 
-/// The settings, a row each.
-fn table(page: &mut String, schema: Schema) {
+/// The settings but for those of some names, a row each.
+fn table(page: &mut String, schema: Schema, without: &[String]) {
     page.push_str("\n| name | type | default | example | meaning |\n|---|---|---|---|---|\n");
     let json = schema.json();
-    for setting in schema.list() {
+    let listed = schema.list().into_iter();
+    for setting in listed.filter(|setting| !without.contains(&setting.name)) {
         let code = |text: &str| format!("`{}`", text.replace('|', "\\|"));
         let default = setting.default.as_deref().map_or("required".into(), code);
         let options = options(&json["properties"][&setting.name]);

@@ -4,17 +4,16 @@
 //! readers: a key that a reader refuses is none of the schema's. Editors follow `anyOf` and `$ref` when they complete, but not
 //! `if`; so a table that depends on another one lists all it may be, and conditions say which of it goes.
 
-pub(crate) mod evaluate;
-
 use lapidary_core::json::Json;
 use lapidary_core::registry::{Entry, Kind, Registry};
-use lapidary_core::settings::{Schema, Settings};
+use lapidary_core::settings::Schema;
 use serde_json::{Map, json};
 
-use self::evaluate::{CommandKeys, CompressKeys, DataKeys, FunctionKeys, ModelsKeys, TrainKeys};
+use crate::evaluate::models::MODEL_AXIS;
 use crate::evaluate::train::{LEARNING_RATE_ALIAS, Training};
-use crate::file::MODEL_AXIS;
+use crate::evaluate::{compress, models, train};
 use crate::file::section::{AxisForm, DEFAULT_STRATEGY, Document};
+use crate::file::{KIND, kinds};
 use crate::measure::RUNTIME;
 
 /// The standard that the schemas follow.
@@ -243,38 +242,56 @@ fn runtimes(registry: &Registry) -> Json {
 
 /// What `[evaluate]` may be, with the axes that it reads where they are known.
 fn evaluations(registry: &Registry) -> Vec<(Json, Option<Vec<String>>)> {
-    fn of<T: Settings>() -> Json {
-        Schema::of::<T>().json()
+    let mut evaluations = Vec::new();
+    for name in kinds(registry, |_| true) {
+        let Ok(entry) = registry.entry(Kind::Evaluator, name) else {
+            continue;
+        };
+        let mut settings = entry.info.settings.json();
+        settings["description"] = entry.info.summary.into();
+        let kind = json!({ "properties": { KIND: { "const": name } }, "required": [KIND] });
+        if name == train::ENTRY.info.name {
+            trainings(registry, &[kind, settings], &mut evaluations);
+            continue;
+        }
+        let mut axes = None;
+        if name == compress::ENTRY.info.name {
+            let optimizers = names(registry, Kind::Optimizer).join("|");
+            let step = json!({ "anyOf": [
+                { "type": "string", "pattern": format!(r"^\s*({optimizers})\s*(:.*)?$") },
+                { "$ref": "#/$defs/step" },
+            ] });
+            let either = json!([step, { "type": "array", "items": step }]);
+            put(&mut settings["properties"]["recipe"], "anyOf", either);
+        } else if name == models::ENTRY.info.name {
+            axes = Some(vec![MODEL_AXIS.into()]);
+        }
+        evaluations.push((closed(&[kind, settings]), axes));
     }
-    let mut kinds = Vec::new();
-    let training = of::<Training>();
+    evaluations
+}
+
+/// What `[evaluate]` may be where models of a family are trained, whose settings stand beside those of `parts`.
+fn trainings(
+    registry: &Registry,
+    parts: &[Json; 2],
+    evaluations: &mut Vec<(Json, Option<Vec<String>>)>,
+) {
+    let training = Schema::of::<Training>().json();
     let lr = training["properties"]["learning_rate"].clone();
     let lr = json!({ "properties": { LEARNING_RATE_ALIAS: lr } });
     for entry in entries(registry, Kind::Family) {
-        let family = entry.info.name;
-        let mut keys = of::<TrainKeys>();
-        keys["properties"]["family"]["const"] = family.into();
+        let [kind, mut own] = parts.clone();
+        put(
+            &mut own["properties"]["family"],
+            "const",
+            entry.info.name.into(),
+        );
         let settings = closed(&[entry.info.settings.json(), training.clone(), lr.clone()]);
         let axes = settings["properties"].as_object();
         let axes = axes.map(|axes| axes.keys().cloned().collect());
-        kinds.push((closed(&[keys, of::<DataKeys>(), settings]), axes));
+        evaluations.push((closed(&[kind, own, settings]), axes));
     }
-    let mut compress = of::<CompressKeys>();
-    let optimizers = names(registry, Kind::Optimizer).join("|");
-    let step = json!({ "anyOf": [
-        { "type": "string", "pattern": format!(r"^\s*({optimizers})\s*(:.*)?$") },
-        { "$ref": "#/$defs/step" },
-    ] });
-    let either = json!([step, { "type": "array", "items": step }]);
-    put(&mut compress["properties"]["recipe"], "anyOf", either);
-    kinds.push((closed(&[compress, of::<DataKeys>()]), None));
-    kinds.push((
-        closed(&[of::<ModelsKeys>(), of::<DataKeys>()]),
-        Some(vec![MODEL_AXIS.into()]),
-    ));
-    kinds.push((of::<CommandKeys>(), None));
-    kinds.push((of::<FunctionKeys>(), None));
-    kinds
 }
 
 /// One object of the properties of several, closed.

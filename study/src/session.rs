@@ -292,8 +292,9 @@ mod tests {
             "[study]\nwindow = 3\nstrategy = \"random\"\n[goal]\n{goal}\n\
              [space]\nx = {{ float = [0, 1] }}\ny = {{ int = [1, 3] }}\n"
         );
-        let file = StudyFile::parse(Path::new("s.toml"), &text, &Overrides::default()).unwrap();
         let registry = Registry::new(&[&lapidary_random::ENTRY]).unwrap();
+        let path = Path::new("s.toml");
+        let file = StudyFile::parse(path, &text, &Overrides::default(), &registry).unwrap();
         let init = SearchInit {
             space: file.space.clone(),
             seed: 0,

@@ -134,8 +134,17 @@ impl StoreError {
 
 /// The folder beside the store at `store` where trials of the study `name` keep what later stages of them go on from.
 pub fn checkpoints(store: &Path, name: &str) -> PathBuf {
+    beside(store, ".checkpoints", name)
+}
+
+/// The folder beside the store at `store` of what trials of the study `name` left besides their metrics.
+pub fn artefacts(store: &Path, name: &str) -> PathBuf {
+    beside(store, ".artefacts", name)
+}
+
+fn beside(store: &Path, what: &str, name: &str) -> PathBuf {
     let mut folder = store.as_os_str().to_owned();
-    folder.push(".checkpoints");
+    folder.push(what);
     // Letters, digits, `-` and `_` stand for themselves, so that any name makes a file's name and no two the same.
     let name = name.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
@@ -144,10 +153,14 @@ pub fn checkpoints(store: &Path, name: &str) -> PathBuf {
     Path::new(&folder).join(name.collect::<String>())
 }
 
-/// Removes what [`checkpoints`] holds, where nothing is to go on from it any more. A file that cannot be removed does no harm.
+/// Removes what [`checkpoints`] holds, where nothing is to go on from it any more.
 pub fn remove_checkpoints(store: &Path, name: &str) {
-    let folder = checkpoints(store, name);
-    let _ = std::fs::remove_dir_all(&folder);
+    remove_folder(&checkpoints(store, name));
+}
+
+/// Removes a folder beside a store. A file that cannot be removed does no harm.
+fn remove_folder(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
     // The last study takes the folder of all with it.
     let _ = folder.parent().map(std::fs::remove_dir);
 }
@@ -318,14 +331,15 @@ impl Store {
         })
     }
 
-    /// Removes a study with all its trials.
+    /// Removes a study with all its trials and what they left.
     ///
     /// # Errors
     /// When there is none of that name, or the file cannot be written.
     pub fn remove(&mut self, name: &str) -> Result<(), StoreError> {
         let path = self.path.clone();
         self.remove_study(name).map_err(|e| e.at(&path))?;
-        remove_checkpoints(&path, name);
+        remove_folder(&checkpoints(&path, name));
+        remove_folder(&artefacts(&path, name));
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! A worker: this program once more, evaluating single trials of a study for another process that may kill it.
 //!
 //! JSON lines on stdin and stdout, with candidates, reports and outcomes in the form of [`lapidary_core::wire`]. The first line
-//! is the work: the study and where it keeps checkpoints; `"ready"` answers it. Each further line is a [`Request`], answered by
-//! intermediate metrics, each of which waits for a verdict, and an outcome ([`Answer`]).
+//! is the work: the study, where it keeps checkpoints, and where to lay down what trials leave; `"ready"` answers it. Each further
+//! line is a [`Request`], answered by intermediate metrics, each of which waits for a verdict, the hashes of what the trial left,
+//! and an outcome ([`Answer`]).
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{EvalContext, attempt};
+use lapidary_core::evaluator::{EvalContext, Keeping, attempt};
 use lapidary_core::fit::Verdict;
 use lapidary_core::registry::Registry;
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
@@ -18,6 +19,7 @@ use lapidary_core::wire::{self, CandidateForm, Row};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::artefacts::{Files, lay_down};
 use crate::error::StudyFileError;
 use crate::evaluate::{Host, evaluator};
 use crate::file::{Overrides, StudyFile};
@@ -64,6 +66,8 @@ pub enum Answer {
     Ready,
     /// Intermediate metrics; it waits to hear whether to stop.
     Report(Report),
+    /// What the candidate left, and was laid down; an outcome follows.
+    Left(Files),
     /// What came out of the candidate.
     Outcome(Outcome),
 }
@@ -75,6 +79,8 @@ pub struct Work {
     pub file: StudyFile,
     /// Where its trials keep what later stages of them go on from.
     pub checkpoints: Option<PathBuf>,
+    /// Where this worker lays down what its trials leave, where that is kept.
+    pub artefacts: Option<PathBuf>,
 }
 
 /// The line that tells a worker its work.
@@ -85,6 +91,7 @@ struct WorkLine<'a> {
     strategy: Option<String>,
     set: Vec<String>,
     checkpoints: Option<Cow<'a, str>>,
+    artefacts: Option<Cow<'a, str>>,
 }
 
 /// `form` as a line, with its end.
@@ -94,16 +101,19 @@ pub fn line(form: &impl Serialize) -> String {
     line
 }
 
-/// The line that tells a worker its work.
-pub(crate) fn first_line(file: &StudyFile, checkpoints: Option<&Path>) -> String {
-    let (text, overrides) = file.written();
-    line(&WorkLine {
-        path: file.path.to_string_lossy(),
-        text: text.into(),
-        strategy: overrides.strategy.clone(),
-        set: overrides.set.clone(),
-        checkpoints: checkpoints.map(Path::to_string_lossy),
-    })
+impl Work {
+    /// The line that tells a worker its work.
+    pub(crate) fn line(&self) -> String {
+        let (text, overrides) = self.file.written();
+        line(&WorkLine {
+            path: self.file.path.to_string_lossy(),
+            text: text.into(),
+            strategy: overrides.strategy.clone(),
+            set: overrides.set.clone(),
+            checkpoints: self.checkpoints.as_deref().map(Path::to_string_lossy),
+            artefacts: self.artefacts.as_deref().map(Path::to_string_lossy),
+        })
+    }
 }
 
 impl<'a> Request<&'a Candidate> {
@@ -152,7 +162,7 @@ impl Answer {
 ///
 /// # Errors
 /// When the line is not what a study's own process writes.
-pub fn read_work(input: &mut impl BufRead) -> Result<Work, WorkerError> {
+pub fn read_work(input: &mut impl BufRead, registry: &Registry) -> Result<Work, WorkerError> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     let work: WorkLine<'_> =
@@ -161,9 +171,12 @@ pub fn read_work(input: &mut impl BufRead) -> Result<Work, WorkerError> {
         strategy: work.strategy,
         set: work.set,
     };
+    let path = Path::new(&*work.path);
+    let folder = |path: Option<Cow<'_, str>>| path.map(|path| PathBuf::from(&*path));
     Ok(Work {
-        file: StudyFile::parse(Path::new(&*work.path), &work.text, &overrides)?,
-        checkpoints: work.checkpoints.map(|path| PathBuf::from(&*path)),
+        file: StudyFile::parse(path, &work.text, &overrides, registry)?,
+        checkpoints: folder(work.checkpoints),
+        artefacts: folder(work.artefacts),
     })
 }
 
@@ -182,6 +195,7 @@ pub fn serve(
         program: None,
         worker_args: &[],
         checkpoints: work.checkpoints.as_deref(),
+        artefacts: None,
     };
     let evaluator = evaluator(file, registry, host)?;
     let lines = Mutex::new(Lines { input, output });
@@ -216,13 +230,20 @@ pub fn serve(
                 }
             }
         };
+        let left = Keeping::default();
         let cx = EvalContext {
             seed,
             cancel: &cancel,
             lineage: &lineage,
             report: &report,
+            keep: &|name, artefact| left.keep(name, artefact),
         };
         let outcome = attempt(evaluator.as_ref(), &candidate, &cx);
+        if let (Some(folder), Some(_)) = (&work.artefacts, outcome.metrics()) {
+            // What cannot be handed over is made again where it is wanted.
+            let files = lay_down(folder, &left.into_artefacts(), registry);
+            lines().say(&Answer::Left(files.unwrap_or_default()))?;
+        }
         lines().say(&Answer::Outcome(outcome))?;
     }
 }

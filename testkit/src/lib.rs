@@ -1,4 +1,4 @@
-//! The properties that every strategy and optimizer keeps, for its author to run: one macro line in
+//! The properties that every strategy, optimizer and evaluator keeps, for its author to run: one macro line in
 //! `tests/conformance.rs` makes one named test of each.
 //!
 //! ```
@@ -19,6 +19,7 @@
 //!
 //! For tests of what a strategy achieves there are [`searcher::run`] and, for optimizers, `optimizer::World`.
 
+pub mod evaluator;
 mod info;
 #[cfg(feature = "optimizers")]
 pub mod optimizer;

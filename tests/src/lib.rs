@@ -14,14 +14,24 @@ use serde_json::Value;
 /// When it cannot be built.
 pub fn lapidary() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let built = || build("lapidary");
     Command::new(
         PROGRAM
-            .get_or_init(|| std::env::var_os("LAPIDARY_PROGRAM").map_or_else(build, PathBuf::from)),
+            .get_or_init(|| std::env::var_os("LAPIDARY_PROGRAM").map_or_else(built, PathBuf::from)),
     )
 }
 
-/// Builds the program: cargo knows no dependency on another package's binary.
-fn build() -> PathBuf {
+/// The program with evaluators of other crates, `tests/fixtures/evaluators`.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn own_program() -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(PROGRAM.get_or_init(|| build("lapidary-own-program")))
+}
+
+/// Builds a program of this workspace: cargo knows no dependency on another package's binary.
+fn build(name: &str) -> PathBuf {
     let mut cargo = Process::new(env!("CARGO"));
     cargo
         // With the whole workspace and a test among the targets, all dependencies have the features they have under
@@ -30,7 +40,7 @@ fn build() -> PathBuf {
             "build",
             "--workspace",
             "--bin",
-            "lapidary",
+            name,
             "--test",
             "registration",
         ])
@@ -46,7 +56,7 @@ fn build() -> PathBuf {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| {
-            (message["target"]["name"] == "lapidary")
+            (message["target"]["name"] == name)
                 .then(|| message["executable"].as_str().map(PathBuf::from))
                 .flatten()
         })
@@ -115,7 +125,18 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Answer {
 /// # Panics
 /// As [`run`].
 pub fn run_in<S: AsRef<std::ffi::OsStr>>(folder: &Path, args: &[S]) -> Answer {
-    let mut program = lapidary();
+    run_by(lapidary(), folder, args)
+}
+
+/// The same as [`run_in`] with another program.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_by<S: AsRef<std::ffi::OsStr>>(
+    mut program: Command,
+    folder: &Path,
+    args: &[S],
+) -> Answer {
     let output = (program.current_dir(folder).args(args).output()).expect("the program starts");
     let stdout = String::from_utf8(output.stdout).expect("stdout is UTF-8");
     let stderr = String::from_utf8(output.stderr).expect("stderr is UTF-8");

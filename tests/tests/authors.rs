@@ -110,8 +110,38 @@ fn bad_names_and_places_are_refused_and_leave_nothing() {
 
 #[test]
 #[ignore = "builds projects of their own; run by cargo xtask test"]
-fn the_guide_does_what_it_says() {
-    let guide = std::fs::read_to_string(root().join("docs/writing-a-strategy.md")).unwrap();
+fn the_guide_to_strategies_does_what_it_says() {
+    follow("docs/writing-a-strategy.md");
+}
+
+#[test]
+#[ignore = "builds the example's program; run by cargo xtask test"]
+fn the_guide_to_evaluators_does_what_it_says() {
+    lock(&root().join("examples/ridge"));
+    follow("docs/writing-an-evaluator.md");
+}
+
+/// What the guide to evaluators shows is what the example has.
+#[test]
+fn the_guide_to_evaluators_shows_the_example() {
+    let guide = std::fs::read_to_string(root().join("docs/writing-an-evaluator.md")).unwrap();
+    let shown = blocks(&guide).into_iter();
+    let shown = shown.filter_map(|(header, body)| {
+        let (_, file) = header.split_once(" file=")?;
+        Some((file.to_owned(), body))
+    });
+    let mut compared = 0;
+    for (file, body) in shown {
+        let text = std::fs::read_to_string(root().join(&file)).unwrap();
+        assert!(text.contains(&body), "{file} has no\n{body}");
+        compared += 1;
+    }
+    assert!(compared > 3, "{compared} blocks were compared");
+}
+
+/// Runs what a guide says, and compares what it shows.
+fn follow(guide: &str) {
+    let guide = std::fs::read_to_string(root().join(guide)).unwrap();
     let folder = TempDir::new().unwrap();
     // The project that the guide is at.
     let mut project = String::new();
@@ -241,7 +271,8 @@ fn new_projects_and_examples_are_formatted_and_without_warnings() {
         .done();
         folder.path().join(name)
     });
-    let examples = ["annealing", "clustering"].map(|name| root().join("examples").join(name));
+    let examples =
+        ["annealing", "clustering", "ridge"].map(|name| root().join("examples").join(name));
     for project in made.iter().chain(&examples) {
         lock(project);
         shell(

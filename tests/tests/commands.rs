@@ -29,6 +29,8 @@ fn list_shows_what_is_installed() {
         ("optimizer", "distill"),
         ("optimizer", "prune"),
         ("optimizer", "quantize"),
+        ("evaluator", "command"),
+        ("evaluator", "train"),
         ("family", "convnet"),
         ("family", "mlp"),
     ] {
@@ -37,6 +39,7 @@ fn list_shows_what_is_installed() {
     for (argument, kind) in [
         ("searchers", "searcher"),
         ("optimizers", "optimizer"),
+        ("evaluators", "evaluator"),
         ("families", "family"),
     ] {
         let some = run(&["list", argument, "--json"]).done().json;

@@ -11,7 +11,7 @@ use lapidary_core::condition::Condition;
 use lapidary_core::evaluator::EvalContext;
 use lapidary_core::fit::Verdict;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Entry, Factory};
+use lapidary_core::registry::{Entry, Factory, Registry};
 use lapidary_core::searcher::{SearchError, SearchInit, Searcher};
 use lapidary_core::session::Session;
 use lapidary_core::space::{Axis, Domain, Space};
@@ -194,7 +194,9 @@ impl Forms {
 }
 
 fn file(space: &Arc<Space>) -> StudyFile {
-    let mut file = StudyFile::parse(Path::new("any.toml"), STUDY, &Overrides::default()).unwrap();
+    let registry = Registry::new(&[]).unwrap();
+    let path = Path::new("any.toml");
+    let mut file = StudyFile::parse(path, STUDY, &Overrides::default(), &registry).unwrap();
     file.space = space.clone();
     file
 }
@@ -206,6 +208,7 @@ fn worker(trial: &Trial, forms: &Forms) {
         cancel: &Cancel::new(),
         lineage: &lineage,
         report: &|_, _| Verdict::Continue,
+        keep: &|_, _| {},
     };
     let candidate = &forms.by_axis;
     assert_eq!(

@@ -194,9 +194,22 @@ impl Encoder {
         })
     }
 
+    /// What the name of an encoder's file ends with, in the place of the model's ending.
+    pub const EXTENSION: &'static str = "encoder.json";
+
     /// Where the encoder of the model at `model` is kept: `net.onnx` has `net.encoder.json` beside it.
     pub fn beside(model: &Path) -> PathBuf {
-        model.with_extension("encoder.json")
+        model.with_extension(Self::EXTENSION)
+    }
+
+    /// The encoder as the content of its file.
+    ///
+    /// # Errors
+    /// When memory does not suffice.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
     }
 
     /// Writes the encoder to `path`, whole or not at all.
@@ -204,9 +217,9 @@ impl Encoder {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), DataError> {
-        let mut text =
-            serde_json::to_vec_pretty(self).map_err(|e| DataError::format(path, e.to_string()))?;
-        text.push(b'\n');
+        let text = self
+            .to_bytes()
+            .map_err(|e| DataError::format(path, e.to_string()))?;
         write_whole(path, &text).map_err(DataError::io(path))
     }
 

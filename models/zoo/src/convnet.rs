@@ -80,13 +80,13 @@ pub static ENTRY: Entry = Entry {
         settings: Schema::of::<Convnet>(),
         promises: &[],
     },
-    factory: Factory::Family(&build),
+    factory: Factory::Family { make: &build, axes },
 };
 
 lapidary_core::inventory::submit!(Linked(&ENTRY));
 
 /// The axes to search where a study names none.
-pub(crate) fn axes() -> Vec<Axis> {
+fn axes() -> Vec<Axis> {
     vec![
         int("stages", 1, 3, false),
         int("depth", 1, 2, false),

@@ -13,7 +13,5 @@ mod space;
 
 use lapidary_core::registry::Entry;
 
-pub use space::default_axes;
-
 /// All families of this crate.
 pub static ENTRIES: &[&Entry] = &[&convnet::ENTRY, &mlp::ENTRY];

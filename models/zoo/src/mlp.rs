@@ -57,13 +57,13 @@ pub static ENTRY: Entry = Entry {
         settings: Schema::of::<Mlp>(),
         promises: &[],
     },
-    factory: Factory::Family(&build),
+    factory: Factory::Family { make: &build, axes },
 };
 
 lapidary_core::inventory::submit!(Linked(&ENTRY));
 
 /// The axes to search where a study names none.
-pub(crate) fn axes() -> Vec<Axis> {
+fn axes() -> Vec<Axis> {
     vec![
         int("depth", 1, 4, false),
         int("width", 16, 256, true),

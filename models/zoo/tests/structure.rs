@@ -116,7 +116,7 @@ fn some_channels(group: &ChannelGroup, rng: &mut Rng) -> BTreeSet<usize> {
 
 /// Every stated shape of a weight or value is the one the graph has.
 fn same_after_saving(model: &dyn Model) -> GraphModel {
-    let model = GraphModel::of(model.as_ref()).unwrap();
+    let model = GraphModel::of(model).unwrap();
     let bytes = model.to_bytes().unwrap();
     let again = GraphModel::from_bytes(&bytes, None).unwrap();
     assert_eq!(again.weights(), model.weights());

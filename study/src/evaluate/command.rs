@@ -6,29 +6,31 @@
 //! `{"loss": 0.3}`; with a `step` they are intermediate, and the last ones count where no others come. `{"failed": "reason"}`
 //! or an exit code other than 0 make a failed trial. Other lines are passed over, as are values that are no numbers.
 
+mod settings;
+
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 
-use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
+use lapidary_core::budget::Limits;
+use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
 use lapidary_core::fit::Verdict;
+use lapidary_core::inventory;
 use lapidary_core::json::Json;
-use lapidary_core::model::{Model, ModelError};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Promise};
 use lapidary_core::rng::Rng;
+use lapidary_core::settings::Schema;
+use lapidary_core::space::Axis;
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use lapidary_core::wire::{CandidateForm, Number};
 use rand_core::RngCore;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::StudyEvaluator;
-use super::data::OpenData;
+use self::settings::{CommandSettings, Placed, read};
 use super::template::{as_text, fill_text, names};
-use crate::error::StudyFileError;
 use crate::file::tree::did_you_mean;
-use crate::file::{CommandSection, StudyFile, Template};
-use crate::process::{Event, Limits, Process};
+use crate::process::{Event, Process};
 
 /// What a template may name besides the axes; an axis of the same name comes first.
 const WORDS: [&str; 3] = ["id", "fidelity", "seed"];
@@ -46,10 +48,39 @@ const THREADS: [&str; 6] = [
 /// Characters of a line that are quoted when it is not understood.
 const QUOTED: usize = 200;
 
+/// The registry's entry.
+pub static ENTRY: Entry = Entry {
+    info: Info {
+        name: "command",
+        summary: "runs any program in any language for each trial",
+        docs: "The program is told its candidate by its arguments, its environment and a JSON object on stdin, and prints its metrics \
+               as a JSON object in a line on stdout; with a `step` they are intermediate. In the texts of arguments and \
+               environment `{axis}` stands for the axis's value, `{id}`, `{fidelity}` and `{seed}` for the candidate's, \
+               `{checkpoint}` and `{parent_checkpoint}` for folders where the study has such.",
+        settings: Schema::of::<CommandSettings>(),
+        promises: &[
+            Promise::TakesFidelity,
+            Promise::Reports,
+            Promise::KeepsLimits,
+        ],
+    },
+    factory: Factory::Evaluator {
+        make: &make,
+        axes: &axes,
+    },
+};
+
+inventory::submit! { Linked(&ENTRY) }
+
 /// Runs a program for each trial.
-#[derive(Debug)]
-pub struct Command {
-    section: CommandSection,
+struct Command {
+    program: PathBuf,
+    /// Arguments in groups.
+    args: Vec<Vec<String>>,
+    env: Vec<(String, String)>,
+    /// Where it runs.
+    folder: PathBuf,
+    checkpoints: Option<PathBuf>,
     limits: Limits,
     threads: Option<usize>,
     guard: Option<PathBuf>,
@@ -62,37 +93,53 @@ enum Printed {
     Failed(String),
 }
 
-impl Command {
-    /// The evaluator of `section` for the study `file`; the program `guard` becomes a guard of each trial's program.
-    ///
-    /// # Errors
-    /// When a template names what is neither an axis nor known.
-    pub(crate) fn new(
-        file: &StudyFile,
-        section: &CommandSection,
-        guard: Option<&Path>,
-    ) -> Result<Self, StudyFileError> {
-        let mut known: Vec<&str> = file.space.axes().iter().map(|a| a.name.as_str()).collect();
-        known.extend(WORDS);
-        if section.checkpoints.is_some() {
-            known.extend(FOLDERS);
-        }
-        let templates = section.args.iter().flatten();
-        for template in templates.chain(section.env.iter().map(|(_, template)| template)) {
-            for name in names(&template.text) {
-                if !known.contains(&name.as_str()) {
-                    return Err(unknown(template, &name, &known));
-                }
+fn axes(settings: &Json, source: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
+    read(settings, source).map(|_| Vec::new())
+}
+
+fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+    let (settings, program, (args, env)) = read(settings, &init.source)?;
+    let mut known: Vec<&str> = init.space.axes().iter().map(|a| a.name.as_str()).collect();
+    known.extend(WORDS);
+    if settings.checkpoints.is_some() {
+        known.extend(FOLDERS);
+    }
+    for (path, text) in args
+        .iter()
+        .flatten()
+        .chain(env.iter().map(|(_, placed)| placed))
+    {
+        for name in names(text) {
+            if !known.contains(&name.as_str()) {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                return Err(ENTRY.info.refuse_at(&path, unknown(&name, &known)));
             }
         }
-        Ok(Self {
-            section: section.clone(),
-            limits: file.limits,
-            threads: file.threads,
-            guard: guard.map(Path::to_owned),
-        })
     }
+    let text = |(_, text): Placed| text;
+    let paths = init.source.paths;
+    let folder = match paths.path(&[], "") {
+        empty if empty.as_os_str().is_empty() => ".".into(),
+        folder => folder,
+    };
+    Ok(Box::new(Command {
+        program,
+        args: (args.into_iter())
+            .map(|group| group.into_iter().map(text).collect())
+            .collect(),
+        env: env
+            .into_iter()
+            .map(|(name, placed)| (name, text(placed)))
+            .collect(),
+        folder,
+        checkpoints: (settings.checkpoints.as_ref()).map(|text| paths.path(&["checkpoints"], text)),
+        limits: init.limits,
+        threads: init.threads,
+        guard: init.program.map(Path::to_owned),
+    }))
+}
 
+impl Command {
     fn run(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Result<Outcome, String> {
         let told = self.told(candidate, cx)?;
         let mut process = Process::start(
@@ -100,7 +147,7 @@ impl Command {
             self.limits.memory,
             self.guard.as_deref(),
         )
-        .map_err(|e| format!("{} cannot be started: {e}", self.section.program.display()))?;
+        .map_err(|e| format!("{} cannot be started: {e}", self.program.display()))?;
         process.begin(self.limits.time);
         process.send_all(format!("{told}\n"));
         let (mut last, mut result) = (None, None);
@@ -110,7 +157,7 @@ impl Command {
                 Event::Line(line) => line,
                 event => break event,
             };
-            match read(&line) {
+            match printed(&line) {
                 Some(Printed::Metrics(metrics)) => {
                     result.get_or_insert_with(Metrics::new).extend(metrics);
                 }
@@ -156,7 +203,7 @@ impl Command {
         let mut told = json!(CandidateForm::by_name(candidate));
         let seed = Rng::keyed(cx.seed, candidate.id, "command").next_u64() >> 33;
         told["seed"] = seed.into();
-        if let Some(folder) = &self.section.checkpoints {
+        if let Some(folder) = &self.checkpoints {
             let own = checkpoint(folder, candidate.id);
             let made = make_empty(&own);
             made.map_err(|e| format!("the checkpoint folder {}: {e}", own.display()))?;
@@ -175,24 +222,24 @@ impl Command {
             let axis = told["point"].get(name);
             axis.or_else(|| told.get(name)).map(as_text)
         };
-        let filled = |template: &Template| fill_text(&template.text, value);
-        let mut program = Program::new(&self.section.program);
-        program.current_dir(&self.section.folder);
-        for group in &self.section.args {
-            let group: Option<Vec<String>> = group.iter().map(filled).collect();
+        let mut program = Program::new(&self.program);
+        program.current_dir(&self.folder);
+        for group in &self.args {
+            let group: Option<Vec<String>> =
+                group.iter().map(|text| fill_text(text, value)).collect();
             program.args(group.unwrap_or_default());
         }
         if let Some(threads) = self.threads {
             program.envs(THREADS.map(|name| (name, threads.to_string())));
         }
-        let env = self.section.env.iter();
-        program.envs(env.filter_map(|(name, template)| Some((name, filled(template)?))));
+        let env = self.env.iter();
+        program.envs(env.filter_map(|(name, text)| Some((name, fill_text(text, value)?))));
         program
     }
 }
 
-/// A template names what nobody knows.
-fn unknown(template: &Template, name: &str, known: &[&str]) -> StudyFileError {
+/// What is wrong with a template that names what nobody knows.
+fn unknown(name: &str, known: &[&str]) -> String {
     let hint = if FOLDERS.contains(&name) {
         "; with `checkpoints = \"FOLDER\"` in [evaluate] each trial has a folder".to_owned()
     } else {
@@ -202,10 +249,7 @@ fn unknown(template: &Template, name: &str, known: &[&str]) -> StudyFileError {
             listed(known)
         )
     };
-    StudyFileError::at(
-        &template.place,
-        format!("`{{{name}}}` is no axis of the space{hint}"),
-    )
+    format!("`{{{name}}}` is no axis of the space{hint}")
 }
 
 /// The folder of a trial.
@@ -227,7 +271,7 @@ fn text(path: &Path) -> Json {
     path.to_string_lossy().into()
 }
 
-fn read(line: &[u8]) -> Option<Printed> {
+fn printed(line: &[u8]) -> Option<Printed> {
     let json: Json = serde_json::from_slice(line).ok()?;
     let object = json.as_object()?;
     if let Some(Json::String(reason)) = object.get("failed") {
@@ -255,26 +299,6 @@ impl Evaluator for Command {
     }
 
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
-        None
-    }
-}
-
-impl StudyEvaluator for Command {
-    fn model(
-        &self,
-        _: &Trial,
-        _: &[Candidate],
-        _: u64,
-        _: &Cancel,
-    ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        Ok(None)
-    }
-
-    fn takes_fidelity(&self) -> bool {
-        true
-    }
-
-    fn data(&self) -> Option<&OpenData> {
         None
     }
 }

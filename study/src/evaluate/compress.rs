@@ -4,30 +4,75 @@
 //! nothing else, by its text within others. A setting that is nothing but an inactive axis is left out.
 
 use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::inventory;
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError};
 use lapidary_core::optimizer::{Recipe, Step};
-use lapidary_core::registry::Registry;
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Promise, Registry};
 use lapidary_core::rng::Rng;
-use lapidary_core::space::Point;
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Checked, Schema, Settings};
+use lapidary_core::space::{Axis, Point};
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Outcome, Trial};
+use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use rand_core::RngCore;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
-use super::data::OpenData;
+use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
 use super::template::{fill, placeholders};
-use super::{StudyEvaluator, probe_points};
-use crate::error::StudyFileError;
+use super::{probe_points, read_settings};
+use crate::file::section::OneOrMany;
 use crate::file::tree::did_you_mean;
-use crate::file::{CompressSection, StudyFile};
 use crate::measure;
 use crate::models;
-use crate::recipe::{RecipeContext, RecipeError, optimizers, run_recipe};
+use crate::recipe::{RecipeContext, RecipeError, optimizers, parse_step, run_recipe};
+
+/// The registry's entry.
+pub static ENTRY: Entry = Entry {
+    info: Info {
+        name: "compress",
+        summary: "runs a recipe of optimizers on a model, the point filling in its settings",
+        docs: "In the texts of the recipe `{axis}` stands for the axis's value. The optimizers fit on the training part of the data and \
+               decide on the validation part, on which the result is measured; sizes too, and the latency where the goal reads it.",
+        settings: Schema::of::<CompressSettings>(),
+        promises: &[Promise::LeavesModel],
+    },
+    factory: Factory::Evaluator {
+        make: &make,
+        axes: &axes,
+    },
+};
+
+inventory::submit! { Linked(&ENTRY) }
+
+/// Settings of `compress`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+struct CompressSettings {
+    /// The model's ONNX file.
+    #[schemars(example = &"model.onnx")]
+    model: String,
+    /// Optimizers with their settings, applied in order; `{axis}` in a setting's text stands for the axis's value.
+    #[schemars(extend("examples" = [["prune:sparsity={sparsity}", "quantize"]]))]
+    recipe: OneOrMany<RecipeStep>,
+    #[serde(flatten)]
+    data: DataSettings,
+}
+
+/// A step of a recipe: a text as behind `--with`, or a table with a name and settings.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum RecipeStep {
+    Text(String),
+    Table(Map<String, Json>),
+}
+
+impl Settings for CompressSettings {}
 
 /// Runs recipes on a model.
-pub struct Compress<'a> {
+struct Compress<'a> {
     registry: &'a Registry,
     model: Box<dyn Model>,
     recipe: Recipe,
@@ -35,62 +80,89 @@ pub struct Compress<'a> {
     gauge: Gauge,
 }
 
-impl<'a> Compress<'a> {
-    /// The evaluator of `section` for the study `file`.
-    ///
-    /// # Errors
-    /// When model or data cannot be read, a placeholder names no axis, an axis stands in no placeholder, or no point gives
-    /// a recipe that is installed.
-    pub fn new(
-        file: &StudyFile,
-        section: &CompressSection,
-        registry: &'a Registry,
-    ) -> Result<Self, StudyFileError> {
-        let axes: Vec<&str> = file.space.axes().iter().map(|a| a.name.as_str()).collect();
-        let mut used = Vec::new();
-        for (step, place) in section.recipe.steps.iter().zip(&section.places) {
-            for name in placeholders(&step.settings) {
-                if !axes.contains(&name.as_str()) {
-                    return Err(StudyFileError::at(
-                        place,
-                        format!(
-                            "`{{{name}}}` is no axis of the space{}; there are {}",
-                            did_you_mean(&name, &axes),
-                            listed(&axes)
-                        ),
-                    ));
-                }
-                used.push(name);
-            }
-        }
-        if let Some(idle) = axes.iter().find(|a| !used.iter().any(|u| u == *a)) {
-            let reason = format!(
-                "no setting of the recipe reads `{{{idle}}}`, so the axis `{idle}` changes nothing"
-            );
-            return Err(file.axis_mistake(idle, &[], &reason));
-        }
-        let recipe = &section.recipe;
-        let fits = |point: &Point| optimizers(registry, &filled(recipe, point)).map(|_| ());
-        if let Err(error) = probe_points(file, fits) {
-            let index = match &error {
-                RecipeError::Build { index, .. } => *index,
-                _ => 0,
-            };
-            return Err(StudyFileError::at(
-                &section.places[index],
-                error.to_string(),
-            ));
-        }
-        let encoder = models::encoder_of(&section.model)?;
-        Ok(Self {
-            registry,
-            model: models::open(registry, &section.model).map_err(StudyFileError::Model)?,
-            recipe: section.recipe.clone(),
-            data: OpenData::open(&section.data, encoder)?.0,
-            gauge: Gauge::new(file, registry)?,
+/// The settings, and the recipe that they say.
+fn read(settings: &Json) -> Result<(Checked<CompressSettings>, Recipe), BuildError> {
+    let settings: Checked<CompressSettings> = read_settings(&ENTRY.info, settings)?;
+    let steps = settings.recipe.as_slice().iter().enumerate();
+    let steps = steps.map(|(i, written)| {
+        step(written).map_err(|reason| {
+            let reason = format!("`evaluate.recipe`: {reason}");
+            ENTRY.info.refuse_at(&["recipe", &i.to_string()], reason)
         })
-    }
+    });
+    let steps = steps.collect::<Result<_, _>>()?;
+    Ok((settings, Recipe { steps }))
+}
 
+/// The step that is written.
+fn step(written: &RecipeStep) -> Result<Step, String> {
+    match written {
+        RecipeStep::Text(text) => parse_step(text).map_err(|error| error.to_string()),
+        RecipeStep::Table(table) => {
+            let mut settings = table.clone();
+            let name = settings.shift_remove("name");
+            let name = name.as_ref().and_then(Json::as_str);
+            Ok(Step {
+                name: name
+                    .ok_or("`name` is missing; write for example name = \"quantize\"")?
+                    .to_owned(),
+                settings: settings.into(),
+            })
+        }
+    }
+}
+
+fn axes(settings: &Json, _: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
+    read(settings).map(|_| Vec::new())
+}
+
+fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+    let info = &ENTRY.info;
+    let (settings, recipe) = read(settings)?;
+    let registry = init.source.installed;
+    let refuse = |i: usize, reason: String| info.refuse_at(&["recipe", &i.to_string()], reason);
+    let axes: Vec<&str> = init.space.axes().iter().map(|a| a.name.as_str()).collect();
+    let mut used = Vec::new();
+    for (i, written) in recipe.steps.iter().enumerate() {
+        for name in placeholders(&written.settings) {
+            if !axes.contains(&name.as_str()) {
+                let hint = did_you_mean(&name, &axes);
+                let reason = format!(
+                    "`{{{name}}}` is no axis of the space{hint}; there are {}",
+                    listed(&axes)
+                );
+                return Err(refuse(i, reason));
+            }
+            used.push(name);
+        }
+    }
+    if let Some(idle) = axes.iter().find(|a| !used.iter().any(|u| u == *a)) {
+        let reason = format!(
+            "no setting of the recipe reads `{{{idle}}}`, so the axis `{idle}` changes nothing"
+        );
+        return Err(info.refuse_axis(idle, reason));
+    }
+    let fits = |point: &Point| optimizers(registry, &filled(&recipe, point)).map(|_| ());
+    if let Err(error) = probe_points(init, fits) {
+        let index = match &error {
+            RecipeError::Build { index, .. } => *index,
+            _ => 0,
+        };
+        return Err(refuse(index, error.to_string()));
+    }
+    let path = init.source.paths.path(&["model"], &settings.model);
+    let refuse = |reason: String| info.refuse_at(&["model"], reason);
+    let encoder = models::encoder_of(&path).map_err(|error| refuse(error.to_string()))?;
+    Ok(Box::new(Compress {
+        registry,
+        model: models::open(registry, &path).map_err(|error| refuse(error.to_string()))?,
+        data: OpenData::open(&settings.data, &init.source, info, encoder)?.0,
+        recipe,
+        gauge: Gauge::new(init)?,
+    }))
+}
+
+impl Compress<'_> {
     fn compress(
         &self,
         candidate: &Candidate,
@@ -125,7 +197,9 @@ impl Evaluator for Compress<'_> {
             .map_err(|e| e.to_string())
             .and_then(|model| {
                 let valid = &self.data.split.valid;
-                self.gauge.measure(busy, model.as_ref(), valid)
+                let metrics = self.gauge.measure(busy, model.as_ref(), valid)?;
+                self.data.keep(model.as_ref(), cx);
+                Ok(metrics)
             });
         match measured {
             Ok(metrics) => Outcome::Measured { metrics },
@@ -136,25 +210,9 @@ impl Evaluator for Compress<'_> {
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
         Some(Gauge::metrics(&self.data.task))
     }
-}
 
-impl StudyEvaluator for Compress<'_> {
-    fn model(
-        &self,
-        trial: &Trial,
-        _: &[Candidate],
-        seed: u64,
-        cancel: &Cancel,
-    ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        match self.compress(&trial.candidate, seed, cancel) {
-            Ok(model) => Ok(Some(model)),
-            Err(RecipeError::Cancelled) => Err(ModelError::Cancelled),
-            Err(error) => Err(ModelError::Measure(error.to_string())),
-        }
-    }
-
-    fn data(&self) -> Option<&OpenData> {
-        Some(&self.data)
+    fn test(&self, _: &Candidate, model: &dyn Model) -> Result<Option<Metrics>, ModelError> {
+        self.data.test(model, self.gauge.runtime())
     }
 }
 

@@ -7,11 +7,75 @@
 
 use std::f64::consts::{E, PI, TAU};
 
-use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::inventory;
 use lapidary_core::json::Json;
-use lapidary_core::space::{AxisValue, Domain, Point};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Schema, Settings};
+use lapidary_core::space::{Axis, AxisValue, Domain, Point};
+use lapidary_core::text::listed;
 use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use libm::{cos, exp, pow, sin, sqrt};
+use serde::{Deserialize, Serialize};
+
+use crate::file::tree::did_you_mean;
+
+/// The registry's entry.
+pub static ENTRY: Entry = Entry {
+    info: Info {
+        name: "function",
+        summary: "a test function with a known optimum, over all active axes",
+        docs: "Functions of one objective (Jamil and Yang 2013) give the metric `value`, those of two (Zitzler, Deb and Thiele 2000) \
+               `f1` and `f2`; all are to be minimised.",
+        settings: Schema::of::<FunctionSettings>(),
+        promises: &[],
+    },
+    factory: Factory::Evaluator {
+        make: &make,
+        axes: &axes,
+    },
+};
+
+inventory::submit! { Linked(&ENTRY) }
+
+/// Settings of `function`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FunctionSettings {
+    /// Its name. It gives the metric `value`, or `f1` and `f2` where the name begins with zdt.
+    #[schemars(extend("enum" = FUNCTIONS.map(|f| f.name)))]
+    name: String,
+}
+
+impl Settings for FunctionSettings {}
+
+fn axes(settings: &Json, _: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
+    ENTRY.info.read_settings::<FunctionSettings>(settings)?;
+    Ok(Vec::new())
+}
+
+fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+    let settings = ENTRY.info.read_settings::<FunctionSettings>(settings)?;
+    let name = &settings.name;
+    let names = FUNCTIONS.map(|f| f.name);
+    let refuse = |reason| ENTRY.info.refuse_at(&["name"], reason);
+    let function = Function::named(name).ok_or_else(|| {
+        let hint = did_you_mean(name, &names);
+        refuse(format!(
+            "no function `{name}`{hint}; there are {}",
+            listed(&names)
+        ))
+    })?;
+    let axes = init.space.axes().len();
+    if axes < function.fewest {
+        return Err(refuse(format!(
+            "{} needs at least {} axes, the space has {axes}",
+            function.name, function.fewest
+        )));
+    }
+    Ok(Box::new(function))
+}
 
 /// A test function.
 #[derive(Debug, Clone, Copy)]
@@ -315,6 +379,7 @@ mod tests {
             seed: 0,
             cancel: &Cancel::new(),
             lineage: &[],
+            keep: &|_, _| {},
             report: &|_, _| Verdict::Continue,
         };
         let outcome = Function::named("zdt1").unwrap().evaluate(&candidate, &cx);

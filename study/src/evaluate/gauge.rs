@@ -2,16 +2,14 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use lapidary_core::evaluator::MetricInfo;
+use lapidary_core::evaluator::{EvalInit, MetricInfo};
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::Model;
-use lapidary_core::registry::Registry;
+use lapidary_core::registry::BuildError;
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
 use lapidary_core::trial::Metrics;
 
-use crate::error::StudyFileError;
-use crate::file::StudyFile;
 use crate::measure;
 
 /// Name of the metric that only is measured where the goal reads it.
@@ -29,14 +27,14 @@ pub struct Gauge {
 pub type Busy<'a> = RwLockReadGuard<'a, ()>;
 
 impl Gauge {
-    /// Measures what the goal of `file` reads, by the runtime that it names.
+    /// Measures what the goal reads, by the runtime that the study names.
     ///
     /// # Errors
     /// When the runtime cannot be made.
-    pub fn new(file: &StudyFile, registry: &Registry) -> Result<Self, StudyFileError> {
+    pub fn new(init: &EvalInit<'_>) -> Result<Self, BuildError> {
         Ok(Self {
-            runtime: file.runtime.make(registry)?,
-            latency: file.goal.metrics().contains(&LATENCY),
+            runtime: init.make_runtime()?,
+            latency: init.goal.metrics().contains(&LATENCY),
             quiet: RwLock::new(()),
         })
     }

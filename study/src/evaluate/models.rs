@@ -3,71 +3,136 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::inventory;
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError};
-use lapidary_core::registry::Registry;
-use lapidary_core::samples::Samples;
-use lapidary_core::space::Domain;
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Promise};
+use lapidary_core::schemars::{self, JsonSchema};
+use lapidary_core::settings::{Checked, Schema, Settings};
+use lapidary_core::space::{Axis, Domain};
+use lapidary_core::text::listed;
+use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use lapidary_data::Encoder;
+use serde::{Deserialize, Serialize};
 
-use super::StudyEvaluator;
-use super::data::OpenData;
+use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
-use crate::error::StudyFileError;
-use crate::file::{DataSource, MODEL_AXIS, ModelsSection, StudyFile};
+use super::read_settings;
+use crate::file::section::OneOrMany;
 use crate::models;
 
+/// The registry's entry.
+pub static ENTRY: Entry = Entry {
+    info: Info {
+        name: "models",
+        summary: "measures ONNX files on data; the axis is the file",
+        docs: "Every file that a glob matches is an option of the axis `model`, by its path from the study file. Quality is measured on \
+               the validation part, a table going through the encoder that lies beside the model; sizes, and the latency where the \
+               goal reads it.",
+        settings: Schema::of::<ModelsSettings>(),
+        promises: &[Promise::LeavesModel],
+    },
+    factory: Factory::Evaluator {
+        make: &make,
+        axes: &axes,
+    },
+};
+
+inventory::submit! { Linked(&ENTRY) }
+
+/// Name of the axis whose options are model files.
+pub(crate) const MODEL_AXIS: &str = "model";
+
+/// Settings of `models`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+struct ModelsSettings {
+    /// Globs of the ONNX files.
+    #[schemars(extend("examples" = [["models/*.onnx"]]))]
+    models: OneOrMany<String>,
+    #[serde(flatten)]
+    data: DataSettings,
+}
+
+impl Settings for ModelsSettings {}
+
 /// Measures model files.
-pub struct Models<'a> {
-    registry: &'a Registry,
+struct Models<'a> {
+    /// The files with the names they go by.
     files: Vec<(String, PathBuf)>,
     data: OpenData,
-    source: DataSource,
+    settings: Checked<ModelsSettings>,
+    source: EvalSource<'a>,
     gauge: Gauge,
 }
 
-impl<'a> Models<'a> {
-    /// The evaluator of `section` for the study `file`.
-    ///
-    /// # Errors
-    /// When the data cannot be read, or the space is anything else than a choice of the files.
-    pub fn new(
-        file: &StudyFile,
-        section: &ModelsSection,
-        registry: &'a Registry,
-    ) -> Result<Self, StudyFileError> {
-        let names: Vec<Json> = section
-            .files
-            .iter()
-            .map(|(n, _)| n.as_str().into())
-            .collect();
-        for axis in file.space.axes() {
-            let fits = axis.name == MODEL_AXIS
-                && matches!(&axis.domain, Domain::Choice { options } if options.iter().all(|o| names.contains(o)));
-            if !fits {
-                return Err(StudyFileError::at(
-                    &section.place,
-                    format!(
-                        "with these models the only axis is `{MODEL_AXIS}`, a choice among {}; leave [space] out, or name some of them",
-                        lapidary_core::text::listed(
-                            &section.files.iter().map(|(n, _)| n).collect::<Vec<_>>()
-                        )
-                    ),
-                ));
-            }
-        }
-        Ok(Self {
-            registry,
-            files: section.files.clone(),
-            data: OpenData::open(&section.data, None)?.0,
-            source: section.data.clone(),
-            gauge: Gauge::new(file, registry)?,
-        })
-    }
+fn axes(settings: &Json, source: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
+    let settings: Checked<ModelsSettings> = read_settings(&ENTRY.info, settings)?;
+    let files = find_files(settings.models.as_slice(), source)?;
+    let options = files.into_iter().map(|(name, _)| name.into()).collect();
+    Ok(vec![Axis::new(MODEL_AXIS, Domain::Choice { options })])
+}
 
+fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+    let settings: Checked<ModelsSettings> = read_settings(&ENTRY.info, settings)?;
+    let files = find_files(settings.models.as_slice(), &init.source)?;
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let known = |option: &Json| option.as_str().is_some_and(|name| names.contains(&name));
+    for axis in init.space.axes() {
+        let fits = axis.name == MODEL_AXIS
+            && matches!(&axis.domain, Domain::Choice { options } if options.iter().all(known));
+        if !fits {
+            return Err(ENTRY.info.refuse_at(&["models"], format!(
+                "with these models the only axis is `{MODEL_AXIS}`, a choice among {}; leave [space] out, or name some of them",
+                listed(&names)
+            )));
+        }
+    }
+    Ok(Box::new(Models {
+        data: OpenData::open(&settings.data, &init.source, &ENTRY.info, None)?.0,
+        files,
+        settings,
+        source: init.source,
+        gauge: Gauge::new(init)?,
+    }))
+}
+
+/// The files that globs match with the names they go by, sorted: relative to the study file's folder where they lie under it.
+fn find_files(
+    globs: &[String],
+    source: &EvalSource<'_>,
+) -> Result<Vec<(String, PathBuf)>, BuildError> {
+    let folder = source.paths.path(&[], "");
+    let mut files = Vec::new();
+    for (i, text) in globs.iter().enumerate() {
+        let under = ["models", &i.to_string()];
+        let refuse = |reason: String| {
+            let reason = format!("`evaluate.models`: {reason}");
+            ENTRY.info.refuse_at(&under, reason)
+        };
+        // The folder itself may hold characters that a glob gives a meaning.
+        let base = source.paths.path(&under, "");
+        let whole = match Path::new(text).is_absolute() {
+            true => PathBuf::from(text),
+            false => PathBuf::from(glob::Pattern::escape(&base.to_string_lossy())).join(text),
+        };
+        let found = glob::glob(&whole.to_string_lossy()).map_err(|e| refuse(e.to_string()))?;
+        let before = files.len();
+        for path in found {
+            let path = path.map_err(|e| refuse(e.to_string()))?;
+            let name = path.strip_prefix(&folder).unwrap_or(&path);
+            files.push((name.to_string_lossy().into_owned(), path));
+        }
+        if files.len() == before {
+            return Err(refuse(format!("no file matches {}", whole.display())));
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+impl Models<'_> {
     fn path(&self, candidate: &Candidate) -> Result<&Path, ModelError> {
         let json = candidate.point.to_json();
         let name = json
@@ -81,29 +146,38 @@ impl<'a> Models<'a> {
             .ok_or_else(|| ModelError::Measure(format!("there is no model `{name}`")))
     }
 
-    /// The validation samples as the model at `path` takes them: a table through the encoder kept beside the model.
-    fn samples(&self, path: &Path) -> Result<Cow<'_, Samples>, StudyFileError> {
+    /// The data as the model at `path` takes it: a table through the encoder kept beside the model.
+    fn data_of(&self, path: &Path) -> Result<Cow<'_, OpenData>, String> {
         let beside = Encoder::beside(path);
         if self.data.encoder.is_none() || !beside.exists() {
-            return Ok(Cow::Borrowed(&self.data.split.valid));
+            return Ok(Cow::Borrowed(&self.data));
         }
-        let encoder = Encoder::load(&beside)?;
-        let (data, _) = OpenData::open(&self.source, Some(encoder))?;
-        Ok(Cow::Owned(data.split.valid))
+        let encoder = Encoder::load(&beside).map_err(|e| e.to_string())?;
+        let data = OpenData::open(
+            &self.settings.data,
+            &self.source,
+            &ENTRY.info,
+            Some(encoder),
+        );
+        Ok(Cow::Owned(data.map_err(|e| e.to_string())?.0))
     }
 
-    fn measure(&self, candidate: &Candidate) -> Result<Metrics, String> {
+    fn measure(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Result<Metrics, String> {
         let busy = self.gauge.busy();
         let path = self.path(candidate).map_err(|e| e.to_string())?;
-        let model = models::open(self.registry, path).map_err(|e| e.to_string())?;
-        let samples = self.samples(path).map_err(|e| e.to_string())?;
-        self.gauge.measure(busy, model.as_ref(), &samples)
+        let model = models::open(self.source.installed, path).map_err(|e| e.to_string())?;
+        let data = self.data_of(path)?;
+        let metrics = self
+            .gauge
+            .measure(busy, model.as_ref(), &data.split.valid)?;
+        data.keep(model.as_ref(), cx);
+        Ok(metrics)
     }
 }
 
 impl Evaluator for Models<'_> {
-    fn evaluate(&self, candidate: &Candidate, _: &EvalContext<'_>) -> Outcome {
-        match self.measure(candidate) {
+    fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
+        match self.measure(candidate, cx) {
             Ok(metrics) => Outcome::Measured { metrics },
             Err(reason) => Outcome::Failed { reason },
         }
@@ -112,20 +186,14 @@ impl Evaluator for Models<'_> {
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
         Some(Gauge::metrics(&self.data.task))
     }
-}
 
-impl StudyEvaluator for Models<'_> {
-    fn model(
+    fn test(
         &self,
-        trial: &Trial,
-        _: &[Candidate],
-        _: u64,
-        _: &Cancel,
-    ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        models::open(self.registry, self.path(&trial.candidate)?).map(Some)
-    }
-
-    fn data(&self) -> Option<&OpenData> {
-        Some(&self.data)
+        candidate: &Candidate,
+        model: &dyn Model,
+    ) -> Result<Option<Metrics>, ModelError> {
+        let data = self.data_of(self.path(candidate)?);
+        data.map_err(ModelError::Measure)?
+            .test(model, self.gauge.runtime())
     }
 }

@@ -1,16 +1,20 @@
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lapidary_core::budget::WallClock;
-use lapidary_core::evaluator::EvalContext;
+use lapidary_core::cancel::Cancel;
+use lapidary_core::evaluator::{Artefact, EvalContext, MetricInfo, evaluate_again};
 use lapidary_core::fit::Verdict;
+use lapidary_core::model::Model;
 use lapidary_core::registry::Registry;
 use lapidary_core::searcher::SearchInit;
-use lapidary_core::study::Finished;
-use lapidary_core::trial::{Metrics, Origin, Outcome, Report};
+use lapidary_core::study::{Finished, Log};
+use lapidary_core::trial::{Metrics, Origin, Outcome, Report, Trial};
 use lapidary_model::GraphModel;
 
 use super::*;
+use crate::artefacts::{Keeper, Shelf};
 use crate::file::Overrides;
 
 const TRAIN: &str = r#"
@@ -45,11 +49,19 @@ activation = "relu"
 fn registry() -> Registry {
     let mut entries = vec![&lapidary_random::ENTRY, &lapidary_prune::ENTRY];
     entries.extend(lapidary_zoo::ENTRIES);
+    entries.extend(lapidary_model::ENTRIES);
+    entries.extend(ENTRIES);
     Registry::new(&entries).unwrap()
 }
 
 fn parse(text: &str) -> StudyFile {
-    StudyFile::parse(Path::new("study.toml"), text, &Overrides::default()).unwrap()
+    StudyFile::parse(
+        Path::new("study.toml"),
+        text,
+        &Overrides::default(),
+        &registry(),
+    )
+    .unwrap()
 }
 
 /// The message of the mistake in the file that replacing `from` by `to` makes.
@@ -66,6 +78,16 @@ fn mistake(from: &str, to: &str) -> String {
 fn run(file: &StudyFile, jobs: usize) -> Finished {
     let registry = registry();
     let evaluator = evaluator(file, &registry, Host::default()).unwrap();
+    run_with(file, evaluator.as_ref(), jobs, &mut ())
+}
+
+fn run_with(
+    file: &StudyFile,
+    evaluator: &dyn Evaluator,
+    jobs: usize,
+    log: &mut dyn Log,
+) -> Finished {
+    let registry = registry();
     let init = SearchInit {
         space: file.space.clone(),
         seed: file.seed,
@@ -79,9 +101,9 @@ fn run(file: &StudyFile, jobs: usize) -> Finished {
     file.study()
         .run(
             searcher.as_mut(),
-            evaluator.as_ref(),
+            evaluator,
             jobs,
-            &mut (),
+            log,
             &WallClock::start(),
             &Cancel::new(),
         )
@@ -102,6 +124,30 @@ fn trials_of_training_are_the_same_at_any_number_of_threads_and_jobs() {
             .unwrap();
         assert_eq!(pool.install(|| run(&file, threads)).trials, one.trials);
     }
+}
+
+/// What is measured of a model on the digits that `file` trains on.
+fn measured_again(file: &StudyFile, model: &dyn Model) -> Metrics {
+    let registry = registry();
+    let evaluate = file.evaluate.as_ref().unwrap();
+    let (settings, _) = train::TrainSettings::read(&evaluate.settings).unwrap();
+    let init = init(file, evaluate, &registry, Host::default());
+    let (data, _) =
+        data::OpenData::open(&settings.data, &init.source, &train::ENTRY.info, None).unwrap();
+    let gauge = gauge::Gauge::new(&init).unwrap();
+    gauge
+        .measure(gauge.busy(), model, &data.split.valid)
+        .unwrap()
+}
+
+/// The model of a trial that went on from no other, made again.
+fn model_again(evaluator: &dyn Evaluator, trial: &Trial, seed: u64) -> Box<dyn Model> {
+    let left = evaluate_again(evaluator, trial, &[], seed, &Cancel::new()).unwrap();
+    let model = left.into_iter().find_map(|(_, artefact)| match artefact {
+        Artefact::Model(model) => Some(model),
+        Artefact::Bytes(_) => None,
+    });
+    model.unwrap()
 }
 
 #[test]
@@ -127,16 +173,70 @@ fn training_learns_and_the_best_model_can_be_made_again() {
 
     let registry = registry();
     let evaluator = evaluator(&file, &registry, Host::default()).unwrap();
-    let model = evaluator
-        .model(best, &[], file.seed, &Cancel::new())
-        .unwrap()
-        .unwrap();
-    let valid = &evaluator.data().unwrap().split.valid;
-    let gauge = gauge::Gauge::new(&file.goal);
-    let again = gauge.measure(gauge.busy(), model.as_ref(), valid).unwrap();
+    let model = model_again(evaluator.as_ref(), best, file.seed);
+    let again = measured_again(&file, model.as_ref());
     for (name, value) in again {
         assert_eq!(metrics[&name].to_bits(), value.to_bits(), "{name}");
     }
+}
+
+/// Counts the evaluations of another evaluator.
+struct Counted<'a> {
+    inner: &'a dyn Evaluator,
+    evaluations: AtomicUsize,
+}
+
+impl Evaluator for Counted<'_> {
+    fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
+        self.evaluations.fetch_add(1, Ordering::Relaxed);
+        self.inner.evaluate(candidate, cx)
+    }
+
+    fn metrics(&self) -> Option<Vec<MetricInfo>> {
+        self.inner.metrics()
+    }
+}
+
+#[test]
+fn the_best_model_is_kept_and_not_trained_twice_and_a_lost_one_is_made_again_to_the_bit() {
+    let registry = registry();
+    let file = parse(TRAIN);
+    let inner = evaluator(&file, &registry, Host::default()).unwrap();
+    let counted = Counted {
+        inner: inner.as_ref(),
+        evaluations: AtomicUsize::new(0),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(folder.path(), &file.identity());
+    let mut keeper = Keeper::new(shelf.clone(), &file.goal, &registry);
+    let finished = run_with(&file, &counted, 2, &mut keeper);
+    for trial in &finished.trials {
+        let on_front = finished.front().contains(&trial);
+        let kept = shelf.files(&trial.candidate);
+        assert_eq!(kept.contains_key(Artefact::MODEL), on_front, "{trial:?}");
+    }
+    let best = finished.best().unwrap();
+    let left = || {
+        let left = shelf.left(best, &finished.trials, &counted, file.seed, &Cancel::new());
+        let model = left
+            .unwrap()
+            .into_iter()
+            .find(|(n, _)| n == Artefact::MODEL);
+        match model.unwrap().1 {
+            Artefact::Bytes(bytes) => bytes,
+            Artefact::Model(model) => {
+                let model = model.as_any().downcast_ref::<GraphModel>().unwrap();
+                model.to_bytes().unwrap()
+            }
+        }
+    };
+    let evaluations = || counted.evaluations.load(Ordering::Relaxed);
+    assert_eq!(evaluations(), 4);
+    let kept = left();
+    assert_eq!(evaluations(), 4);
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert!(left() == kept);
+    assert_eq!(evaluations(), 5);
 }
 
 #[test]
@@ -156,6 +256,7 @@ fn fidelity_is_a_share_of_the_epochs_and_a_verdict_stops() {
             seed: 1,
             cancel: &Cancel::new(),
             lineage: &[],
+            keep: &|_, _| {},
             report: &|step, metrics| {
                 assert!(metrics.contains_key("accuracy") && metrics.contains_key("loss"));
                 steps.lock().unwrap().push(step);
@@ -186,7 +287,7 @@ patience = { choice = [2, 6] }
 
 /// What an evaluation of a stage gave, and the steps it reported.
 fn stage(
-    evaluator: &dyn StudyEvaluator,
+    evaluator: &dyn Evaluator,
     lineage: &[Candidate],
     candidate: &Candidate,
     stop_at: u64,
@@ -196,6 +297,7 @@ fn stage(
         seed: 1,
         cancel: &Cancel::new(),
         lineage,
+        keep: &|_, _| {},
         report: &|step, metrics: &Metrics| {
             let metrics = metrics.clone();
             curve.lock().unwrap().push(Report { step, metrics });
@@ -284,12 +386,8 @@ fn a_stopped_trial_is_made_again_as_it_was_measured_and_sizes_are_reported_from_
         curve,
         repeats: None,
     };
-    let model = evaluator.model(&trial, &[], 1, &Cancel::new()).unwrap();
-    let valid = &evaluator.data().unwrap().split.valid;
-    let gauge = gauge::Gauge::new(&file.goal);
-    let again = gauge
-        .measure(gauge.busy(), model.unwrap().as_ref(), valid)
-        .unwrap();
+    let model = model_again(evaluator.as_ref(), &trial, 1);
+    let again = measured_again(&file, model.as_ref());
     for (name, value) in again {
         assert_eq!(metrics[&name].to_bits(), value.to_bits(), "{name}");
     }
@@ -299,7 +397,8 @@ fn a_stopped_trial_is_made_again_as_it_was_measured_and_sizes_are_reported_from_
 fn a_stop_rule_reads_only_what_running_trials_report() {
     let registry = registry();
     let refused = |text: &str| {
-        let found = evaluator(&parse(text), &registry, Host::default());
+        let file = parse(text);
+        let found = evaluator(&file, &registry, Host::default());
         found.err().map(|error| error.to_string())
     };
     let stop = "stop.rule = \"median\"\n";
@@ -452,7 +551,7 @@ fn model_files_are_candidates() {
         evaluate = { kind = "models", models = ["w*.onnx", "broken.onnx"], data = "digits", limit = 20 }
     "#;
     let path = folder.path().join("study.toml");
-    let file = StudyFile::parse(&path, text, &Overrides::default()).unwrap();
+    let file = StudyFile::parse(&path, text, &Overrides::default(), &registry).unwrap();
     let finished = run(&file, 2);
     assert_eq!(finished.trials.len(), 3);
     assert_eq!(finished.failed(), 1);
@@ -460,7 +559,7 @@ fn model_files_are_candidates() {
     assert_eq!(best.candidate.point.to_json()["model"], "w4.onnx");
 
     let none = text.replace("w*.onnx", "x*.onnx");
-    let message = StudyFile::parse(&path, &none, &Overrides::default())
+    let message = StudyFile::parse(&path, &none, &Overrides::default(), &registry)
         .unwrap_err()
         .to_string();
     assert!(
@@ -468,7 +567,7 @@ fn model_files_are_candidates() {
         "{message}"
     );
     let other = format!("{text}\nspace.lr = 0.1");
-    let file = StudyFile::parse(&path, &other, &Overrides::default()).unwrap();
+    let file = StudyFile::parse(&path, &other, &Overrides::default(), &registry).unwrap();
     let message = evaluator(&file, &registry, Host::default())
         .err()
         .unwrap()
@@ -492,7 +591,7 @@ fn example(name: &str, set: &[&str]) -> StudyFile {
             .map(|s| (*s).to_owned())
             .collect(),
     };
-    StudyFile::load(&path, &overrides).unwrap()
+    StudyFile::load(&path, &overrides, &registry()).unwrap()
 }
 
 #[test]
@@ -554,7 +653,8 @@ recipe = ["prune:sparsity={share},finetune_epochs=0"]
 share = { choice = [0.25, 0.5] }
 "#;
     let path = folder.path().join("study.toml");
-    let parse = |text: &str| StudyFile::parse(&path, text, &Overrides::default()).unwrap();
+    let parse =
+        |text: &str| StudyFile::parse(&path, text, &Overrides::default(), &registry).unwrap();
     let finished = run(&parse(text), 2);
     assert_eq!(finished.trials.len(), 2, "{:?}", finished.trials);
     for trial in &finished.trials {

@@ -6,37 +6,60 @@
 //! end. A trial that goes on from another of its point trains the epochs that are missing, from what that one kept. Where that was
 //! lost it trains from the start, to the same bits.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{
+    Checkpoints, EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo,
+};
 use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Loss, Schedule, Update, Verdict};
+use lapidary_core::inventory;
 use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::{Model, ModelError, TaskShape};
-use lapidary_core::registry::{BuildError, Kind, Registry};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Kind, Linked, Promise, Registry};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::Task;
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{self, Checked, Schema};
-use lapidary_core::space::Point;
+use lapidary_core::space::{Axis, Point};
 use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
+use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use lapidary_data::{Split, class_weights};
 use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
-use super::data::OpenData;
+use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
-use super::{StudyEvaluator, probe_points};
-use crate::checkpoints::Checkpoints;
-use crate::error::StudyFileError;
-use crate::file::{StudyFile, TrainSection};
+use super::probe_points;
+use crate::file::tree::did_you_mean;
 use crate::measure;
+
+/// The registry's entry.
+pub static ENTRY: Entry = Entry {
+    info: Info {
+        name: "train",
+        summary: "trains models of a family and measures them on the validation part of the data",
+        docs: "Settings of the family and of the training stand here where they are the same for all trials, else they are axes. A \
+               fidelity below 1 is the beginning of the same run; every epoch is reported. Measured are quality, sizes, the last \
+               loss, and latency and seconds where the goal reads them.",
+        settings: Schema::of::<Listed>(),
+        promises: &[
+            Promise::TakesFidelity,
+            Promise::Reports,
+            Promise::LeavesModel,
+        ],
+    },
+    factory: Factory::Evaluator {
+        make: &make,
+        axes: &axes,
+    },
+};
+
+inventory::submit! { Linked(&ENTRY) }
 
 /// The sizes that are known before the first epoch.
 const SIZES: [&str; 3] = ["params", "macs", "bytes"];
@@ -158,8 +181,64 @@ impl Training {
     }
 }
 
+/// The settings of `train` that no axis can be.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TrainSettings {
+    /// Family of the models. All keys that do not stand here are settings of the family or of the training that are the same
+    /// for all trials.
+    #[schemars(extend("x-entry" = "family"), example = &"mlp")]
+    pub family: String,
+    #[serde(flatten)]
+    pub data: DataSettings,
+}
+
+/// The settings of `train` but for those of the family.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Listed {
+    #[serde(flatten)]
+    own: TrainSettings,
+    #[serde(flatten)]
+    training: Training,
+}
+
+impl settings::Settings for TrainSettings {}
+impl settings::Settings for Listed {}
+
+impl TrainSettings {
+    /// Reads the settings, and all others, which are to be fixed; whether these fit the family is not looked at.
+    ///
+    /// # Errors
+    /// When one is missing or of another type.
+    pub fn read(settings: &Json) -> Result<(Checked<Self>, Map<String, Json>), BuildError> {
+        let mut fixed = settings.as_object().cloned().unwrap_or_default();
+        let own = Self::keys();
+        let own: Map<String, Json> = (own.iter())
+            .filter_map(|key| fixed.shift_remove_entry(key))
+            .collect();
+        Ok((ENTRY.info.read_settings(&own.into())?, fixed))
+    }
+
+    fn keys() -> Vec<String> {
+        Schema::of::<Self>().names()
+    }
+}
+
+/// The family's own axes, but for those that are fixed.
+fn axes(settings: &Json, source: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
+    let (own, _) = TrainSettings::read(settings)?;
+    let axes = source.installed.family_axes(&own.family);
+    let mut axes = axes.unwrap_or_default();
+    axes.retain(|axis| settings.get(&axis.name).is_none());
+    Ok(axes)
+}
+
+fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+    let (own, fixed) = TrainSettings::read(settings)?;
+    Ok(Box::new(Train::new(&own, fixed, init)?))
+}
+
 /// Trains models of a family.
-pub struct Train<'a> {
+struct Train<'a> {
     registry: &'a Registry,
     family: String,
     family_settings: Vec<String>,
@@ -170,7 +249,7 @@ pub struct Train<'a> {
     gauge: Gauge,
     /// Whether the goal reads the time of training.
     seconds: bool,
-    checkpoints: Option<Checkpoints>,
+    checkpoints: Arc<dyn Checkpoints>,
 }
 
 /// A trained model.
@@ -213,72 +292,60 @@ struct Settings {
 }
 
 impl<'a> Train<'a> {
-    /// The evaluator of `section` for the study `file`, which keeps what later stages of trials go on from in the folder
-    /// `checkpoints`, where there is one.
+    /// The evaluator of these settings, others of family and training being `fixed`.
     ///
     /// # Errors
     /// When the data cannot be read, the family is unknown, an axis or a fixed value is no setting of family or training, or
     /// no model can be built.
-    pub fn new(
-        file: &StudyFile,
-        section: &TrainSection,
-        registry: &'a Registry,
-        checkpoints: Option<&Path>,
-    ) -> Result<Self, StudyFileError> {
-        let place = |key: &str| section.table.get(key).map(|item| item.place.clone());
-        let at = |key: &str, text: String| {
-            StudyFileError::at(&place(key).unwrap_or(section.table.place.clone()), text)
-        };
+    fn new(
+        own: &TrainSettings,
+        fixed: Map<String, Json>,
+        init: &EvalInit<'a>,
+    ) -> Result<Self, BuildError> {
+        let info = &ENTRY.info;
+        let registry = init.source.installed;
         let entry = registry
-            .entry(Kind::Family, &section.family)
-            .map_err(|e| at("family", e.to_string()))?;
-        let (data, dataset) = OpenData::open(&section.data, None)?;
+            .entry(Kind::Family, &own.family)
+            .map_err(|error| info.refuse_at(&["family"], error.to_string()))?;
+        let (data, dataset) = OpenData::open(&own.data, &init.source, info, None)?;
+        let shape = dataset.task_shape();
         let train = Self {
             registry,
-            family: section.family.clone(),
+            family: own.family.clone(),
             family_settings: entry.info.settings.names(),
             training_settings: Schema::of::<Training>().names(),
-            fixed: section.fixed.iter().cloned().collect(),
+            fixed,
             data,
-            shape: dataset.task_shape()?,
-            gauge: Gauge::new(file, registry)?,
-            seconds: file.goal.metrics().contains(&"seconds"),
-            checkpoints: checkpoints.map(Checkpoints::new),
+            shape: shape.map_err(|error| info.refuse_at(&["data"], error.to_string()))?,
+            gauge: Gauge::new(init)?,
+            seconds: init.goal.metrics().contains(&"seconds"),
+            checkpoints: init.checkpoints.clone(),
         };
         let known = train.known();
-        for (key, _) in &section.fixed {
+        let axes = init.space.axes();
+        for key in train.fixed.keys() {
             if !train.is_setting(key) {
-                let keys: Vec<&str> = TrainSection::keys().into_iter().chain(known).collect();
-                return Err(section.table.unknown(key, &keys));
+                return Err(train.refuse(&[key], format!("`{key}` is no setting")));
             }
-            if let Some(axis) = file
-                .space
-                .axes()
-                .iter()
-                .find(|a| canonical(&a.name) == canonical(key))
-            {
-                return Err(at(
-                    key,
-                    format!(
-                        "`{key}` is fixed here, but `{}` is an axis of the space",
-                        axis.name
-                    ),
-                ));
+            if let Some(axis) = axes.iter().find(|a| canonical(&a.name) == canonical(key)) {
+                let reason = format!(
+                    "`{key}` is fixed here, but `{}` is an axis of the space",
+                    axis.name
+                );
+                return Err(train.refuse(&[key], reason));
             }
         }
-        for axis in file.space.axes() {
+        for axis in axes {
             if !train.is_setting(&axis.name) {
-                return Err(file.axis_mistake(
-                    &axis.name,
-                    &known,
-                    &format!(
-                        "axis `{}` is no setting of the family `{}` ({}) nor of the training ({})",
-                        axis.name,
-                        train.family,
-                        listed(&train.family_settings),
-                        listed(&train.training_settings),
-                    ),
-                ));
+                let reason = format!(
+                    "axis `{}` is no setting of the family `{}` ({}) nor of the training ({}){}",
+                    axis.name,
+                    train.family,
+                    listed(&train.family_settings),
+                    listed(&train.training_settings),
+                    did_you_mean(&axis.name, &known)
+                );
+                return Err(info.refuse_axis(&axis.name, reason));
             }
         }
         let fits = |point: &Point| {
@@ -286,11 +353,21 @@ impl<'a> Train<'a> {
             let built = train.build(&settings.family, 0);
             built.map(|_| ()).map_err(|e| e.to_string())
         };
-        probe_points(file, fits).map_err(|reason| {
-            let reason = format!("no model can be built: {reason}");
-            StudyFileError::at(&section.table.place, reason)
-        })?;
+        probe_points(init, fits)
+            .map_err(|reason| train.refuse(&[], format!("no model can be built: {reason}")))?;
         Ok(train)
+    }
+
+    /// The error that a setting, of the family maybe, is not as it must be.
+    fn refuse(&self, path: &[&str], reason: String) -> BuildError {
+        BuildError::Settings {
+            name: ENTRY.info.name,
+            reason,
+            known: (TrainSettings::keys().into_iter())
+                .chain(self.known().into_iter().map(str::to_owned))
+                .collect(),
+            path: path.iter().map(|part| (*part).to_owned()).collect(),
+        }
     }
 
     fn known(&self) -> Vec<&str> {
@@ -377,10 +454,11 @@ impl<'a> Train<'a> {
 
     /// The furthest state of `run` that was kept and is not beyond `epochs`.
     fn kept(&self, run: &Run, epochs: usize) -> Option<Checkpoint> {
-        let checkpoints = self.checkpoints.as_ref()?;
         let stages = run.stages.iter().rev();
         let mut usable = stages.filter(|stage| run.epochs_of(stage) <= epochs);
-        usable.find_map(|stage| checkpoints.load(stage.id, &self.origin(run, stage)))
+        usable
+            .find_map(|stage| self.checkpoints.load(stage.id, &self.origin(run, stage)))
+            .map(Checkpoint)
     }
 
     /// All that the state of a stage came from, in a line.
@@ -398,14 +476,12 @@ impl<'a> Train<'a> {
 
     /// Keeps the state of `candidate` for a later stage, and drops that of the stage before, which was gone on from.
     fn keep(&self, run: &Run, candidate: &Candidate, paused: Option<&Checkpoint>) {
-        let Some(checkpoints) = &self.checkpoints else {
-            return;
-        };
         if let Some(paused) = paused.filter(|_| candidate.fidelity < 1.0) {
-            checkpoints.save(candidate.id, &self.origin(run, candidate), paused);
+            let origin = self.origin(run, candidate);
+            self.checkpoints.save(candidate.id, &origin, &paused.0);
         }
         if let Some(before) = run.stages.last() {
-            checkpoints.forget(before.id);
+            self.checkpoints.forget(before.id);
         }
     }
 
@@ -459,6 +535,7 @@ impl<'a> Train<'a> {
         if self.seconds {
             metrics.insert("seconds".into(), seconds);
         }
+        self.data.keep(trained.model.as_ref(), cx);
         self.keep(&run, candidate, trained.paused.as_ref());
         Ok((metrics, stopped.into_inner()))
     }
@@ -507,36 +584,8 @@ impl Evaluator for Train<'_> {
         }
         Some(metrics)
     }
-}
 
-impl StudyEvaluator for Train<'_> {
-    fn model(
-        &self,
-        trial: &Trial,
-        lineage: &[Candidate],
-        seed: u64,
-        cancel: &Cancel,
-    ) -> Result<Option<Box<dyn Model>>, ModelError> {
-        let train = || {
-            let run = self.run(&trial.candidate, lineage, seed)?;
-            let epochs = match (&trial.outcome, trial.curve.last()) {
-                (Outcome::Stopped { .. }, Some(last)) => last.step as usize,
-                _ => run.epochs_of(&trial.candidate),
-            };
-            self.train(&run, epochs, cancel, &|_| Verdict::Continue)
-        };
-        match train() {
-            Ok(trained) => Ok(Some(trained.model)),
-            Err(_) if cancel.is_cancelled() => Err(ModelError::Cancelled),
-            Err(reason) => Err(ModelError::Fit(reason)),
-        }
-    }
-
-    fn takes_fidelity(&self) -> bool {
-        true
-    }
-
-    fn data(&self) -> Option<&OpenData> {
-        Some(&self.data)
+    fn test(&self, _: &Candidate, model: &dyn Model) -> Result<Option<Metrics>, ModelError> {
+        self.data.test(model, self.gauge.runtime())
     }
 }

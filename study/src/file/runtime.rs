@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::Registry;
-use lapidary_core::runtime::Runtime;
 
-use super::evaluate::resolve;
-use super::tree::{Place, Table};
+use super::tree::{FromItem, Place, Table};
 use crate::error::StudyFileError;
 use crate::measure::RUNTIME;
 
@@ -18,19 +15,7 @@ pub struct RuntimeSection {
     pub name: String,
     /// Its settings, an object; the registry checks them.
     pub settings: Json,
-    place: Place,
-}
-
-impl RuntimeSection {
-    /// Makes the runtime.
-    ///
-    /// # Errors
-    /// When there is none of that name, its settings do not fit, or what it needs is not on this machine.
-    pub fn make(&self, registry: &Registry) -> Result<Box<dyn Runtime>, StudyFileError> {
-        registry
-            .runtime(&self.name, &self.settings)
-            .map_err(|e| StudyFileError::at(&self.place, e.to_string()))
-    }
+    pub(super) place: Place,
 }
 
 /// Reads the section; all keys but `name` are settings of the runtime.
@@ -40,7 +25,9 @@ pub(super) fn read_runtime(table: &Table, folder: &Path) -> Result<RuntimeSectio
     settings.remove("name");
     let mut settings = settings.to_json();
     if let Some(item) = table.get("library") {
-        settings["library"] = resolve(item, folder)?.to_string_lossy().into();
+        let library = String::from_item(item)?;
+        let library = item.place.resolve(&library, folder);
+        settings["library"] = library.to_string_lossy().into();
     }
     Ok(RuntimeSection {
         name: table.read("name")?.unwrap_or_else(|| RUNTIME.to_owned()),

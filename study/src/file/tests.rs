@@ -4,6 +4,9 @@ use std::time::Duration;
 use lapidary_core::stop::Rule;
 
 use super::*;
+use crate::evaluate::ENTRIES;
+use crate::evaluate::data::DataSettings;
+use crate::evaluate::train::TrainSettings;
 
 const GOOD: &str = r#"
 [study]
@@ -46,12 +49,16 @@ optimizer = "adamw"
 activation = "relu"
 "#;
 
+fn registry() -> Registry {
+    Registry::new(&[ENTRIES, lapidary_zoo::ENTRIES].concat()).unwrap()
+}
+
 fn parse(text: &str, set: &[&str]) -> Result<StudyFile, StudyFileError> {
     let overrides = Overrides {
         strategy: None,
         set: set.iter().map(|s| (*s).to_owned()).collect(),
     };
-    StudyFile::parse(Path::new("here/study.toml"), text, &overrides)
+    StudyFile::parse(Path::new("here/study.toml"), text, &overrides, &registry())
 }
 
 /// The message of the mistake that replacing `from` by `to` makes.
@@ -60,6 +67,16 @@ fn mistake(from: &str, to: &str) -> String {
     parse(&GOOD.replacen(from, to, 1), &[])
         .unwrap_err()
         .to_string()
+}
+
+/// How a file that trains reads its data, where that lies, and what is fixed.
+fn training(file: &StudyFile) -> (DataSettings, PathBuf, Json) {
+    let registry = registry();
+    let evaluate = file.evaluate.as_ref().unwrap();
+    assert_eq!(evaluate.kind, "train");
+    let (train, fixed) = TrainSettings::read(&evaluate.settings).unwrap();
+    let data = train.data.path(&evaluate.source(&registry));
+    (train.data.clone(), data, fixed.into())
 }
 
 #[test]
@@ -85,12 +102,10 @@ fn a_whole_file_is_read() {
         file.start[0].to_json().to_string(),
         r#"{"lr":0.01,"depth":2,"optimizer":"adamw","activation":"relu"}"#
     );
-    let Some(Evaluate::Train(train)) = &file.evaluate else {
-        panic!("it trains");
-    };
-    assert_eq!(train.data.path, Path::new("here/data/digits.csv"));
-    assert_eq!(train.data.options.target.as_deref(), Some("class"));
-    assert_eq!(train.fixed, [("epochs".to_owned(), 3.into())]);
+    let (data, path, fixed) = training(&file);
+    assert_eq!(path, Path::new("here/data/digits.csv"));
+    assert_eq!(data.target.as_deref(), Some("class"));
+    assert_eq!(fixed, serde_json::json!({"epochs": 3}));
 }
 
 #[test]
@@ -109,11 +124,9 @@ fn overrides_are_typed_and_placed() {
     assert_eq!(file.space.axes()[1].domain.cardinality(), Some(4));
     assert_eq!(file.settings.to_string(), r#"{"sampling":"sobol"}"#);
     assert_eq!(file.budget.trials, Some(20));
-    let Some(Evaluate::Train(train)) = &file.evaluate else {
-        panic!("it trains");
-    };
-    assert_eq!(train.data.path, Path::new("else/where"));
-    assert_eq!(train.fixed, [("epochs".to_owned(), 9.into())]);
+    let (_, path, fixed) = training(&file);
+    assert_eq!(path, Path::new("else/where"));
+    assert_eq!(fixed, serde_json::json!({"epochs": 9}));
 
     let text = |set: &str| parse(GOOD, &[set]).unwrap_err().to_string();
     assert_eq!(
@@ -132,7 +145,7 @@ fn another_strategy_drops_the_settings_of_the_files() {
             strategy: Some(strategy.into()),
             set: vec!["population=10".into()],
         };
-        StudyFile::parse(Path::new("study.toml"), GOOD, &overrides).unwrap()
+        StudyFile::parse(Path::new("study.toml"), GOOD, &overrides, &registry()).unwrap()
     };
     assert_eq!(
         with("random").settings.to_string(),

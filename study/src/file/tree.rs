@@ -2,7 +2,7 @@
 //! still names its line and column. Values given on the command line are grafted onto the same tree.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
@@ -25,6 +25,17 @@ pub enum Place {
     },
     /// On the command line, as `--set key=value`.
     Override(Arc<str>),
+}
+
+impl Place {
+    /// The path that a text stands for which was written here: in a file it counts from the file's `folder`, on the command line
+    /// from the working directory.
+    pub(crate) fn resolve(&self, text: &str, folder: &Path) -> PathBuf {
+        match self {
+            Self::File { .. } => folder.join(text),
+            Self::Override(_) => text.into(),
+        }
+    }
 }
 
 impl fmt::Display for Place {

@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use lapidary_core::fit::{FitContext, FitPlan, Verdict};
 use lapidary_core::model::Edit;
 use lapidary_core::optimizer::Optimized;
@@ -108,6 +110,16 @@ fn trained(registry: &Registry) -> (Box<dyn Model>, lapidary_data::Split) {
     (fitted.model, split)
 }
 
+/// What models are measured by.
+fn runtime() -> &'static dyn Runtime {
+    static RUNTIME: OnceLock<Box<dyn Runtime>> = OnceLock::new();
+    let make = || {
+        let registry = Registry::new(lapidary_model::ENTRIES).unwrap();
+        registry.runtime(measure::RUNTIME, &Json::Null).unwrap()
+    };
+    RUNTIME.get_or_init(make).as_ref()
+}
+
 fn context<'a>(
     registry: &'a Registry,
     split: &'a lapidary_data::Split,
@@ -115,6 +127,7 @@ fn context<'a>(
 ) -> RecipeContext<'a> {
     RecipeContext {
         registry,
+        runtime: runtime(),
         train: Some(&split.train),
         valid: Some(&split.valid),
         test: Some(&split.test),
@@ -221,7 +234,7 @@ fn every_stage_is_measured_by_the_host() {
     // All zero is refused by the limit, so the last model is the one before.
     assert_eq!(run.stages[2].notes, ["kept: false"]);
     let first = &run.stages[0];
-    let expected = measure::quality(model.as_ref(), &split.test, &[], 7).unwrap();
+    let expected = measure::quality(runtime(), model.as_ref(), &split.test, &[], 7).unwrap();
     assert_eq!(first.metrics["accuracy"], expected["accuracy"]);
     assert!(first.metrics["accuracy"] > 0.6, "{:?}", first.metrics);
     assert_eq!(first.size.params, 64 * 16 + 16 + 16 * 10 + 10);

@@ -63,6 +63,7 @@ fn identity() -> Identity {
         start: vec![space.middle()],
         stop: None,
         evaluate: Json::Null,
+        runtime: crate::measure::RUNTIME.into(),
         plugins: Default::default(),
         space,
     }
