@@ -6,7 +6,6 @@ mod carried;
 pub mod codes;
 pub mod edit;
 pub mod error;
-pub mod forward;
 pub mod graph;
 pub mod layers;
 pub mod lower;

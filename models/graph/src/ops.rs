@@ -53,6 +53,7 @@ use crate::lower::Lowering;
 use crate::opset::Change;
 use crate::shape::{Extents, Ints, Known};
 use crate::structure::{Flow, Layouts};
+use crate::tape::Forward;
 
 /// What the house knows of an operator. Everything but its name is optional: what an operator does not say, the passes
 /// take the careful way about.
@@ -96,6 +97,8 @@ pub struct Operator {
     /// The channels of the outputs; `None` where those that reach the node cannot be cut.
     pub(crate) channels: for<'g> fn(&mut Flow<'g>, &'g Node) -> Option<Layouts>,
 
+    /// Runs a node, and with a device that remembers gives its gradient.
+    pub forward: Option<Forward>,
     /// Writes a node in the terms that rten takes; without it the node is taken as it is.
     pub(crate) lower: Option<fn(&mut Lowering, Node) -> Result<(), ModelError>>,
     /// Versions of its operator set in which its meaning changed, rising.
@@ -157,6 +160,7 @@ impl Operator {
             ints: |_| None,
             macs: |work| work.output(),
             channels: |_, _| None,
+            forward: None,
             lower: None,
             changes: &[],
         }
@@ -199,6 +203,11 @@ pub fn find(node: &Node) -> Option<&'static Operator> {
     let key = (domain, node.op.as_str());
     let at = TABLE.binary_search_by(|operator| (operator.domain, operator.name).cmp(&key));
     Some(TABLE[at.ok()?])
+}
+
+/// Names of the operators that can be run, by name.
+pub fn runnable() -> impl Iterator<Item = &'static str> {
+    (TABLE.iter()).filter_map(|operator| operator.forward.map(|_| operator.name))
 }
 
 /// Whether an operator of this name, in whatever set, computes with integer codes.
@@ -305,7 +314,7 @@ table! {
     arithmetic::MUL,
     math::NEG,
     select::NON_ZERO,
-    math::NOT,
+    logic::NOT,
     select::ONE_HOT,
     logic::OR,
     activation::P_RELU,
@@ -358,7 +367,7 @@ table! {
     arithmetic::SUM,
     activation::SWISH,
     math::TAN,
-    math::TANH,
+    activation::TANH,
     activation::THRESHOLDED_RELU,
     expand::TILE,
     select::TOP_K,

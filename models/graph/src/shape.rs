@@ -234,11 +234,11 @@ pub(crate) fn same_ints(known: &Known<'_>) -> Option<Ints> {
 /// The shape of all inputs combined element by element.
 pub(crate) fn joined(known: &Known<'_>) -> Option<Extents> {
     let shapes: Option<Vec<_>> = (0..known.inputs()).map(|i| known.shape(i)).collect();
-    Some(broadcast(&shapes?))
+    Some(combined(&shapes?))
 }
 
 /// The shape of values combined element by element.
-pub(crate) fn broadcast(shapes: &[&Extents]) -> Extents {
+pub(crate) fn combined(shapes: &[&Extents]) -> Extents {
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     (0..rank)
         .map(|i| {

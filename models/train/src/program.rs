@@ -10,7 +10,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::engine::PLAIN;
 use lapidary_graph::tape::{Call, Forward, Pass, Tape, Value};
-use lapidary_graph::{Attribute, Graph, Node, forward, ops};
+use lapidary_graph::{Attribute, Graph, Node, ops};
 
 /// A weight of a program.
 #[derive(Debug)]
@@ -115,8 +115,8 @@ impl Program {
                 slots.insert(name, slots.len());
                 continue;
             }
-            let Some(forward) = forward::find(&node.op).filter(|_| node.is_standard()) else {
-                let known = listed(forward::NAMES);
+            let Some(forward) = ops::find(node).and_then(|operator| operator.forward) else {
+                let known = listed(&ops::runnable().collect::<Vec<_>>());
                 let reason = format!(
                     "no gradient is known for this operator; models can be trained through {known}"
                 );

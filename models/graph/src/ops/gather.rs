@@ -6,6 +6,8 @@ use super::{Operator, Slots};
 use crate::graph::Node;
 use crate::shape::{Extents, Ints, Known, axis_of};
 use crate::structure::{Flow, Layout, Layouts};
+use crate::tape::{Call, Outputs, Value, axis, sized, viewed};
+use ndarray::Axis;
 
 /// Also an embedding, where what it picks from is a constant table.
 pub static GATHER: Operator = Operator {
@@ -20,6 +22,7 @@ pub static GATHER: Operator = Operator {
     ints,
     macs: |_| Some(0),
     channels,
+    forward: Some(gather),
     ..Operator::standard("Gather")
 };
 
@@ -87,4 +90,32 @@ fn nd_shape(known: &Known<'_>) -> Option<Extents> {
     let batch = usize::try_from(known.node.int("batch_dims", 0)).ok()?;
     let depth = (*at.last()?)?;
     Some([&at[..at.len() - 1], x.get(batch + depth..)?].concat())
+}
+
+/// The slices at the given indices: rows of an embedding, or entries of a shape.
+fn gather(call: &mut Call<'_>) -> Outputs {
+    let indices = call.ints(1)?.ok_or("the indices are missing")?;
+    let x = call.value(0)?;
+    let shape = x.shape().to_vec();
+    let axis = axis(call.node.int("axis", 0), shape.len())?;
+    let extent = shape[axis] as i64;
+    let flat: Vec<i64> = indices
+        .iter()
+        .map(|&i| if i < 0 { i + extent } else { i })
+        .collect();
+    if let Some(bad) = flat.iter().find(|&&i| !(0..extent).contains(&i)) {
+        return Err(format!("index {bad} is outside axis {axis} of {shape:?}"));
+    }
+    let mut out = shape[..axis].to_vec();
+    out.extend(indices.shape());
+    out.extend(&shape[axis + 1..]);
+    sized(&out)?;
+    let at: Vec<usize> = flat.iter().map(|&i| i as usize).collect();
+    match x {
+        Value::Float(x) => {
+            let rows = call.tape.gather(x, axis, &at);
+            viewed(call.tape, Value::Float(rows), &out)
+        }
+        Value::Int(a) => viewed(call.tape, Value::Int(a.select(Axis(axis), &at)), &out),
+    }
 }

@@ -7,20 +7,50 @@ use crate::graph::Node;
 use crate::lower::Lowering;
 use crate::shape::same;
 use crate::structure::rules;
+use crate::tape::one;
 
-pub static ABS: Operator = element("Abs");
+pub static ABS: Operator = Operator {
+    forward: Some(|call| one(call.tape.abs(call.float(0)?))),
+    ..element("Abs")
+};
+
 pub static CEIL: Operator = element("Ceil");
 pub static COS: Operator = element("Cos");
-pub static ERF: Operator = element("Erf");
-pub static EXP: Operator = element("Exp");
+
+pub static ERF: Operator = Operator {
+    forward: Some(|call| one(call.tape.erf(call.float(0)?))),
+    ..element("Erf")
+};
+
+pub static EXP: Operator = Operator {
+    forward: Some(|call| one(call.tape.exp(call.float(0)?))),
+    ..element("Exp")
+};
+
 pub static FLOOR: Operator = element("Floor");
-pub static LOG: Operator = element("Log");
-pub static NEG: Operator = element("Neg");
-pub static RECIPROCAL: Operator = element("Reciprocal");
+
+pub static LOG: Operator = Operator {
+    forward: Some(|call| one(call.tape.log(call.float(0)?))),
+    ..element("Log")
+};
+
+pub static NEG: Operator = Operator {
+    forward: Some(|call| one(call.tape.neg(call.float(0)?))),
+    ..element("Neg")
+};
+
+pub static RECIPROCAL: Operator = Operator {
+    forward: Some(|call| one(call.tape.reciprocal(call.float(0)?))),
+    ..element("Reciprocal")
+};
+
 pub static ROUND: Operator = element("Round");
 pub static SIN: Operator = element("Sin");
-pub static SQRT: Operator = element("Sqrt");
-pub static TANH: Operator = element("Tanh");
+
+pub static SQRT: Operator = Operator {
+    forward: Some(|call| one(call.tape.sqrt(call.float(0)?))),
+    ..element("Sqrt")
+};
 
 pub static SIGN: Operator = Operator {
     lower: Some(lower_sign),
@@ -37,7 +67,6 @@ pub static BITWISE_NOT: Operator = plain("BitwiseNot");
 pub static COSH: Operator = plain("Cosh");
 pub static IS_INF: Operator = plain("IsInf");
 pub static IS_NA_N: Operator = plain("IsNaN");
-pub static NOT: Operator = plain("Not");
 pub static SINH: Operator = plain("Sinh");
 pub static TAN: Operator = plain("Tan");
 

@@ -5,12 +5,22 @@ use crate::graph::Node;
 use crate::opset::Change;
 use crate::shape::{Extents, Known, axes_of, axis_of};
 use crate::structure::{Flow, Layouts, rules};
+use crate::tape::{Call, Outputs, Tape, Var, axes, one};
 
 pub static REDUCE_L1: Operator = reduction("ReduceL1");
 pub static REDUCE_L2: Operator = reduction("ReduceL2");
 pub static REDUCE_LOG_SUM_EXP: Operator = reduction("ReduceLogSumExp");
-pub static REDUCE_MAX: Operator = reduction("ReduceMax");
-pub static REDUCE_MEAN: Operator = reduction("ReduceMean");
+
+pub static REDUCE_MAX: Operator = Operator {
+    forward: Some(|call| reduce(call, |tape, x, axis| tape.largest(x, axis))),
+    ..reduction("ReduceMax")
+};
+
+pub static REDUCE_MEAN: Operator = Operator {
+    forward: Some(|call| reduce(call, |tape, x, axis| tape.mean(x, axis))),
+    ..reduction("ReduceMean")
+};
+
 pub static REDUCE_MIN: Operator = reduction("ReduceMin");
 pub static REDUCE_SUM_SQUARE: Operator = reduction("ReduceSumSquare");
 
@@ -29,6 +39,7 @@ pub static REDUCE_PROD: Operator = Operator {
 
 pub static REDUCE_SUM: Operator = Operator {
     changes: AXES_TO_INPUT_13,
+    forward: Some(|call| reduce(call, |tape, x, axis| tape.sum(x, axis))),
     ..reduction("ReduceSum")
 };
 
@@ -113,4 +124,27 @@ fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
         return (node.int("noop_with_empty_axes", 0) != 0).then(|| vec![Some(x)]);
     }
     rules::without(x, &axes, node.int("keepdims", 1) != 0)
+}
+
+/// Axis by axis, so that no kernel reduces the whole of a large tensor.
+fn reduce(call: &mut Call<'_>, along: fn(&dyn Tape, Var, usize) -> Var) -> Outputs {
+    let mut x = call.float(0)?;
+    let shape = x.shape().to_vec();
+    let given = call.list("axes", 1)?.filter(|a| !a.is_empty());
+    let reduced = match given {
+        Some(indices) => axes(&indices, shape.len())?,
+        None if call.node.int("noop_with_empty_axes", 0) != 0 => return one(x),
+        None => (0..shape.len()).collect(),
+    };
+    for &axis in &reduced {
+        x = along(call.tape, x, axis);
+    }
+    if call.node.int("keepdims", 1) != 0 {
+        return one(x);
+    }
+    let kept: Vec<usize> = (0..shape.len())
+        .filter(|i| !reduced.contains(i))
+        .map(|i| shape[i])
+        .collect();
+    one(call.tape.reshape(x, &kept))
 }

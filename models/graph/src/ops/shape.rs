@@ -4,6 +4,8 @@ use super::{GATHER, Operator};
 use crate::graph::Node;
 use crate::shape::{Ints, Known, axis_of, volume};
 use crate::structure::{Flow, Layouts};
+use crate::tape::{Call, Outputs, whole};
+use ndarray::{ArrayD, IxDyn};
 
 pub static SHAPE: Operator = Operator {
     shape: |known| {
@@ -12,6 +14,7 @@ pub static SHAPE: Operator = Operator {
     },
     ints: shape_ints,
     channels,
+    forward: Some(shape),
     ..Operator::standard("Shape")
 };
 
@@ -63,6 +66,25 @@ fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
         }
     }
     Some(vec![None])
+}
+
+/// The extents, of the axes from `start` to `end`.
+fn shape(call: &mut Call<'_>) -> Outputs {
+    let x = call.value(0)?;
+    let shape = x.shape();
+    let rank = shape.len() as i64;
+    let clamp = |index: i64| (if index < 0 { index + rank } else { index }).clamp(0, rank) as usize;
+    let (start, end) = (
+        clamp(call.node.int("start", 0)),
+        clamp(call.node.int("end", rank)),
+    );
+    let extents: Vec<i64> = shape
+        .get(start..end)
+        .unwrap_or_default()
+        .iter()
+        .map(|&e| e as i64)
+        .collect();
+    whole(ArrayD::from_shape_vec(IxDyn(&[extents.len()]), extents).map_err(|e| e.to_string())?)
 }
 
 #[cfg(test)]

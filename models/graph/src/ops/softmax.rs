@@ -7,6 +7,7 @@ use crate::graph::{Attribute, Node};
 use crate::opset::{Change, Rewriting};
 use crate::shape::axis_of;
 use crate::structure::{Flow, Layouts};
+use crate::tape::{Call, Outputs, Tape, Var, axis, one};
 
 pub static HARDMAX: Operator = Operator {
     changes: CHANGES,
@@ -16,12 +17,14 @@ pub static HARDMAX: Operator = Operator {
 pub static LOG_SOFTMAX: Operator = Operator {
     channels,
     changes: CHANGES,
+    forward: Some(|call| along(call, |tape, x, axis| tape.log_softmax(x, axis))),
     ..plain("LogSoftmax")
 };
 
 pub static SOFTMAX: Operator = Operator {
     channels,
     changes: CHANGES,
+    forward: Some(|call| along(call, |tape, x, axis| tape.softmax(x, axis))),
     ..plain("Softmax")
 };
 
@@ -63,4 +66,26 @@ fn flatten(rewriting: &mut Rewriting<'_>, node: &mut Node) -> Result<(), GraphEr
     rewriting.before.extend([shape, flat]);
     rewriting.behind.push(back);
     Ok(())
+}
+
+/// Runs `operation` along the node's axis; before operator set 13, along all axes from it on.
+fn along(call: &mut Call<'_>, operation: fn(&dyn Tape, Var, usize) -> Var) -> Outputs {
+    let tape = call.tape;
+    let x = call.float(0)?;
+    let shape = x.shape().to_vec();
+    if shape.is_empty() {
+        let line = operation(tape, tape.reshape(x, &[1]), 0);
+        return one(tape.reshape(line, &[]));
+    }
+    if call.opset >= 13 {
+        let axis = axis(call.node.int("axis", -1), shape.len())?;
+        return one(operation(tape, x, axis));
+    }
+    let from = axis(call.node.int("axis", 1), shape.len())?;
+    let (rows, width) = (
+        shape[..from].iter().product(),
+        shape[from..].iter().product(),
+    );
+    let matrix = operation(tape, tape.reshape(x, &[rows, width]), 1);
+    one(tape.reshape(matrix, &shape))
 }

@@ -5,6 +5,7 @@ use super::reduce::AXES_TO_INPUT_13;
 use crate::graph::Node;
 use crate::shape::{Extents, Known, axes_of, same_ints};
 use crate::structure::{Flow, Layout, Layouts, rules};
+use crate::tape::{Call, Outputs, axes, viewed};
 
 pub static SQUEEZE: Operator = Operator {
     hands_on: true,
@@ -12,6 +13,7 @@ pub static SQUEEZE: Operator = Operator {
     ints: same_ints,
     channels: squeezed_channels,
     changes: AXES_TO_INPUT_13,
+    forward: Some(squeeze),
     ..Operator::standard("Squeeze")
 };
 
@@ -21,6 +23,7 @@ pub static UNSQUEEZE: Operator = Operator {
     ints: same_ints,
     channels: unsqueezed_channels,
     changes: AXES_TO_INPUT_13,
+    forward: Some(unsqueeze),
     ..Operator::standard("Unsqueeze")
 };
 
@@ -76,4 +79,34 @@ fn unsqueezed_channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layout
     let axes = flow.axes(node, 1, rank)?;
     let axis = (0..rank).filter(|a| !axes.contains(a)).nth(x.axis)?;
     Some(vec![Some(Layout { axis, ..x })])
+}
+
+fn squeeze(call: &mut Call<'_>) -> Outputs {
+    let x = call.value(0)?;
+    let shape = x.shape().to_vec();
+    let removed = match call.list("axes", 1)? {
+        Some(indices) => axes(&indices, shape.len())?,
+        None => (0..shape.len()).filter(|&i| shape[i] == 1).collect(),
+    };
+    if let Some(&long) = removed.iter().find(|&&i| shape[i] != 1) {
+        return Err(format!("axis {long} of {shape:?} is not 1 long"));
+    }
+    let kept: Vec<usize> = (0..shape.len())
+        .filter(|i| !removed.contains(i))
+        .map(|i| shape[i])
+        .collect();
+    viewed(call.tape, x, &kept)
+}
+
+fn unsqueeze(call: &mut Call<'_>) -> Outputs {
+    let indices = call.list("axes", 1)?.ok_or("the axes are missing")?;
+    let x = call.value(0)?;
+    let mut shape = x.shape().to_vec();
+    for at in axes(&indices, shape.len() + indices.len())? {
+        if at > shape.len() {
+            return Err(format!("axes {indices:?} are not distinct"));
+        }
+        shape.insert(at, 1);
+    }
+    viewed(call.tape, x, &shape)
 }

@@ -4,12 +4,15 @@ use super::Operator;
 use crate::graph::Node;
 use crate::shape::{Extents, Ints, Known, axes_of};
 use crate::structure::{Flow, Layout, Layouts};
+use crate::tape::{Call, Outputs, Value, axis};
+use ndarray::IxDyn;
 
 pub static TRANSPOSE: Operator = Operator {
     hands_on: true,
     shape,
     ints,
     channels,
+    forward: Some(transpose),
     ..Operator::standard("Transpose")
 };
 
@@ -48,4 +51,29 @@ fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
         None => rank.checked_sub(1 + x.axis)?,
     };
     Some(vec![Some(Layout { axis, ..x })])
+}
+
+fn transpose(call: &mut Call<'_>) -> Outputs {
+    let x = call.value(0)?;
+    let rank = x.shape().len();
+    let order = match call.node.ints("perm") {
+        Some(order) => order
+            .iter()
+            .map(|&i| axis(i, rank))
+            .collect::<Result<Vec<_>, _>>()?,
+        None => (0..rank).rev().collect(),
+    };
+    let mut sorted = order.clone();
+    sorted.sort_unstable();
+    if !sorted.into_iter().eq(0..rank) {
+        return Err(format!("perm {order:?} is not an order of {rank} axes"));
+    }
+    Ok(vec![match x {
+        Value::Float(x) => Value::Float(call.tape.permute(x, &order)),
+        Value::Int(a) => Value::Int(
+            a.permuted_axes(IxDyn(&order))
+                .as_standard_layout()
+                .into_owned(),
+        ),
+    }])
 }
