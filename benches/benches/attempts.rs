@@ -14,6 +14,7 @@ use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::{DType, Dense};
 use lapidary_core::trial::Metrics;
 use lapidary_graph::build::GraphBuilder;
+use lapidary_graph::ops;
 use lapidary_model::GraphModel;
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ fn generated() -> GraphModel {
     };
     let ids = b.input("input_ids", DType::I64, &[TEXTS[1]]);
     let table = weight(&mut b, "table", [words, width]);
-    let mut x = b.node("Gather", "words", &[&table, &ids], []);
+    let mut x = b.node(&ops::GATHER, "words", &[&table, &ids], []);
     for layer in 0..LAYERS {
         let shapes = [
             ("query", [width, width]),
@@ -58,9 +59,9 @@ fn generated() -> GraphModel {
         for (name, shape) in shapes {
             let name = format!("layer{layer}_{name}");
             let w = weight(&mut b, &format!("{name}.weight"), shape);
-            y = b.node("MatMul", &name, &[&y, &w], []);
+            y = b.node(&ops::MAT_MUL, &name, &[&y, &w], []);
         }
-        x = b.node("Add", &format!("layer{layer}"), &[&x, &y], []);
+        x = b.node(&ops::ADD, &format!("layer{layer}"), &[&x, &y], []);
     }
     b.output(&x, DType::F32, &[TEXTS[1], width]);
     GraphModel::from_graph(b.finish(17).expect("it is sound")).expect("it is sound")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lapidary_core::model::{
-    Dim, Edit, Layer, Model, ModelError, NodeInfo, Port, Signature, Structural, Tap, Topology, Trainable, ValueId, Weights,
+    Dim, Edit, Layer, Model, ModelError, NodeInfo, Port, Product, Signature, Structural, Tap, Topology, Trainable, ValueId, Weights,
 };
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{DType, Dense, Tensor};
@@ -24,7 +24,7 @@ impl Linear {
         };
         let node = NodeInfo {
             name: "product".into(),
-            op: "MatMul".into(),
+            op: "Linear".into(),
             inputs: vec!["x".into(), "w".into()],
             outputs: vec!["y".into()],
         };
@@ -34,6 +34,7 @@ impl Linear {
             shape: Some(vec![1, 1]),
             weight: Some("w".into()),
             channel_axis: 1,
+            product: Some(Product::Matrix),
             bias: None,
             input: "x".into(),
             output: "y".into(),

@@ -72,6 +72,9 @@ pub struct Layer {
     /// Axis of the main weight that counts output channels.
     #[serde(skip)]
     pub channel_axis: usize,
+    /// How input and main weight are multiplied, where the layer is a product of the two.
+    #[serde(skip)]
+    pub product: Option<Product>,
     /// Name of the bias, where there is one.
     #[serde(skip)]
     pub bias: Option<String>,
@@ -91,6 +94,16 @@ pub struct Layer {
     pub bits: usize,
     /// Share of zeros in the main weight, in [0, 1].
     pub sparsity: f64,
+}
+
+/// How a layer multiplies its input by its main weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Product {
+    /// As matrices.
+    Matrix,
+    /// As maps and kernels.
+    Convolution,
 }
 
 /// What a model is made of.
@@ -220,7 +233,7 @@ pub trait Trainable {
 /// // Any model; this one is y = x · w.
 /// let model: Box<dyn Model> = Box::new(Linear::new([0.5, -2.0]));
 /// assert_eq!(model.signature().inputs[0].name, "x");
-/// assert_eq!(model.topology().layers[0].kind, "MatMul");
+/// assert_eq!(model.topology().layers[0].kind, "Linear");
 /// assert_eq!(Size::of(model.as_ref()).params, 2);
 ///
 /// let x = Dense::f32(&[1, 2], vec![4.0, 1.0])?;

@@ -57,10 +57,11 @@ mod tests {
     fn topology(names: &[&str]) -> Topology {
         let layer = |name: &&str| Layer {
             name: (*name).into(),
-            kind: "Conv".into(),
+            kind: "any".into(),
             shape: None,
             weight: None,
             channel_axis: 0,
+            product: None,
             bias: None,
             input: String::new(),
             output: String::new(),

@@ -17,11 +17,12 @@ pub const BATCH: &str = "batch";
 /// ```
 /// use lapidary_core::tensor::{DType, Dense};
 /// use lapidary_graph::build::GraphBuilder;
+/// use lapidary_graph::ops;
 ///
 /// let mut b = GraphBuilder::new("linear");
 /// let x = b.input("x", DType::F32, &[4]);
 /// let w = b.weight("w", Dense::f32(&[4, 2], vec![0.5; 8])?);
-/// let y = b.node("MatMul", "product", &[&x, &w], []);
+/// let y = b.node(&ops::MAT_MUL, "product", &[&x, &w], []);
 /// b.output(&y, DType::F32, &[2]);
 /// let model = b.finish(17)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -80,11 +81,11 @@ impl GraphBuilder {
         name
     }
 
-    /// Adds a node with one output and returns the output's name, which is the node's: `name`, or one made of it
-    /// where that is taken. An empty input is an omitted optional.
+    /// Adds a node of an operator of the standard set, with one output, and returns the output's name, which is the
+    /// node's: `name`, or one made of it where that is taken. An empty input is an omitted optional.
     pub fn node<'n>(
         &mut self,
-        op: &str,
+        op: impl AsRef<str>,
         name: &str,
         inputs: &[&str],
         attributes: impl IntoIterator<Item = (&'n str, Attribute)>,
@@ -93,10 +94,10 @@ impl GraphBuilder {
             .swap_remove(0)
     }
 
-    /// Adds a node with `outputs` outputs (at least one) and returns their names.
+    /// As [`GraphBuilder::node`] with `outputs` outputs (at least one), whose names are returned.
     pub fn node_with_outputs<'n>(
         &mut self,
-        op: &str,
+        op: impl AsRef<str>,
         name: &str,
         inputs: &[&str],
         outputs: usize,
@@ -109,7 +110,7 @@ impl GraphBuilder {
         }
         self.graph.nodes.push(Node {
             name,
-            op: op.to_owned(),
+            op: op.as_ref().to_owned(),
             domain: String::new(),
             inputs: inputs.iter().map(|&s| s.to_owned()).collect(),
             outputs: written.clone(),

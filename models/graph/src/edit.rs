@@ -1,16 +1,15 @@
 //! Changes to a graph.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapidary_core::model::{Affine, Edit, ModelError};
-use lapidary_core::tensor::{DType, Dense, Tensor};
+use lapidary_core::tensor::{DType, Dense, Tensor, array};
 
 use crate::graph::{Attribute, Graph, Node, fresh_name};
+use crate::ops::{self, Operator};
 use crate::opset::convert;
 use crate::quantized;
 use crate::structure::{self, Cut};
-use lapidary_core::tensor::array;
 
 /// The oldest operator set with `QuantizeLinear`.
 const QUANTIZE_OPSET: i64 = 10;
@@ -202,10 +201,10 @@ fn existing_pair(graph: &Graph, value: &str, affine: Affine) -> Option<String> {
     };
     let same = |n: &Node| same_scale(n.input(1)) && same_zero(n.input(2));
     let quantize = (graph.nodes.iter())
-        .find(|n| n.is("QuantizeLinear") && n.input(0) == Some(value) && same(n))?;
+        .find(|n| n.is(&ops::QUANTIZE_LINEAR) && n.input(0) == Some(value) && same(n))?;
     let codes = quantize.outputs[0].as_str();
     let dequantize = (graph.nodes.iter())
-        .find(|n| n.is("DequantizeLinear") && n.input(0) == Some(codes) && same(n))?;
+        .find(|n| n.is(&ops::DEQUANTIZE_LINEAR) && n.input(0) == Some(codes) && same(n))?;
     Some(dequantize.outputs[0].clone())
 }
 
@@ -229,17 +228,18 @@ fn insert_pair(graph: &mut Graph, value: &str, affine: Affine) -> String {
     for (name, dense) in tensors {
         graph.weights.insert(name, Arc::new(dense.into()));
     }
-    let node = |op: &str, name: String, input: &str, output: &str| Node {
-        name,
-        op: op.into(),
-        domain: String::new(),
-        inputs: vec![input.to_owned(), scale.clone(), zero.clone()],
-        outputs: vec![output.to_owned()],
-        attributes: BTreeMap::new(),
+    let node = |op: &Operator, name: String, input: &str, output: &str| {
+        let inputs = vec![input.to_owned(), scale.clone(), zero.clone()];
+        op.node(name, inputs, vec![output.to_owned()])
     };
     let pair = [
-        node("QuantizeLinear", name("quantize"), value, &codes),
-        node("DequantizeLinear", name("dequantize"), &codes, &rounded),
+        node(&ops::QUANTIZE_LINEAR, name("quantize"), value, &codes),
+        node(
+            &ops::DEQUANTIZE_LINEAR,
+            name("dequantize"),
+            &codes,
+            &rounded,
+        ),
     ];
     let behind = graph.producers().get(value).map_or(0, |&i| i + 1);
     graph.nodes.splice(behind..behind, pair);

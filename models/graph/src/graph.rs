@@ -9,6 +9,7 @@ use lapidary_core::tensor::{DType, Dense, Tensor};
 
 use crate::carried::Carried;
 use crate::error::GraphError;
+use crate::ops::Operator;
 
 /// An attribute of a node.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,9 +140,10 @@ impl Node {
         })
     }
 
-    /// Whether the node's operator is `op` of the standard set.
-    pub fn is(&self, op: &str) -> bool {
-        self.op == op && self.is_standard()
+    /// Whether the node is one of `operator`.
+    pub fn is(&self, operator: &Operator) -> bool {
+        let domain = if self.is_standard() { "" } else { &self.domain };
+        self.op == operator.name && domain == operator.domain
     }
 
     /// Whether the node's operator is one of the standard set.
@@ -375,7 +377,7 @@ mod tests {
     fn node(name: &str, inputs: &[&str], outputs: &[&str]) -> Node {
         Node {
             name: name.into(),
-            op: "Add".into(),
+            op: crate::ops::ADD.name.into(),
             inputs: inputs.iter().map(|s| s.to_string()).collect(),
             outputs: outputs.iter().map(|s| s.to_string()).collect(),
             ..Node::default()

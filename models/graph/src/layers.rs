@@ -6,8 +6,8 @@ use lapidary_core::model::{Layer, NodeInfo, Topology};
 use lapidary_core::tensor::Tensor;
 
 use crate::graph::{Graph, Node};
+use crate::ops::{self, Operator, Slots};
 use crate::shape::Shapes;
-use crate::slots::{Slots, slots};
 
 /// All nodes of a graph, and those with weights as layers, their sizes for one sample.
 ///
@@ -23,9 +23,10 @@ pub fn topology(graph: &Graph) -> Topology {
     let mut layers = Vec::new();
     for node in &graph.nodes {
         let layer = match main_slots(graph, node) {
-            Some(slots) => Some(layer(
+            Some((operator, slots)) => Some(layer(
                 graph,
                 node,
+                operator,
                 slots,
                 &shapes,
                 biases.get(node.name.as_str()),
@@ -80,18 +81,7 @@ fn stored(graph: &Graph, name: &str) -> Option<String> {
     let codes = made
         .input(0)
         .filter(|codes| graph.weights.contains_key(*codes))?;
-    made.is("DequantizeLinear").then(|| codes.to_owned())
-}
-
-/// Where an operator on integer codes has its weights, the main one first.
-fn integer_slots(node: &Node) -> &'static [usize] {
-    match node.op.as_str() {
-        _ if !node.is_standard() => &[],
-        "MatMulInteger" | "ConvInteger" => &[1],
-        "QLinearMatMul" => &[3],
-        "QLinearConv" => &[3, 8],
-        _ => &[],
-    }
+    made.is(&ops::DEQUANTIZE_LINEAR).then(|| codes.to_owned())
 }
 
 /// Float initialisers of a subgraph and of those within it.
@@ -112,24 +102,15 @@ fn inner_weights(graph: &Graph) -> Vec<&Tensor> {
     weights
 }
 
-/// The slots of a node whose main weight is a float initialiser.
-fn main_slots(graph: &Graph, node: &Node) -> Option<Slots> {
-    let holds_weight = |i: usize| {
-        node.input(i)
+/// The operator and slots of a node whose main weight is a float initialiser.
+fn main_slots(graph: &Graph, node: &Node) -> Option<(&'static Operator, &'static Slots)> {
+    let holds_weight = |slots: &&Slots| {
+        node.input(slots.weight)
             .and_then(|n| graph.weight(n))
             .is_some_and(is_float)
     };
-    let slots = slots(node)?;
-    if holds_weight(slots.weight) {
-        return Some(slots);
-    }
-    // A product may have its constant matrix on the left.
-    (node.is("MatMul") && holds_weight(0)).then_some(Slots {
-        weight: 0,
-        bias: None,
-        all: &[0],
-        input: 1,
-    })
+    let operator = ops::find(node)?;
+    Some((operator, operator.weights.iter().find(holds_weight)?))
 }
 
 /// For each product, the node behind it that only adds a constant vector, with that vector's name.
@@ -137,7 +118,7 @@ fn added_biases(graph: &Graph) -> HashMap<&str, (String, String)> {
     let consumers = graph.consumers();
     let mut biases = HashMap::new();
     for node in &graph.nodes {
-        if !(node.is("MatMul") || node.op == "MatMulNBits") || main_slots(graph, node).is_none() {
+        if !main_slots(graph, node).is_some_and(|(operator, _)| operator.bias_behind) {
             continue;
         }
         let out = node.outputs[0].as_str();
@@ -151,7 +132,7 @@ fn added_biases(graph: &Graph) -> HashMap<&str, (String, String)> {
                 .weight(name)
                 .is_some_and(|w| is_float(w) && w.shape().len() == 1)
         };
-        if let (true, Some(bias)) = (adder.is("Add"), bias.filter(vector)) {
+        if let (true, Some(bias)) = (adder.is(&ops::ADD), bias.filter(vector)) {
             biases.insert(node.name.as_str(), (adder.name.clone(), bias.clone()));
         }
     }
@@ -162,7 +143,8 @@ fn added_biases(graph: &Graph) -> HashMap<&str, (String, String)> {
 fn layer(
     graph: &Graph,
     node: &Node,
-    slots: Slots,
+    operator: &Operator,
+    slots: &Slots,
     shapes: &Shapes,
     added: Option<&(String, String)>,
 ) -> (Layer, Vec<String>) {
@@ -187,13 +169,19 @@ fn layer(
         name: node.name.clone(),
         kind: node.op.clone(),
         shape: shapes.known(&node.outputs[0]),
-        channel_axis: channel_axis(node, slots, shape.len()),
+        channel_axis: (operator.channel_axis)(node, slots, shape.len()),
+        product: operator.product,
         bias,
         input: given(slots.input),
         output: node.outputs[0].clone(),
         params: 0,
         bytes: 0,
-        macs: macs(node, shape, &name, shapes),
+        macs: (operator.macs)(&Work {
+            node,
+            weight: shape,
+            name: &name,
+            shapes,
+        }),
         bits: tensor.map_or(0, Tensor::bits),
         sparsity: tensor.map_or(0.0, Tensor::sparsity),
         weight: Some(name),
@@ -203,7 +191,8 @@ fn layer(
 
 /// A node that reads weights in another way.
 fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<String>)> {
-    let codes = integer_slots(node);
+    let operator = ops::find(node);
+    let codes = operator.map_or(&[][..], |operator| operator.codes);
     let reads = node.reads();
     let is_weight = |name: &&str| {
         graph
@@ -212,7 +201,7 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
     };
     let weights: Vec<String> = match codes {
         // The numbers that a pair rounds with are no weights.
-        [] if matches!(node.op.as_str(), "QuantizeLinear" | "DequantizeLinear") => Vec::new(),
+        [] if operator.is_some_and(|operator| operator.rounds) => Vec::new(),
         [] => reads
             .iter()
             .copied()
@@ -238,6 +227,7 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
         shape: shapes.known(&node.outputs[0]),
         weight: None,
         channel_axis: 0,
+        product: None,
         bias: None,
         input: node.input(0).unwrap_or_default().to_owned(),
         output: node.outputs[0].clone(),
@@ -247,8 +237,14 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
             [] => (!inner).then_some(0),
             [main, ..] => {
                 let name = node.input(*main).unwrap_or_default();
-                let shape = graph.weight(name).map_or(&[][..], Tensor::shape);
-                macs(node, shape, name, shapes)
+                let weight = graph.weight(name).map_or(&[][..], Tensor::shape);
+                let work = Work {
+                    node,
+                    weight,
+                    name,
+                    shapes,
+                };
+                operator.and_then(|operator| (operator.macs)(&work))
             }
         },
         bits,
@@ -257,51 +253,31 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
     Some((layer, weights))
 }
 
-/// The axis of the main weight along which output channels lie.
-fn channel_axis(node: &Node, slots: Slots, rank: usize) -> usize {
-    match node.op.as_str() {
-        "ConvTranspose" | "LSTM" | "GRU" | "RNN" => 1,
-        "Gemm" if node.int("transB", 0) != 0 => 0,
-        "MatMul" if slots.weight == 0 => rank.saturating_sub(2),
-        "Gemm" | "MatMul" | "Gather" => rank.saturating_sub(1),
-        _ => 0,
+/// A node with its main weight, whose multiply-accumulates for one sample are to be counted.
+pub(crate) struct Work<'a> {
+    pub node: &'a Node,
+    /// Shape of the main weight.
+    pub weight: &'a [usize],
+    /// Its name.
+    pub name: &'a str,
+    shapes: &'a Shapes,
+}
+
+impl Work<'_> {
+    /// Extents of input `i`, where all are known.
+    pub fn input(&self, i: usize) -> Option<Vec<usize>> {
+        self.shapes.known(self.node.input(i)?)
+    }
+
+    /// Elements of the first output.
+    pub fn output(&self) -> Option<u64> {
+        volume(&self.shapes.known(&self.node.outputs[0])?)
     }
 }
 
-/// Multiply-accumulates of a layer for one sample.
-fn macs(node: &Node, weight: &[usize], name: &str, shapes: &Shapes) -> Option<u64> {
-    let volume = |shape: &[usize]| shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64));
-    let out = || volume(&shapes.known(&node.outputs[0])?);
-    match node.op.as_str() {
-        "Conv" | "ConvInteger" | "QLinearConv" => out()?.checked_mul(volume(weight.get(1..)?)?),
-        // Every input element meets the kernel once for each output channel of its group.
-        "ConvTranspose" => {
-            volume(&shapes.known(node.input(0)?)?)?.checked_mul(volume(weight.get(1..)?)?)
-        }
-        "Gemm" => {
-            let k = weight.get(usize::from(node.int("transB", 0) != 0))?;
-            out()?.checked_mul(*k as u64)
-        }
-        "MatMul" | "MatMulInteger" | "QLinearMatMul" => {
-            let left = node.input(0) == Some(name);
-            let k = match (left, weight.len()) {
-                (true, n) => weight.get(n.checked_sub(1)?)?,
-                (false, 1) => weight.first()?,
-                (false, n) => weight.get(n.checked_sub(2)?)?,
-            };
-            out()?.checked_mul(*k as u64)
-        }
-        "MatMulNBits" => out()?.checked_mul(u64::try_from(node.int("K", -1)).ok()?),
-        // The input's and the state's matrix, at every step.
-        "LSTM" | "GRU" | "RNN" => {
-            let x = shapes.known(node.input(0)?)?;
-            let recurrent = shapes.known(node.input(2)?)?;
-            let steps = (x.first()?.checked_mul(*x.get(1)?))? as u64;
-            steps.checked_mul(volume(weight)?.checked_add(volume(&recurrent)?)?)
-        }
-        "Gather" => Some(0),
-        _ => out(),
-    }
+/// The number of elements of a tensor.
+pub(crate) fn volume(shape: &[usize]) -> Option<u64> {
+    shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d as u64))
 }
 
 #[cfg(test)]
@@ -321,17 +297,17 @@ mod tests {
         let w = b.weight("conv.w", zeros(&[4, 3, 3, 3]));
         let bias = b.weight("conv.b", zeros(&[4]));
         let y = b.node(
-            "Conv",
+            &ops::CONV,
             "conv",
             &[&x, &w, &bias],
             [("pads", [1, 1, 1, 1].into())],
         );
-        let y = b.node("GlobalAveragePool", "pool", &[&y], []);
-        let y = b.node("Flatten", "flat", &[&y], []);
+        let y = b.node(&ops::GLOBAL_AVERAGE_POOL, "pool", &[&y], []);
+        let y = b.node(&ops::FLATTEN, "flat", &[&y], []);
         let w = b.weight("fc.w", zeros(&[4, 10]));
-        let y = b.node("MatMul", "fc", &[&y, &w], []);
+        let y = b.node(&ops::MAT_MUL, "fc", &[&y, &w], []);
         let bias = b.weight("fc.b", zeros(&[10]));
-        let y = b.node("Add", "fc.add", &[&y, &bias], []);
+        let y = b.node(&ops::ADD, "fc.add", &[&y, &bias], []);
         b.output(&y, DType::F32, &[10]);
         let model = b.finish(17).unwrap();
         let layers = topology(&model).layers;
@@ -356,7 +332,7 @@ mod tests {
         let x = b.input("x", DType::U8, &[4]);
         let codes = Dense::I8(lapidary_core::tensor::array(&[4, 3], vec![1; 12]).unwrap());
         let w = b.weight("w", codes);
-        let y = b.node("MatMulInteger", "product", &[&x, &w], []);
+        let y = b.node(&ops::MAT_MUL_INTEGER, "product", &[&x, &w], []);
         b.output(&y, DType::I32, &[3]);
         let layers = topology(&b.finish(17).unwrap()).layers;
         let sizes = (
@@ -373,8 +349,8 @@ mod tests {
         let mut b = GraphBuilder::new("net");
         let x = b.input("x", DType::F32, &[4]);
         let w = b.weight("w", zeros(&[4, 4]));
-        let y = b.node("MatMul", "one", &[&x, &w], []);
-        let y = b.node("MatMul", "two", &[&y, &w], []);
+        let y = b.node(&ops::MAT_MUL, "one", &[&x, &w], []);
+        let y = b.node(&ops::MAT_MUL, "two", &[&y, &w], []);
         b.output(&y, DType::F32, &[4]);
         let layers = topology(&b.finish(17).unwrap()).layers;
         assert_eq!(layers.iter().map(|l| l.params).collect::<Vec<_>>(), [16, 0]);

@@ -1,18 +1,18 @@
 //! Bringing a graph to a newer version of the standard operator set.
 //!
 //! Most operators only took further element types or further attributes since version 9; a node of theirs means the
-//! same in a newer set. The operators whose definition changed are rewritten one by one; the few that cannot be are
-//! refused by name. Versions are those of the ONNX operator changelog.
+//! same in a newer set. Those whose definition changed say how a node is rewritten, or that it cannot be
+//! ([`Change`]). Versions are those of the ONNX operator changelog.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use lapidary_core::tensor::Dense;
+use lapidary_core::tensor::{Dense, array};
 
 use crate::error::GraphError;
 use crate::graph::{Attribute, Graph, Node, fresh_name};
+use crate::ops::{self, Operator};
 use crate::shape::Shapes;
-use lapidary_core::tensor::array;
 
 /// The oldest version of the standard operator set that is read.
 pub const OLDEST_OPSET: i64 = 9;
@@ -41,12 +41,7 @@ pub fn convert(graph: &Graph, target: i64) -> Result<Graph, GraphError> {
     }
     let mut graph = graph.clone();
     let mut taken = graph.names();
-    Conversion {
-        from,
-        to,
-        taken: &mut taken,
-    }
-    .graph(&mut graph)?;
+    rewrite(&mut graph, (from, to), &mut taken)?;
     graph.opsets.insert(String::new(), to);
     Ok(graph)
 }
@@ -66,264 +61,147 @@ pub fn check_opset(graph: &Graph) -> Result<(), GraphError> {
     Ok(())
 }
 
-struct Conversion<'a> {
-    from: i64,
-    to: i64,
-    taken: &'a mut HashSet<String>,
+/// How nodes of an operator are brought over a version in which its meaning changed.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The version of the operator set.
+    pub version: i64,
+    /// Rewrites a node.
+    pub rewrite: fn(&mut Rewriting<'_>, &mut Node) -> Result<(), GraphError>,
 }
 
-/// New initialisers of the graph that is converted.
-type Constants = Vec<(String, Dense)>;
-
-impl Conversion<'_> {
-    fn graph(&mut self, graph: &mut Graph) -> Result<(), GraphError> {
-        let shapes = Shapes::infer(graph, 1);
-        let mut nodes = Vec::with_capacity(graph.nodes.len());
-        for mut node in std::mem::take(&mut graph.nodes) {
-            for attribute in node.attributes.values_mut() {
-                match attribute {
-                    Attribute::Graph(g) => self.graph(g)?,
-                    Attribute::Graphs(gs) => gs.iter_mut().try_for_each(|g| self.graph(g))?,
-                    _ => {}
+/// Brings the nodes of `graph` and of the graphs in it from one version to another.
+fn rewrite(
+    graph: &mut Graph,
+    (from, to): (i64, i64),
+    taken: &mut HashSet<String>,
+) -> Result<(), GraphError> {
+    let shapes = Shapes::infer(graph, 1);
+    let mut nodes = Vec::with_capacity(graph.nodes.len());
+    for mut node in std::mem::take(&mut graph.nodes) {
+        for attribute in node.attributes.values_mut() {
+            match attribute {
+                Attribute::Graph(g) => rewrite(g, (from, to), taken)?,
+                Attribute::Graphs(gs) => {
+                    (gs.iter_mut()).try_for_each(|g| rewrite(g, (from, to), taken))?;
                 }
-            }
-            if !node.is_standard() {
-                nodes.push(node);
-                continue;
-            }
-            let mut constants = Constants::new();
-            let scales = node
-                .input(1)
-                .and_then(|name| graph.weight(name)?.as_dense());
-            self.node(node.clone(), scales, &shapes, &mut nodes, &mut constants)?;
-            for (name, dense) in constants {
-                graph.weights.insert(name, Arc::new(dense.into()));
-            }
-        }
-        graph.nodes = nodes;
-        Ok(())
-    }
-
-    /// Whether the definition of version `version` comes into force.
-    fn crosses(&self, version: i64) -> bool {
-        self.from < version && version <= self.to
-    }
-
-    fn node(
-        &mut self,
-        mut node: Node,
-        scales: Option<&Dense>,
-        shapes: &Shapes,
-        nodes: &mut Vec<Node>,
-        constants: &mut Constants,
-    ) -> Result<(), GraphError> {
-        match node.op.as_str() {
-            "Squeeze" | "Unsqueeze" | "ReduceSum" if self.crosses(13) => {
-                self.list_to_input(&mut node, "axes", 1, constants);
-            }
-            "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
-            | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceSumSquare"
-                if self.crosses(18) =>
-            {
-                self.list_to_input(&mut node, "axes", 1, constants);
-            }
-            "Split" => {
-                if self.crosses(13) {
-                    self.list_to_input(&mut node, "split", 1, constants);
-                }
-                if self.crosses(18) && node.input(1).is_none() {
-                    let parts = node.outputs.len() as i64;
-                    node.attributes.insert("num_outputs".into(), parts.into());
-                }
-            }
-            "Softmax" | "LogSoftmax" | "Hardmax" if self.crosses(13) => {
-                self.softmax(node, shapes, nodes);
-                return Ok(());
-            }
-            "Clip" if self.crosses(11) => {
-                self.float_to_input(&mut node, "min", 1, constants);
-                self.float_to_input(&mut node, "max", 2, constants);
-            }
-            "Pad" if self.crosses(11) => {
-                self.list_to_input(&mut node, "pads", 1, constants);
-                self.float_to_input(&mut node, "value", 2, constants);
-            }
-            "Slice" if self.crosses(10) => {
-                let axes = node.ints("starts").map_or(0, <[i64]>::len) as i64;
-                let all = || Attribute::Ints((0..axes).collect());
-                node.attributes.entry("axes".into()).or_insert_with(all);
-                self.list_to_input(&mut node, "starts", 1, constants);
-                self.list_to_input(&mut node, "ends", 2, constants);
-                self.list_to_input(&mut node, "axes", 3, constants);
-            }
-            "TopK" if self.crosses(10) => {
-                if let Some(Attribute::Int(k)) = node.attributes.remove("k") {
-                    self.ints_to_input(&mut node, "k", 1, vec![k], constants);
-                }
-            }
-            "Dropout" if self.crosses(12) => {
-                self.float_to_input(&mut node, "ratio", 1, constants);
-            }
-            "Upsample" if self.crosses(10) => resize_from_corner(&mut node, "floor"),
-            "Resize" if self.crosses(11) => match nearest_mode(scales) {
-                Some(mode) => resize_from_corner(&mut node, mode),
-                None if node.text("mode") == Some("linear") => {
-                    resize_from_corner(&mut node, "floor")
-                }
-                None => return Err(self.refusal(&node, 11)),
-            },
-            "Scatter" if self.crosses(11) => node.op = "ScatterElements".into(),
-            "BatchNormalization" if self.crosses(14) => {
-                while node.outputs.last().is_some_and(String::is_empty) {
-                    node.outputs.pop();
-                }
-                if node.outputs.len() > 1 {
-                    return Err(self.refusal(&node, 14));
-                }
-            }
-            "RoiAlign" if self.crosses(16) => {
-                let mode = "coordinate_transformation_mode".to_owned();
-                node.attributes
-                    .entry(mode)
-                    .or_insert_with(|| "output_half_pixel".into());
-            }
-            "GridSample" if self.crosses(20) => match node.text("mode") {
-                Some("bilinear") => drop(node.attributes.insert("mode".into(), "linear".into())),
-                Some("bicubic") => drop(node.attributes.insert("mode".into(), "cubic".into())),
                 _ => {}
-            },
-            "DFT" if self.crosses(20) => return Err(self.refusal(&node, 20)),
-            "GroupNormalization" if self.crosses(21) => return Err(self.refusal(&node, 21)),
-            _ => {}
+            }
         }
+        let changes = ops::find(&node).map_or(&[][..], |operator| operator.changes);
+        let mut rewriting = Rewriting {
+            versions: (from, to),
+            version: 0,
+            graph,
+            shapes: &shapes,
+            taken,
+            constants: Vec::new(),
+            before: Vec::new(),
+            behind: Vec::new(),
+        };
+        for change in changes {
+            if from < change.version && change.version <= to {
+                rewriting.version = change.version;
+                (change.rewrite)(&mut rewriting, &mut node)?;
+            }
+        }
+        let Rewriting {
+            constants,
+            before,
+            behind,
+            ..
+        } = rewriting;
+        nodes.extend(before);
         nodes.push(node);
-        Ok(())
+        nodes.extend(behind);
+        for (name, dense) in constants {
+            graph.weights.insert(name, Arc::new(dense.into()));
+        }
     }
+    graph.nodes = nodes;
+    Ok(())
+}
 
-    fn refusal(&self, node: &Node, version: i64) -> GraphError {
+/// A node that is being rewritten, and what becomes of it beside itself.
+pub(crate) struct Rewriting<'a> {
+    versions: (i64, i64),
+    /// The version that is crossed.
+    version: i64,
+    graph: &'a Graph,
+    pub shapes: &'a Shapes,
+    taken: &'a mut HashSet<String>,
+    /// New initialisers.
+    constants: Vec<(String, Dense)>,
+    /// New nodes in front of it.
+    pub before: Vec<Node>,
+    /// New nodes behind it.
+    pub behind: Vec<Node>,
+}
+
+impl Rewriting<'_> {
+    /// The error that the node cannot be written in the newer version.
+    pub fn refusal(&self, node: &Node) -> GraphError {
+        let (from, to) = self.versions;
         GraphError::node(
             node,
             format!(
-                "it changed its meaning in operator set {version}; the graph, of set {}, cannot be brought to set {}",
-                self.from, self.to
+                "it changed its meaning in operator set {}; the graph, of set {from}, cannot be brought to set {to}",
+                self.version
             ),
         )
     }
 
-    /// Turns the list attribute `name` into input `index`.
-    fn list_to_input(
-        &mut self,
-        node: &mut Node,
-        name: &str,
-        index: usize,
-        constants: &mut Constants,
-    ) {
-        if let Some(Attribute::Ints(list)) = node.attributes.remove(name) {
-            self.ints_to_input(node, name, index, list, constants);
-        }
+    /// The numbers of input `i`, where it is a constant.
+    pub fn constant(&self, node: &Node, i: usize) -> Option<&Dense> {
+        self.graph.weight(node.input(i)?)?.as_dense()
     }
 
-    fn ints_to_input(
-        &mut self,
-        node: &mut Node,
-        name: &str,
-        index: usize,
-        list: Vec<i64>,
-        constants: &mut Constants,
-    ) {
-        let list = Dense::I64(array(&[list.len()], list).expect("one axis of its length"));
-        self.set_input(node, name, index, list, constants);
+    /// Turns the list attribute `name` into input `index`.
+    pub fn list_to_input(&mut self, node: &mut Node, name: &str, index: usize) {
+        if let Some(Attribute::Ints(list)) = node.attributes.remove(name) {
+            self.set_input(node, name, index, list);
+        }
     }
 
     /// Turns the number attribute `name` into input `index`.
-    fn float_to_input(
-        &mut self,
-        node: &mut Node,
-        name: &str,
-        index: usize,
-        constants: &mut Constants,
-    ) {
+    pub fn float_to_input(&mut self, node: &mut Node, name: &str, index: usize) {
         if let Some(Attribute::Float(v)) = node.attributes.remove(name) {
             let scalar = Dense::F32(array(&[], vec![v]).expect("one element"));
-            self.set_input(node, name, index, scalar, constants);
+            self.set_constant(node, name, index, scalar);
         }
     }
 
-    fn set_input(
-        &mut self,
-        node: &mut Node,
-        name: &str,
-        index: usize,
-        value: Dense,
-        constants: &mut Constants,
-    ) {
+    /// Makes a new constant list input `index`.
+    pub fn set_input(&mut self, node: &mut Node, name: &str, index: usize, list: Vec<i64>) {
+        let list = Dense::I64(array(&[list.len()], list).expect("one axis of its length"));
+        self.set_constant(node, name, index, list);
+    }
+
+    fn set_constant(&mut self, node: &mut Node, name: &str, index: usize, value: Dense) {
         let constant = fresh_name(self.taken, &format!("{}_{name}", node.name));
-        constants.push((constant.clone(), value));
+        self.constants.push((constant.clone(), value));
         while node.inputs.len() <= index {
             node.inputs.push(String::new());
         }
         node.inputs[index] = constant;
     }
 
-    /// Before version 13 everything from the axis on counted as one axis: flattened, normalised, and brought back to
-    /// its shape, unless the axis is the last one.
-    fn softmax(&mut self, mut node: Node, shapes: &Shapes, nodes: &mut Vec<Node>) {
-        let axis = node.int("axis", 1);
-        let rank = node
-            .input(0)
-            .and_then(|x| shapes.shape(x))
-            .map(|s| s.len() as i64);
-        node.attributes.insert("axis".into(), Attribute::Int(-1));
-        if axis == -1 || rank.is_some_and(|r| axis == r - 1) {
-            nodes.push(node);
-            return;
-        }
-        let mut around = |op: &str, inputs: Vec<String>| {
-            let name = fresh_name(self.taken, &format!("{}_{}", node.name, op.to_lowercase()));
-            Node {
-                outputs: vec![name.clone()],
-                name,
-                op: op.into(),
-                inputs,
-                ..Node::default()
-            }
-        };
-        let x = node.inputs[0].clone();
-        let shape = around("Shape", vec![x.clone()]);
-        let mut flat = around("Flatten", vec![x]);
-        flat.attributes.insert("axis".into(), Attribute::Int(axis));
-        let normalised = around(&node.op, vec![]).name;
-        let mut back = around("Reshape", vec![normalised.clone(), shape.name.clone()]);
-        node.inputs[0] = flat.name.clone();
-        back.outputs = std::mem::replace(&mut node.outputs, vec![normalised]);
-        nodes.extend([shape, flat, node, back]);
+    /// A new name for what operator `op` gives beside the node `around`.
+    pub fn name(&mut self, around: &Node, op: &str) -> String {
+        let stem = format!("{}_{}", around.name, op.to_lowercase());
+        fresh_name(self.taken, &stem)
+    }
+
+    /// A new node of operator `op` beside the node `around`; its one output bears its name.
+    pub fn beside(&mut self, around: &Node, op: &Operator, inputs: Vec<String>) -> Node {
+        let name = self.name(around, op.name);
+        op.node(name.clone(), inputs, vec![name])
     }
 }
 
-/// How `Resize` of version 10 rounded positions, by its scales: the standard left it open, ONNX Runtime rounds up
-/// where it shrinks an axis and down elsewhere.
-fn nearest_mode(scales: Option<&Dense>) -> Option<&'static str> {
-    let scales = scales?.as_f32()?;
-    if scales.iter().all(|&s| s >= 1.0) {
-        Some("floor")
-    } else if scales.iter().all(|&s| s <= 1.0) {
-        Some("ceil")
-    } else {
-        None
-    }
-}
-
-/// `Upsample` and `Resize` of version 10, which count positions from the corner, as the `Resize` of later versions.
-fn resize_from_corner(node: &mut Node, nearest_mode: &str) {
-    node.op = "Resize".into();
-    node.inputs.insert(1, String::new());
-    let modes = [
-        ("coordinate_transformation_mode", "asymmetric"),
-        ("nearest_mode", nearest_mode),
-    ];
-    for (name, mode) in modes {
-        node.attributes.insert(name.into(), mode.into());
-    }
+/// A change that no node can be brought over.
+pub(crate) fn refuse(rewriting: &mut Rewriting<'_>, node: &mut Node) -> Result<(), GraphError> {
+    Err(rewriting.refusal(node))
 }
 
 #[cfg(test)]

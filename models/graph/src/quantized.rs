@@ -14,7 +14,7 @@ use ndarray::{Array2, ArrayD, ArrayView2, Axis, IxDyn};
 use crate::codes::{codes, nibbles, pack_nibbles, unpack_nibbles};
 use crate::error::GraphError;
 use crate::graph::{Attribute, Graph, Node, fresh_name};
-use crate::slots::slots;
+use crate::ops;
 
 /// Turns quantized constants into quantized weights, and constants that are a layer's weights into initialisers.
 ///
@@ -30,9 +30,9 @@ pub fn fold(graph: &mut Graph) -> Result<(), GraphError> {
 fn lift_constants(graph: &mut Graph) {
     let mut weights = HashSet::new();
     for node in &graph.nodes {
-        if node.is("DequantizeLinear") {
+        if node.is(&ops::DEQUANTIZE_LINEAR) {
             weights.extend(node.inputs.iter().cloned());
-        } else if let Some(slots) = slots(node) {
+        } else if let Some(slots) = ops::find(node).and_then(|operator| operator.weights.first()) {
             weights.extend(
                 slots
                     .all
@@ -43,7 +43,7 @@ fn lift_constants(graph: &mut Graph) {
     }
     let lifted = &mut graph.weights;
     graph.nodes.retain(|node| {
-        let constant = node.is("Constant") && weights.contains(&node.outputs[0]);
+        let constant = node.is(&ops::CONSTANT) && weights.contains(&node.outputs[0]);
         match node.attributes.get("value") {
             Some(Attribute::Tensor(dense)) if constant && !dense.is_empty() => {
                 let is_weight = dense.dtype().is_float() || codes(dense).is_some();
@@ -75,7 +75,7 @@ fn fold_dequantize(graph: &mut Graph) -> Result<(), GraphError> {
     let mut folded = Vec::new();
     let consumers = graph.consumers();
     for (i, node) in graph.nodes.iter().enumerate() {
-        if !node.is("DequantizeLinear") || graph.is_output(&node.outputs[0]) {
+        if !node.is(&ops::DEQUANTIZE_LINEAR) || graph.is_output(&node.outputs[0]) {
             continue;
         }
         let (Some(stored), Some(Dense::F32(scales))) =
@@ -176,7 +176,7 @@ fn granularity(node: &Node, codes: &[usize], scales: &[usize]) -> Result<Granula
 
 fn fold_matmul_bits(graph: &mut Graph) -> Result<(), GraphError> {
     let consumers = graph.consumers();
-    let is_bits = |node: &Node| node.op == "MatMulNBits" && node.domain == "com.microsoft";
+    let is_bits = |node: &Node| node.is(&ops::MAT_MUL_N_BITS);
     let mut weights: BTreeMap<String, Quantized> = BTreeMap::new();
     let mut folded = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate().filter(|(_, n)| is_bits(n)) {
@@ -213,21 +213,15 @@ fn fold_matmul_bits(graph: &mut Graph) -> Result<(), GraphError> {
                 .filter(|n| !n.is_empty())
                 .cloned(),
         );
-        node.op = "MatMul".into();
-        node.domain.clear();
+        ops::MAT_MUL.take_over(node);
         node.attributes.clear();
         node.inputs.truncate(2);
         if let Some(bias) = bias {
             parts.remove(&bias);
             let product = fresh_name(&mut taken, &format!("{}_product", node.name));
             let out = std::mem::replace(&mut node.outputs[0], product.clone());
-            let add = Node {
-                name: fresh_name(&mut taken, &format!("{}_bias", node.name)),
-                op: "Add".into(),
-                inputs: vec![product, bias],
-                outputs: vec![out],
-                ..Node::default()
-            };
+            let name = fresh_name(&mut taken, &format!("{}_bias", node.name));
+            let add = ops::ADD.node(name, vec![product, bias], vec![out]);
             graph.nodes.insert(i + 1, add);
         }
     }
@@ -431,14 +425,9 @@ impl<'a> Plan<'a> {
                 attributes.insert("block_size".into(), Attribute::Int(size as i64));
             }
         }
-        let node = Node {
-            name: part("dequantize"),
-            op: "DequantizeLinear".into(),
-            inputs,
-            outputs: vec![name.to_owned()],
-            attributes,
-            ..Node::default()
-        };
+        let outputs = vec![name.to_owned()];
+        let mut node = ops::DEQUANTIZE_LINEAR.node(part("dequantize"), inputs, outputs);
+        node.attributes = attributes;
         nodes.push(node);
     }
 
@@ -488,44 +477,35 @@ impl<'a> Plan<'a> {
 
     /// The nodes that stand for `node` where it multiplies by a matrix in blocks.
     pub fn rewrite(&self, node: &Node, opsets: &mut BTreeMap<String, i64>) -> Option<Vec<Node>> {
-        if self.matrices.is_empty() || !(node.is("MatMul") || node.is("Gemm")) {
+        if self.matrices.is_empty() || !(node.is(&ops::MAT_MUL) || node.is(&ops::GEMM)) {
             return None;
         }
         let name = node.input(1)?;
         let matrix = self.matrices.get(name)?;
-        opsets.entry("com.microsoft".into()).or_insert(1);
+        let domain = ops::MAT_MUL_N_BITS.domain;
+        opsets.entry(domain.into()).or_insert(1);
         let int = |v: usize| Attribute::Int(v as i64);
-        let mut product = Node {
-            name: node.name.clone(),
-            op: "MatMulNBits".into(),
-            domain: "com.microsoft".into(),
-            inputs: vec![
-                node.inputs[0].clone(),
-                name.to_owned(),
-                matrix.scales.clone(),
-                matrix.zero_points.clone(),
-            ],
-            outputs: node.outputs.clone(),
-            attributes: BTreeMap::from([
-                ("K".into(), int(matrix.k)),
-                ("N".into(), int(matrix.n)),
-                ("bits".into(), int(usize::from(matrix.bits))),
-                ("block_size".into(), int(matrix.block)),
-            ]),
-        };
+        let inputs = vec![
+            node.inputs[0].clone(),
+            name.to_owned(),
+            matrix.scales.clone(),
+            matrix.zero_points.clone(),
+        ];
+        let mut product = ops::MAT_MUL_N_BITS.node(node.name.clone(), inputs, node.outputs.clone());
+        product.attributes = BTreeMap::from([
+            ("K".into(), int(matrix.k)),
+            ("N".into(), int(matrix.n)),
+            ("bits".into(), int(usize::from(matrix.bits))),
+            ("block_size".into(), int(matrix.block)),
+        ]);
         let Some(bias) = node.input(2) else {
             return Some(vec![product]);
         };
         let mut taken = self.graph.names();
         let sum = fresh_name(&mut taken, &format!("{}_product", node.name));
         product.outputs = vec![sum.clone()];
-        let add = Node {
-            name: fresh_name(&mut taken, &format!("{}_bias", node.name)),
-            op: "Add".into(),
-            inputs: vec![sum, bias.to_owned()],
-            outputs: node.outputs.clone(),
-            ..Node::default()
-        };
+        let name = fresh_name(&mut taken, &format!("{}_bias", node.name));
+        let add = ops::ADD.node(name, vec![sum, bias.to_owned()], node.outputs.clone());
         Some(vec![product, add])
     }
 }
@@ -547,13 +527,13 @@ fn matrix_block(
     let reads_it = |&i: &usize| {
         let node = &graph.nodes[i];
         let once = node.inputs.iter().filter(|n| *n == name).count() == 1;
-        let along_k = if node.is("Gemm") {
+        let along_k = if node.is(&ops::GEMM) {
             usize::from(node.int("transB", 0) != 0)
         } else {
             0
         };
-        let plain = node.is("MatMul")
-            || (node.is("Gemm")
+        let plain = node.is(&ops::MAT_MUL)
+            || (node.is(&ops::GEMM)
                 && node.int("transA", 0) == 0
                 && node.float("alpha", 1.0) == 1.0
                 && node.float("beta", 1.0) == 1.0);

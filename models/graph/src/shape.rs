@@ -1,36 +1,34 @@
 //! Shape inference: the extents of every value for a given number of samples, as far as they follow from the graph.
 
-mod arrays;
-mod ints;
-mod ops;
-
 use std::collections::HashMap;
 
 use lapidary_core::model::Dim;
 use lapidary_core::tensor::{Dense, Tensor};
+use ndarray::{ArrayD, IxDyn};
 
-use crate::graph::{Attribute, Graph, Node, ValueInfo};
+use crate::graph::{Graph, Node, ValueInfo};
+use crate::ops;
 
 /// Values of integer tensors are followed up to this many elements: they are shapes, axes and indices.
-const MOST_INTS: usize = 1024;
+pub(crate) const MOST_INTS: usize = 1024;
 
 /// An extent of each axis, where known.
-pub type Extents = Vec<Option<usize>>;
+pub(crate) type Extents = Vec<Option<usize>>;
+
+/// Elements of a small integer tensor in row-major order, each where known: graphs compute shapes, axes and indices with
+/// them.
+pub(crate) type Ints = Vec<Option<i64>>;
 
 /// What is known of a value.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Fact {
+pub(crate) struct Fact {
     /// Extents; `None` where even the rank is unknown.
     pub shape: Option<Extents>,
-    /// Elements of a small integer tensor in row-major order, each where known.
-    pub ints: Option<Vec<Option<i64>>>,
+    /// Elements of a small integer tensor.
+    pub ints: Option<Ints>,
 }
 
 impl Fact {
-    pub fn unknown() -> Self {
-        Self::default()
-    }
-
     pub fn shaped(shape: Extents) -> Self {
         Self {
             shape: Some(shape),
@@ -39,7 +37,7 @@ impl Fact {
     }
 
     /// What is known of a constant.
-    fn of(dense: &Dense) -> Self {
+    pub fn of(dense: &Dense) -> Self {
         let ints: Option<Vec<i64>> = match dense {
             _ if dense.len() > MOST_INTS => None,
             Dense::I64(a) => Some(a.iter().copied().collect()),
@@ -56,7 +54,7 @@ impl Fact {
 
 /// What is known of every value of a graph.
 #[derive(Debug, Default)]
-pub struct Shapes {
+pub(crate) struct Shapes {
     facts: HashMap<String, Fact>,
 }
 
@@ -98,8 +96,8 @@ impl Shapes {
             .filter_map(|v| Some((v.name.as_str(), declared(v)?)))
             .collect();
         for node in &graph.nodes {
-            let mut facts = shapes.node(graph, node);
-            facts.resize(node.outputs.len(), Fact::unknown());
+            let mut facts = shapes.outputs(graph, node);
+            facts.resize(node.outputs.len(), Fact::default());
             for (name, mut fact) in node.outputs.iter().zip(facts) {
                 if let Some(said) = said.get(name.as_str()) {
                     fill(&mut fact.shape, said);
@@ -125,19 +123,28 @@ impl Shapes {
         self.shape(name)?.iter().copied().collect()
     }
 
-    fn node(&self, graph: &Graph, node: &Node) -> Vec<Fact> {
-        let inputs: Vec<Fact> = node.inputs.iter().map(|name| self.fact(name)).collect();
-        let floats = |i: usize| -> Option<Vec<f32>> {
-            let dense = graph.weight(node.input(i)?)?.as_dense()?;
-            Some(dense.as_f32()?.iter().copied().collect())
+    /// What is known of the outputs of `node`; fewer where nothing is known of the rest.
+    fn outputs(&self, graph: &Graph, node: &Node) -> Vec<Fact> {
+        let Some(operator) = ops::find(node) else {
+            return Vec::new();
         };
-        let call = Call {
+        let inputs: Vec<Fact> = node.inputs.iter().map(|name| self.fact(name)).collect();
+        let known = Known {
             node,
             inputs: &inputs,
-            opset: graph.opset(),
-            floats: &floats,
+            graph,
         };
-        call.outputs()
+        let shape = (operator.shape)(&known);
+        // Element by element means nothing where the shapes do not say the same count.
+        let count = shape.as_deref().and_then(volume);
+        let ints = (operator.ints)(&known)
+            .filter(|list| list.len() <= MOST_INTS && count.is_none_or(|n| n == list.len()));
+        let mut facts = vec![Fact { shape, ints }];
+        if node.outputs.len() > 1 {
+            let others = (operator.other_shapes)(&known).unwrap_or_default();
+            facts.extend(others.into_iter().map(Fact::shaped));
+        }
+        facts
     }
 }
 
@@ -154,71 +161,84 @@ fn fill(shape: &mut Option<Extents>, said: &[Option<usize>]) {
     }
 }
 
-/// A node with what is known of its inputs.
-struct Call<'a> {
-    node: &'a Node,
+/// A node with what is known of its inputs: what an operator's shape rule goes by.
+pub(crate) struct Known<'a> {
+    pub node: &'a Node,
     inputs: &'a [Fact],
-    opset: i64,
-    /// The elements of a constant float input.
-    floats: &'a dyn Fn(usize) -> Option<Vec<f32>>,
+    graph: &'a Graph,
 }
 
-impl Call<'_> {
-    fn shape(&self, i: usize) -> Option<&Extents> {
+impl Known<'_> {
+    /// Number of inputs, omitted ones between others included.
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Version of the standard operator set.
+    pub fn opset(&self) -> i64 {
+        self.graph.opset()
+    }
+
+    /// Extents of input `i`, where its rank is known.
+    pub fn shape(&self, i: usize) -> Option<&Extents> {
         self.inputs.get(i)?.shape.as_ref()
     }
 
-    fn given(&self, i: usize) -> bool {
+    /// Whether input `i` is given.
+    pub fn given(&self, i: usize) -> bool {
         self.node.input(i).is_some()
     }
 
+    /// The elements of an integer input, each where known.
+    pub fn partial(&self, i: usize) -> Option<&Ints> {
+        self.inputs.get(i)?.ints.as_ref()
+    }
+
     /// All elements of an integer input, where all are known.
-    fn ints(&self, i: usize) -> Option<Vec<i64>> {
-        self.inputs.get(i)?.ints.as_ref()?.iter().copied().collect()
+    pub fn ints(&self, i: usize) -> Option<Vec<i64>> {
+        self.partial(i)?.iter().copied().collect()
+    }
+
+    /// The elements of a constant float input.
+    pub fn floats(&self, i: usize) -> Option<Vec<f32>> {
+        let dense = self.graph.weight(self.node.input(i)?)?.as_dense()?;
+        Some(dense.as_f32()?.iter().copied().collect())
     }
 
     /// A list that older operator sets have as the attribute `name` and newer ones as input `i`.
-    fn list(&self, name: &str, i: usize) -> Option<Vec<i64>> {
+    pub fn list(&self, name: &str, i: usize) -> Option<Vec<i64>> {
         match self.node.ints(name) {
             Some(list) => Some(list.to_vec()),
             None => self.ints(i),
         }
     }
 
-    fn constant(&self) -> Fact {
-        let scalar = |v: i64| Fact {
-            shape: Some(vec![]),
-            ints: Some(vec![Some(v)]),
-        };
-        for (name, value) in &self.node.attributes {
-            match (name.as_str(), value) {
-                ("value", Attribute::Tensor(dense)) => return Fact::of(dense),
-                ("value_int", Attribute::Int(v)) => return scalar(*v),
-                ("value_float", _) => return Fact::shaped(vec![]),
-                ("value_ints", Attribute::Ints(list)) => {
-                    return Fact {
-                        shape: Some(vec![Some(list.len())]),
-                        ints: Some(list.iter().map(|&v| Some(v)).collect()),
-                    };
-                }
-                ("value_floats", Attribute::Floats(list)) => {
-                    return Fact::shaped(vec![Some(list.len())]);
-                }
-                _ => {}
-            }
-        }
-        Fact::unknown()
+    /// The integers of input 0 in their shape, where both are known.
+    pub fn array(&self) -> Option<ArrayD<Option<i64>>> {
+        let shape: Vec<usize> = self.shape(0)?.iter().copied().collect::<Option<_>>()?;
+        let list = self.partial(0)?.clone();
+        ArrayD::from_shape_vec(IxDyn(&shape), list).ok()
     }
 }
 
-/// An axis counted from the front, where it is one of `rank` axes.
-fn axis_of(axis: i64, rank: usize) -> Option<usize> {
-    let axis = if axis < 0 { axis + rank as i64 } else { axis };
-    usize::try_from(axis).ok().filter(|&a| a < rank)
+/// The shape of input 0.
+pub(crate) fn same(known: &Known<'_>) -> Option<Extents> {
+    known.shape(0).cloned()
+}
+
+/// The integers of input 0, whatever its shape becomes.
+pub(crate) fn same_ints(known: &Known<'_>) -> Option<Ints> {
+    known.partial(0).cloned()
+}
+
+/// The shape of all inputs combined element by element.
+pub(crate) fn joined(known: &Known<'_>) -> Option<Extents> {
+    let shapes: Option<Vec<_>> = (0..known.inputs()).map(|i| known.shape(i)).collect();
+    Some(combined(&shapes?))
 }
 
 /// The shape of values combined element by element.
-fn broadcast(shapes: &[&Extents]) -> Extents {
+pub(crate) fn combined(shapes: &[&Extents]) -> Extents {
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     (0..rank)
         .map(|i| {
@@ -234,115 +254,23 @@ fn broadcast(shapes: &[&Extents]) -> Extents {
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::build::GraphBuilder;
-    use lapidary_core::tensor::DType;
+/// An axis counted from the front, where it is one of `rank` axes.
+pub(crate) fn axis_of(axis: i64, rank: usize) -> Option<usize> {
+    let axis = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(axis).ok().filter(|&a| a < rank)
+}
 
-    /// The inferred shape of a chain's last value, for one sample.
-    fn inferred(
-        build: impl FnOnce(&mut GraphBuilder, &str) -> String,
-        sample: &[usize],
-    ) -> Vec<Option<usize>> {
-        let mut b = GraphBuilder::new("g");
-        let x = b.input("x", DType::F32, sample);
-        let y = build(&mut b, &x);
-        b.output("x", DType::F32, sample);
-        let model = b.finish(13).unwrap();
-        Shapes::infer(&model, 1).shape(&y).unwrap_or(&[]).to_vec()
-    }
+/// Axes counted from the front, where all are among `rank` axes.
+pub(crate) fn axes_of(axes: &[i64], rank: usize) -> Option<Vec<usize>> {
+    axes.iter().map(|&axis| axis_of(axis, rank)).collect()
+}
 
-    fn some(shape: &[usize]) -> Vec<Option<usize>> {
-        shape.iter().map(|&d| Some(d)).collect()
-    }
+/// The number of elements, where all extents are known.
+pub(crate) fn volume(shape: &[Option<usize>]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |n, d| n.checked_mul((*d)?))
+}
 
-    #[test]
-    fn convolutions_and_pools_follow_their_formulas() {
-        let shape = inferred(
-            |b, x| {
-                let w = b.weight("w", Dense::f32(&[8, 3, 3, 3], vec![0.0; 216]).unwrap());
-                let c = b.node(
-                    "Conv",
-                    "c",
-                    &[x, &w],
-                    [("strides", [2, 2].into()), ("pads", [1, 1, 1, 1].into())],
-                );
-                b.node(
-                    "MaxPool",
-                    "p",
-                    &[&c],
-                    [
-                        ("kernel_shape", [3, 3].into()),
-                        ("strides", [2, 2].into()),
-                        ("ceil_mode", 1.into()),
-                    ],
-                )
-            },
-            &[3, 32, 32],
-        );
-        assert_eq!(shape, some(&[1, 8, 8, 8]));
-        let shape = inferred(
-            |b, x| {
-                let w = b.weight("w", Dense::f32(&[3, 8, 2, 2], vec![0.0; 96]).unwrap());
-                b.node("ConvTranspose", "c", &[x, &w], [("strides", [2, 2].into())])
-            },
-            &[3, 5, 6],
-        );
-        assert_eq!(shape, some(&[1, 8, 10, 12]));
-        let shape = inferred(
-            |b, x| {
-                let w = b.weight("w", Dense::f32(&[4, 3, 3, 3], vec![0.0; 108]).unwrap());
-                b.node(
-                    "Conv",
-                    "c",
-                    &[x, &w],
-                    [
-                        ("auto_pad", "SAME_UPPER".into()),
-                        ("strides", [2, 2].into()),
-                    ],
-                )
-            },
-            &[3, 7, 9],
-        );
-        assert_eq!(shape, some(&[1, 4, 4, 5]));
-    }
-
-    #[test]
-    fn shapes_computed_in_the_graph_are_followed() {
-        let shape = inferred(
-            |b, x| {
-                let dims = b.node("Shape", "dims", &[x], []);
-                let zero = b.weight("zero", Dense::i64(&[], vec![0]).unwrap());
-                let first = b.node("Gather", "first", &[&dims, &zero], []);
-                let axes = b.weight("axes", Dense::i64(&[1], vec![0]).unwrap());
-                let first = b.node("Unsqueeze", "first1", &[&first, &axes], []);
-                let rest = b.weight("rest", Dense::i64(&[1], vec![-1]).unwrap());
-                let target = b.node("Concat", "target", &[&first, &rest], [("axis", 0.into())]);
-                b.node("Reshape", "flat", &[x, &target], [])
-            },
-            &[3, 4, 5],
-        );
-        assert_eq!(shape, some(&[1, 60]));
-    }
-
-    #[test]
-    fn products_broadcasts_and_reductions() {
-        let shape = inferred(
-            |b, x| {
-                let w = b.weight("w", Dense::f32(&[6, 2], vec![0.0; 12]).unwrap());
-                let y = b.node("MatMul", "y", &[x, &w], []);
-                let c = b.weight("c", Dense::f32(&[4, 1, 1], vec![0.0; 4]).unwrap());
-                let y = b.node("Add", "z", &[&y, &c], []);
-                b.node(
-                    "ReduceMean",
-                    "m",
-                    &[&y],
-                    [("axes", [-1].into()), ("keepdims", 0.into())],
-                )
-            },
-            &[5, 6],
-        );
-        assert_eq!(shape, some(&[4, 5]));
-    }
+/// A number as an extent, where it can be one.
+pub(crate) fn extent(v: i64) -> Option<usize> {
+    usize::try_from(v).ok()
 }

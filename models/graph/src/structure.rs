@@ -12,13 +12,14 @@
 mod cut;
 mod flow;
 mod groups;
-mod reshape;
-mod rules;
+pub(crate) mod rules;
 mod units;
 
 use lapidary_core::model::ChannelGroup;
 
 pub use cut::{Cut, cut};
+pub(crate) use flow::{Count, Extent, Flow, Layout, Layouts, MOST_INDICES, fixed};
+pub(crate) use units::Unit;
 
 use crate::graph::Graph;
 

@@ -6,7 +6,7 @@ use lapidary_core::model::{Dim, ModelError};
 use lapidary_core::rng::Rng;
 use lapidary_core::tensor::{DType, Dense, array};
 use lapidary_graph::build::BATCH;
-use lapidary_graph::{Attribute, Graph, ValueInfo, fresh_name};
+use lapidary_graph::{Attribute, Graph, ValueInfo, fresh_name, ops};
 
 /// How outputs of two ways to run a model may differ: relative to the largest element, and absolutely.
 const TOLERANCE: (f32, f32) = (1e-4, 1e-6);
@@ -40,7 +40,7 @@ pub(crate) fn free_batch(graph: &Graph, batch: usize) -> Graph {
     }
     // Exporters write the batch into target shapes; 0 takes the extent over from the value that is reshaped.
     let constants: std::collections::HashMap<String, Dense> = (graph.nodes.iter())
-        .filter(|n| n.is("Constant"))
+        .filter(|n| n.is(&ops::CONSTANT))
         .filter_map(|n| match n.attributes.get("value") {
             Some(Attribute::Tensor(dense)) => Some((n.outputs[0].clone(), dense.clone())),
             _ => None,
@@ -51,7 +51,7 @@ pub(crate) fn free_batch(graph: &Graph, batch: usize) -> Graph {
     for node in graph
         .nodes
         .iter_mut()
-        .filter(|n| n.is("Reshape") && n.int("allowzero", 0) == 0)
+        .filter(|n| n.is(&ops::RESHAPE) && n.int("allowzero", 0) == 0)
     {
         let Some(name) = node.input(1) else { continue };
         let target = weights

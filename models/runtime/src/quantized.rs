@@ -2,6 +2,7 @@
 
 use lapidary_core::model::Model;
 use lapidary_core::tensor::Tensor;
+use lapidary_graph::ops;
 
 /// Whether weights or activations of a model are held as integer codes.
 pub fn is_quantized(model: &dyn Model) -> bool {
@@ -9,15 +10,5 @@ pub fn is_quantized(model: &dyn Model) -> bool {
         .weights()
         .values()
         .any(|w| matches!(w.as_ref(), Tensor::Quantized(_)))
-        || model.topology().nodes.iter().any(|n| {
-            let integer = [
-                "QuantizeLinear",
-                "DequantizeLinear",
-                "MatMulNBits",
-                "DynamicQuantizeLinear",
-            ];
-            integer.contains(&n.op.as_str())
-                || n.op.ends_with("Integer")
-                || n.op.starts_with("QLinear")
-        })
+        || (model.topology().nodes.iter()).any(|node| ops::is_quantized(&node.op))
 }

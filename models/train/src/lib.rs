@@ -36,6 +36,7 @@ use ndarray::{ArcArray, IxDyn};
 
 use engine::{PLAIN, TAPED, data, data_mut};
 use lapidary_graph::Graph;
+use lapidary_graph::sharing::unshared;
 use lapidary_graph::tape::{BatchStatistics, Pass, Value, Var};
 use loss::Objective;
 use program::Program;
@@ -85,7 +86,7 @@ pub fn fit(
     valid: Option<&Samples>,
     cx: &FitContext<'_>,
 ) -> Result<(Graph, Vec<Epoch>, Option<Checkpoint>), ModelError> {
-    let (graph, copies) = program::unshared(graph);
+    let (graph, copies) = unshared(graph);
     let mut trainer = Trainer::new(&graph, &copies, plan, train, valid)?;
     if let Some(checkpoint) = &plan.from {
         trainer.restore(checkpoint)?;

@@ -2,16 +2,15 @@
 //! them are trained.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use lapidary_core::model::{Dim, ModelError};
-use lapidary_core::tensor::{DType, Dense, Tensor};
+use lapidary_core::tensor::{DType, Tensor};
 use lapidary_core::text::listed;
 use ndarray::{ArrayD, IxDyn};
 
 use super::engine::PLAIN;
 use lapidary_graph::tape::{Call, Forward, Pass, Tape, Value};
-use lapidary_graph::{Attribute, Graph, Node, forward, fresh_name};
+use lapidary_graph::{Attribute, Graph, Node, ops};
 
 /// A weight of a program.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ impl Program {
         }
         let mut steps = Vec::new();
         for node in live {
-            if node.op == "Constant" && is_standard(node) {
+            if node.is(&ops::CONSTANT) {
                 let name = node.outputs.first().map_or("", String::as_str);
                 let value = constant(node).map_err(|reason| fault(node, reason))?;
                 weights.push(Weight {
@@ -116,8 +115,8 @@ impl Program {
                 slots.insert(name, slots.len());
                 continue;
             }
-            let Some(forward) = forward::find(&node.op).filter(|_| is_standard(node)) else {
-                let known = listed(forward::NAMES);
+            let Some(forward) = ops::find(node).and_then(|operator| operator.forward) else {
+                let known = listed(&ops::runnable().collect::<Vec<_>>());
                 let reason = format!(
                     "no gradient is known for this operator; models can be trained through {known}"
                 );
@@ -273,10 +272,6 @@ fn reader_error(live: &[&Node], weight: &str, reason: String) -> ModelError {
     }
 }
 
-fn is_standard(node: &Node) -> bool {
-    matches!(node.domain.as_str(), "" | "ai.onnx")
-}
-
 fn value_of(weight: &Tensor) -> Result<Value, String> {
     match weight {
         Tensor::Dense(dense) => Value::of(dense, PLAIN),
@@ -303,59 +298,27 @@ fn constant(node: &Node) -> Result<Value, String> {
     }
 }
 
-/// Whether a node learns from its input `index`, a float weight of shape `shape`.
-///
-/// Factors and terms of plain arithmetic are learnt where they look like a layer's bias or scale: an `Add` or `Mul` of a vector (or,
-/// behind a product, of a single number). What is subtracted or divided by is not: exporters write preprocessing that way.
-fn learns(node: &Node, index: usize, shape: &[usize], product: bool) -> bool {
-    let elements: usize = shape.iter().product();
-    match node.op.as_str() {
-        "Conv" | "Gemm" => index == 1 || index == 2,
-        "BatchNormalization" | "LayerNormalization" => index == 1 || index == 2,
-        "PRelu" => index == 1,
-        "MatMul" => true,
-        "Gather" => index == 0,
-        "Add" => !shape.is_empty() && (elements > 1 || product),
-        "Mul" => elements > 1,
-        _ => false,
-    }
-}
-
-/// Whether a node hands its first input on, so that a weight may stand behind it.
-fn passes_on(node: &Node) -> bool {
-    matches!(
-        node.op.as_str(),
-        "Identity"
-            | "Transpose"
-            | "Reshape"
-            | "Squeeze"
-            | "Unsqueeze"
-            | "Flatten"
-            | "QuantizeLinear"
-            | "DequantizeLinear"
-    )
-}
-
 /// Names of the float weights that the live nodes learn from.
 fn trained<'g>(graph: &'g Graph, live: &[&'g Node]) -> BTreeSet<&'g str> {
-    let products: BTreeSet<&str> = live
-        .iter()
-        .filter(|n| n.op == "MatMul")
-        .flat_map(|n| &n.outputs)
+    let operators: Vec<_> = (live.iter())
+        .filter_map(|&node| Some((node, ops::find(node)?)))
+        .collect();
+    let products: BTreeSet<&str> = (operators.iter())
+        .filter(|(_, operator)| operator.bias_behind)
+        .flat_map(|(node, _)| &node.outputs)
         .map(String::as_str)
         .collect();
     // Backwards, so that what stands behind a node that hands on is known when the node is met.
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
-    for node in live.iter().rev() {
-        let handed_on = passes_on(node) && node.outputs.iter().any(|o| wanted.contains(o.as_str()));
+    for (node, operator) in operators.iter().rev() {
+        let handed_on =
+            operator.hands_on && node.outputs.iter().any(|o| wanted.contains(o.as_str()));
         let product = node.inputs.iter().any(|i| products.contains(i.as_str()));
         for (index, name) in node.inputs.iter().enumerate() {
             let shape = graph.weights.get(name).map(|w| w.shape());
             // A value in between has no shape here; it matters only where it is a weight handed on by a node of that kind.
-            if learns(node, index, shape.unwrap_or(&[0, 0]), product)
-                || shape.is_none() && learns(node, index, &[2, 2], product)
-                || handed_on && index == 0
-            {
+            let shape = shape.unwrap_or(&[2, 2]);
+            if operator.learns(index, shape, product) || handed_on && index == 0 {
                 wanted.insert(name);
             }
         }
@@ -368,39 +331,4 @@ fn trained<'g>(graph: &'g Graph, live: &[&'g Node]) -> BTreeSet<&'g str> {
             .is_some_and(|d| d.dtype() == DType::F32)
     });
     wanted
-}
-
-/// The graph with vectors that several nodes share made separate, and the original name of each copy.
-///
-/// Exporters merge initialisers that happen to be equal when they write (nine layer normalizations sharing one scale), which
-/// must not tie them in training. Matrices and larger tensors that are shared are tied by design and stay so.
-pub(super) fn unshared(graph: &Graph) -> (Graph, BTreeMap<String, String>) {
-    let mut graph = graph.clone();
-    let mut taken = graph.names();
-    let mut seen = BTreeSet::new();
-    let mut copies = BTreeMap::new();
-    for node in &mut graph.nodes {
-        let op = node.op.clone();
-        for (index, name) in node.inputs.iter_mut().enumerate() {
-            let Some(weight) = graph.weights.get(name.as_str()) else {
-                continue;
-            };
-            let vector = matches!(&**weight, Tensor::Dense(Dense::F32(a)) if a.ndim() == 1);
-            let own = vector
-                && match op.as_str() {
-                    "BatchNormalization" => index >= 1,
-                    "LayerNormalization" | "Conv" | "Gemm" | "Add" | "Mul" => true,
-                    _ => false,
-                };
-            if !own || seen.insert(name.clone()) {
-                continue;
-            }
-            let copy = fresh_name(&mut taken, name);
-            copies.insert(copy.clone(), name.clone());
-            let weight: Arc<Tensor> = weight.clone();
-            graph.weights.insert(copy.clone(), weight);
-            *name = copy;
-        }
-    }
-    (graph, copies)
 }

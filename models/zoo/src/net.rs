@@ -5,6 +5,7 @@ use lapidary_core::registry::{BuildError, Info};
 use lapidary_core::samples::Task;
 use lapidary_core::tensor::{DType, Dense};
 use lapidary_graph::build::GraphBuilder;
+use lapidary_graph::ops::{self, Operator};
 use lapidary_model::GraphModel;
 use ndarray::{ArrayD, IxDyn};
 
@@ -142,7 +143,7 @@ impl Net {
         ];
         let map = |extent: usize| (extent - 1) / conv.stride + 1;
         Ok(Value {
-            name: self.node("Conv", name, &operands, attributes),
+            name: self.node(&ops::CONV, name, &operands, attributes),
             shape: vec![conv.channels, map(x.shape[1]), map(x.shape[2])],
         })
     }
@@ -165,7 +166,7 @@ impl Net {
             operands.push(self.filled(&format!("{name}.bias"), features, 0.0)?);
         }
         Ok(Value {
-            name: self.node("Gemm", name, &operands, [("transB", 1.into())]),
+            name: self.node(&ops::GEMM, name, &operands, [("transB", 1.into())]),
             shape: vec![features],
         })
     }
@@ -179,8 +180,8 @@ impl Net {
     ) -> Result<Value, BuildError> {
         let op = match normalization {
             Normalization::None => return Ok(x.clone()),
-            Normalization::Batch => "BatchNormalization",
-            Normalization::Layer => "LayerNormalization",
+            Normalization::Batch => &ops::BATCH_NORMALIZATION,
+            Normalization::Layer => &ops::LAYER_NORMALIZATION,
         };
         let extent = x.shape[0];
         let mut operands = vec![
@@ -201,28 +202,28 @@ impl Net {
     /// Applies `activation` element by element.
     pub(crate) fn activate(&mut self, x: &Value, name: &str, activation: Activation) -> Value {
         let op = match activation {
-            Activation::Relu => "Relu",
-            Activation::LeakyRelu => "LeakyRelu",
-            Activation::Tanh => "Tanh",
-            Activation::Sigmoid => "Sigmoid",
-            Activation::Gelu => "Gelu",
-            Activation::Hardswish => "HardSwish",
+            Activation::Relu => &ops::RELU,
+            Activation::LeakyRelu => &ops::LEAKY_RELU,
+            Activation::Tanh => &ops::TANH,
+            Activation::Sigmoid => &ops::SIGMOID,
+            Activation::Gelu => &ops::GELU,
+            Activation::Hardswish => &ops::HARD_SWISH,
             Activation::Silu => {
-                let gate = self.unary("Sigmoid", x, &format!("{name}.gate"));
-                return self.binary("Mul", x, &gate, name);
+                let gate = self.unary(&ops::SIGMOID, x, &format!("{name}.gate"));
+                return self.binary(&ops::MUL, x, &gate, name);
             }
         };
         self.unary(op, x, name)
     }
 
-    fn unary(&mut self, op: &str, x: &Value, name: &str) -> Value {
+    fn unary(&mut self, op: &Operator, x: &Value, name: &str) -> Value {
         Value {
             name: self.builder.node(op, name, &[&x.name], []),
             shape: x.shape.clone(),
         }
     }
 
-    fn binary(&mut self, op: &str, a: &Value, b: &Value, name: &str) -> Value {
+    fn binary(&mut self, op: &Operator, a: &Value, b: &Value, name: &str) -> Value {
         Value {
             name: self.builder.node(op, name, &[&a.name, &b.name], []),
             shape: a.shape.clone(),
@@ -231,12 +232,12 @@ impl Net {
 
     /// The sum of two values of the same shape.
     pub(crate) fn add(&mut self, a: &Value, b: &Value, name: &str) -> Value {
-        self.binary("Add", a, b, name)
+        self.binary(&ops::ADD, a, b, name)
     }
 
     /// The mean over the map of each channel, `[channels, 1, 1]`.
     pub(crate) fn global_average(&mut self, x: &Value, name: &str) -> Value {
-        let mut pooled = self.unary("GlobalAveragePool", x, name);
+        let mut pooled = self.unary(&ops::GLOBAL_AVERAGE_POOL, x, name);
         pooled.shape[1..].fill(1);
         pooled
     }
@@ -248,13 +249,13 @@ impl Net {
         }
         Value {
             shape: vec![x.shape.iter().product()],
-            ..self.unary("Flatten", x, name)
+            ..self.unary(&ops::FLATTEN, x, name)
         }
     }
 
     fn node<const N: usize>(
         &mut self,
-        op: &str,
+        op: &Operator,
         name: &str,
         operands: &[String],
         attributes: [(&str, lapidary_graph::Attribute); N],

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use lapidary_core::model::{Edit, Layer, Model, ModelError, ValueId, check_finite};
+use lapidary_core::model::{Edit, Layer, Model, ModelError, Product, ValueId, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples};
@@ -16,9 +16,6 @@ use rayon::prelude::*;
 use crate::activations::Activations;
 use crate::config::{Calibration, Config, Scheme};
 use crate::weights::{quantize_blocks, quantize_symmetric};
-
-/// Operators whose weights are quantized.
-const KINDS: [&str; 3] = ["Conv", "Gemm", "MatMul"];
 
 /// Samples on which the outputs of a quantized model are compared with those of the original.
 const PROBES: usize = 64;
@@ -78,7 +75,7 @@ impl Quantize {
         let (mut other, mut variable) = (BTreeSet::new(), Vec::new());
         for &layer in &chosen {
             match &layer.weight {
-                _ if !KINDS.contains(&layer.kind.as_str()) => {
+                _ if layer.product.is_none() => {
                     other.insert(layer.kind.as_str());
                 }
                 Some(weight) => readers.entry(weight).or_default().push(layer),
@@ -88,8 +85,7 @@ impl Quantize {
         if !other.is_empty() {
             let kinds = other.into_iter().collect::<Vec<_>>().join(", ");
             notes.push(format!(
-                "layers of kind {kinds} left alone: only {} are quantized",
-                KINDS.join(", ")
+                "layers of kind {kinds} left alone: only matrix products and plain convolutions are quantized"
             ));
         }
         if !variable.is_empty() {
@@ -143,7 +139,7 @@ impl Quantize {
                 leave(&format!("they read the weight `{name}` in different ways"));
                 continue;
             }
-            let matrix = values.ndim() == 2 && first.kind != "Conv";
+            let matrix = values.ndim() == 2 && first.product == Some(Product::Matrix);
             targets.push(Target {
                 weight: name.to_owned(),
                 channel_axis: first.channel_axis,

@@ -9,6 +9,7 @@ use lapidary_core::registry::Entry;
 use lapidary_core::samples::{Inputs, Samples, Targets};
 use lapidary_core::tensor::{DType, Dense, Tensor};
 use lapidary_graph::build::GraphBuilder;
+use lapidary_graph::ops;
 use lapidary_model::GraphModel;
 
 use super::promises::rounded_to_nearest;
@@ -56,7 +57,7 @@ fn product(rows: usize, columns: usize, w: Vec<f32>) -> Box<dyn Model> {
         "w",
         Dense::f32(&[rows, columns], w).expect("as many elements as the shape takes"),
     );
-    let y = graph.node("MatMul", "product", &[&x, &w], []);
+    let y = graph.node(&ops::MAT_MUL, "product", &[&x, &w], []);
     graph.output(&y, DType::F32, &[columns]);
     let graph = graph.finish(17).expect("the graph is sound");
     Box::new(GraphModel::from_graph(graph).expect("the graph is sound"))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::model::{
-    Affine, Edit, Layer, ModelError, ModelSpec, NodeInfo, Signature, Topology,
+    Affine, Edit, Layer, ModelError, ModelSpec, NodeInfo, Product, Signature, Topology,
 };
 use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::tensor::{Granularity, Quantized, Tensor};
@@ -107,6 +107,7 @@ struct LayerForm {
     shape: Option<Vec<usize>>,
     weight: Option<String>,
     channel_axis: usize,
+    product: Option<Product>,
     bias: Option<String>,
     input: String,
     output: String,

@@ -38,7 +38,7 @@ pub fn cut(graph: &Graph, cuts: &[Cut<'_>]) -> Result<Graph, ModelError> {
         rewired: false,
     };
     cutter.weights()?;
-    cutter.counts()?;
+    cutter.counts();
     cutter.values();
     if cutter.rewired {
         cutter.graph.prune_unused();
@@ -130,7 +130,7 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    fn counts(&mut self) -> Result<(), ModelError> {
+    fn counts(&mut self) {
         for count in std::mem::take(&mut self.flow.counts) {
             match count {
                 Count::Groups { node, units, each } => {
@@ -138,25 +138,31 @@ impl Cutter<'_> {
                     let attributes = &mut self.graph.nodes[node].attributes;
                     attributes.insert("group".into(), Attribute::Int(groups as i64));
                 }
-                Count::Target { node, entry, units } => {
+                Count::Target {
+                    node,
+                    mut target,
+                    entry,
+                    units,
+                } => {
                     let kept = self.kept(&units).len();
                     if kept != units.len() {
-                        self.set_list(node, "shape", 1, |list| list[entry] = kept as i64)?;
+                        target[entry] = kept as i64;
+                        self.restate(node, "shape", target);
                     }
                 }
                 Count::Pads {
                     node,
+                    mut pads,
                     axis,
-                    rank,
                     before,
                     behind,
                 } => {
                     let kept = (self.kept(&before).len(), self.kept(&behind).len());
                     if kept != (before.len(), behind.len()) {
-                        self.set_list(node, "pads", 1, |list| {
-                            list[axis] = kept.0 as i64;
-                            list[rank + axis] = kept.1 as i64;
-                        })?;
+                        let rank = pads.len() / 2;
+                        pads[axis] = kept.0 as i64;
+                        pads[rank + axis] = kept.1 as i64;
+                        self.restate(node, "pads", pads);
                     }
                 }
                 Count::Parts { node, parts } => {
@@ -169,30 +175,13 @@ impl Cutter<'_> {
                 }
             }
         }
-        Ok(())
     }
 
-    /// Changes the list that `node` has as the attribute `name` or as input `i`.
-    fn set_list(
-        &mut self,
-        node: usize,
-        name: &str,
-        i: usize,
-        change: impl FnOnce(&mut Vec<i64>),
-    ) -> Result<(), ModelError> {
-        let old = &self.flow.graph.nodes[node];
-        let (mut list, first_as_input) = match (old.ints(name), old.input(i)) {
-            (Some(list), _) => (list.to_vec(), i64::MAX),
-            (None, Some(input)) => (self.flow.ints(input).unwrap_or_default(), 0),
-            (None, None) => (Vec::new(), 0),
-        };
-        if list.is_empty() {
-            let reason = format!("its `{name}` is not known");
-            return Err(crate::error::GraphError::node(old, reason).into());
-        }
-        change(&mut list);
-        self.write_list(node, name, i, first_as_input, list);
-        Ok(())
+    /// Gives `node` another list where it has one: as the attribute `name`, or as input 1.
+    fn restate(&mut self, node: usize, name: &str, list: Vec<i64>) {
+        let is_attribute = self.flow.graph.nodes[node].ints(name).is_some();
+        let first_as_input = if is_attribute { i64::MAX } else { 0 };
+        self.write_list(node, name, 1, first_as_input, list);
     }
 
     /// Gives `node` a list of its own: as input `i` from operator set `first_as_input` on, before that as the attribute `name`.

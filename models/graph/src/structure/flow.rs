@@ -12,17 +12,29 @@ use lapidary_core::tensor::Tensor;
 
 use super::units::{Unit, Units};
 use crate::graph::{Graph, Node};
-use crate::shape::Shapes;
+use crate::ops;
+use crate::shape::{Ints, Shapes, axes_of};
 
-/// Samples assumed for shapes: a prime that no other extent is likely to equal, so that the sample axis is told apart.
-pub(super) const SAMPLES: usize = 1_000_003;
+/// Two numbers of samples that shapes are inferred for: an extent that differs between them depends on the samples.
+const SAMPLES: [usize; 2] = [61, 64];
 
 /// The most indices an axis of channels may have.
-pub(super) const MOST_INDICES: usize = 1 << 24;
+pub(crate) const MOST_INDICES: usize = 1 << 24;
+
+/// An extent for each of two numbers of samples.
+pub(crate) type Extent = [usize; 2];
+
+/// The extent, where it does not depend on the samples.
+pub(crate) fn fixed([one, other]: Extent) -> Option<usize> {
+    (one == other).then_some(one)
+}
+
+/// The layouts of a node's outputs; one stands for the first output where no other is read.
+pub(crate) type Layouts = Vec<Option<Layout>>;
 
 /// Where the channels of a value are.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// The axis along which they lie.
     pub axis: usize,
     /// The unit at each index of that axis.
@@ -31,7 +43,7 @@ pub(super) struct Layout {
 
 /// Channels along an axis of a weight.
 #[derive(Debug, Clone)]
-pub(super) struct Stand {
+pub(crate) struct Stand {
     /// Position of the node that reads the weight, and at which input.
     pub reader: (usize, usize),
     pub weight: String,
@@ -44,7 +56,7 @@ pub(super) struct Stand {
 
 /// A number in the graph that counts channels and has to follow when they are cut.
 #[derive(Debug, Clone)]
-pub(super) enum Count {
+pub(crate) enum Count {
     /// The attribute `group` of a convolution: one for each `each` input channels.
     Groups {
         node: usize,
@@ -54,14 +66,15 @@ pub(super) enum Count {
     /// An entry of the target shape of a `Reshape`.
     Target {
         node: usize,
+        target: Vec<i64>,
         entry: usize,
         units: Rc<[Unit]>,
     },
     /// Channels that a `Pad` adds before and behind the others.
     Pads {
         node: usize,
+        pads: Vec<i64>,
         axis: usize,
-        rank: usize,
         before: Rc<[Unit]>,
         behind: Rc<[Unit]>,
     },
@@ -71,9 +84,9 @@ pub(super) enum Count {
 
 /// Everything that is known about the channels of a graph.
 #[derive(Debug)]
-pub(super) struct Flow<'g> {
+pub(crate) struct Flow<'g> {
     pub graph: &'g Graph,
-    pub shapes: Shapes,
+    shapes: [Shapes; 2],
     pub units: Units,
     pub layouts: HashMap<&'g str, Layout>,
     pub stands: Vec<Stand>,
@@ -88,13 +101,13 @@ pub(super) struct Flow<'g> {
 
 impl<'g> Flow<'g> {
     /// Follows the channels of `graph` from the layers that write them to the last use.
-    pub(super) fn of(graph: &'g Graph) -> Self {
+    pub(crate) fn of(graph: &'g Graph) -> Self {
         let read = (graph.nodes.iter().flat_map(Node::reads))
             .chain(graph.outputs.iter().map(|o| o.name.as_str()))
             .collect();
         let mut flow = Self {
             graph,
-            shapes: Shapes::infer(graph, SAMPLES),
+            shapes: SAMPLES.map(|samples| Shapes::infer(graph, samples)),
             units: Units::default(),
             layouts: HashMap::new(),
             stands: Vec::new(),
@@ -117,7 +130,7 @@ impl<'g> Flow<'g> {
     fn step(&mut self, node: &'g Node) {
         let first_new = self.units.len();
         // Outputs beside the first may depend on channels in their own way; a rule says so for all of them or none.
-        let layouts = self.rule(node).filter(|layouts| {
+        let layouts = self.layouts_behind(node).filter(|layouts| {
             let mut others = node.outputs.iter().skip(1);
             layouts.len() == node.outputs.len() || others.all(|o| !self.read.contains(o.as_str()))
         });
@@ -137,50 +150,109 @@ impl<'g> Flow<'g> {
         }
     }
 
+    /// The layouts of the outputs of `node`; `None` where the channels that reach it cannot be cut.
+    fn layouts_behind(&mut self, node: &'g Node) -> Option<Layouts> {
+        if node.subgraphs().next().is_some() {
+            return None;
+        }
+        (ops::find(node)?.channels)(self, node)
+    }
+
     /// The channels of the value `name`, where it carries some.
-    pub(super) fn layout(&self, name: &str) -> Option<Layout> {
+    pub(crate) fn layout(&self, name: &str) -> Option<Layout> {
         self.layouts.get(name).cloned()
     }
 
+    /// The channels of input `i`, where it carries some.
+    pub(crate) fn at(&self, node: &Node, i: usize) -> Option<Layout> {
+        self.layout(node.input(i)?)
+    }
+
+    /// Whether no channels reach the node.
+    pub(crate) fn untouched(&self, node: &Node) -> bool {
+        !node
+            .reads()
+            .iter()
+            .any(|name| self.layouts.contains_key(name))
+    }
+
+    /// Whether none of the inputs from `first` on carries channels.
+    pub(crate) fn rest_untouched(&self, node: &Node, first: usize) -> bool {
+        (first..node.inputs.len()).all(|i| self.at(node, i).is_none())
+    }
+
+    /// The extents of the value `name`, each where known; `None` where its rank is not.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<Option<Extent>>> {
+        let [one, other] = &self.shapes;
+        let (one, other) = (one.shape(name)?, other.shape(name)?);
+        (one.len() == other.len())
+            .then(|| (one.iter().zip(other).map(|(a, b)| Some([(*a)?, (*b)?]))).collect())
+    }
+
     /// Number of axes of the value `name`, where known.
-    pub(super) fn rank(&self, name: &str) -> Option<usize> {
-        self.shapes.shape(name).map(<[_]>::len)
+    pub(crate) fn rank(&self, name: &str) -> Option<usize> {
+        self.shape(name).map(|shape| shape.len())
+    }
+
+    /// The extent of an axis of the value `name`, where it is known and does not depend on the samples.
+    pub(crate) fn extent(&self, name: &str, axis: usize) -> Option<usize> {
+        fixed((*self.shape(name)?.get(axis)?)?)
     }
 
     /// The weight that `node` reads at `input`.
-    pub(super) fn weight(&self, node: &'g Node, input: usize) -> Option<&'g Tensor> {
+    pub(crate) fn weight(&self, node: &'g Node, input: usize) -> Option<&'g Tensor> {
         self.graph.weight(node.input(input)?)
     }
 
     /// Whether input `input` is a single element, or omitted.
-    pub(super) fn is_scalar(&self, node: &Node, input: usize) -> bool {
+    pub(crate) fn is_scalar(&self, node: &Node, input: usize) -> bool {
         node.input(input).is_none_or(|name| {
-            self.shapes
-                .known(name)
-                .is_some_and(|shape| shape.iter().product::<usize>() == 1)
+            self.shape(name)
+                .is_some_and(|shape| shape.iter().all(|&extent| extent == Some([1, 1])))
         })
     }
 
-    /// All integers of the value `name`, where known.
-    pub(super) fn ints(&self, name: &str) -> Option<Vec<i64>> {
-        self.shapes.fact(name).ints?.into_iter().collect()
+    /// The integers of the value `name`, each where it is known and does not depend on the samples.
+    pub(crate) fn partial_ints(&self, name: &str) -> Option<Ints> {
+        let [one, other] = self.shapes.each_ref().map(|shapes| shapes.fact(name).ints);
+        let agreed = |(a, b): (Option<i64>, Option<i64>)| a.filter(|_| a == b);
+        Some(one?.into_iter().zip(other?).map(agreed).collect())
+    }
+
+    /// All integers of the value `name`, where they are known and do not depend on the samples.
+    pub(crate) fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.partial_ints(name)?.into_iter().collect()
+    }
+
+    /// A list that older operator sets have as an attribute and newer ones as input `i`; an empty list where neither is given.
+    pub(crate) fn list(&self, node: &Node, name: &str, i: usize) -> Option<Vec<i64>> {
+        match (node.ints(name), node.input(i)) {
+            (Some(list), _) => Some(list.to_vec()),
+            (None, Some(input)) => self.ints(input),
+            (None, None) => Some(Vec::new()),
+        }
+    }
+
+    /// The axes that the attribute or input `axes` names, of a value with `rank` axes.
+    pub(crate) fn axes(&self, node: &Node, i: usize, rank: usize) -> Option<Vec<usize>> {
+        axes_of(&self.list(node, "axes", i)?, rank)
     }
 
     /// Keeps all channels of the value `name`.
-    pub(super) fn pin_value(&mut self, name: &str) {
+    pub(crate) fn pin_value(&mut self, name: &str) {
         if let Some(layout) = self.layout(name) {
             self.pin_all(&layout.units);
         }
     }
 
-    pub(super) fn pin_all(&mut self, units: &[Unit]) {
+    pub(crate) fn pin_all(&mut self, units: &[Unit]) {
         for &unit in units {
             self.units.pin(unit);
         }
     }
 
     /// Ties the channels of `a` and `b` together, one by one. `None` where there are not as many.
-    pub(super) fn tie(&mut self, a: &[Unit], b: &[Unit]) -> Option<()> {
+    pub(crate) fn tie(&mut self, a: &[Unit], b: &[Unit]) -> Option<()> {
         if a.len() != b.len() {
             return None;
         }
@@ -191,7 +263,7 @@ impl<'g> Flow<'g> {
     }
 
     /// Notes that `units` lie along `axis` of the weight that `node` reads at `input`. `None` where they do not fit.
-    pub(super) fn stand(
+    pub(crate) fn stand(
         &mut self,
         node: &'g Node,
         input: usize,
@@ -214,7 +286,7 @@ impl<'g> Flow<'g> {
     }
 
     /// As [`Flow::stand`] for an optional one-axis weight.
-    pub(super) fn stand_vector(
+    pub(crate) fn stand_vector(
         &mut self,
         node: &'g Node,
         input: usize,
@@ -230,8 +302,27 @@ impl<'g> Flow<'g> {
         }
     }
 
+    /// Notes how input `i`, which carries no channels itself, meets the channels of an output of `rank` axes.
+    pub(crate) fn broadcast(
+        &mut self,
+        node: &'g Node,
+        i: usize,
+        layout: &Layout,
+        rank: usize,
+        produces: bool,
+    ) -> Option<()> {
+        let shape = self.shape(node.input(i)?)?;
+        let Some(axis) = (layout.axis + shape.len()).checked_sub(rank) else {
+            return Some(());
+        };
+        match (*shape.get(axis)?)? {
+            [1, 1] => Some(()),
+            _ => self.stand(node, i, axis, &layout.units, produces),
+        }
+    }
+
     /// New channels that the node at hand writes.
-    pub(super) fn write(&mut self, n: usize) -> Option<Rc<[Unit]>> {
+    pub(crate) fn write(&mut self, n: usize) -> Option<Rc<[Unit]>> {
         let units: Rc<[Unit]> = self.units.fresh(n)?.into();
         self.writers.push((self.at, units.clone()));
         Some(units)

@@ -1,7 +1,7 @@
 //! Units: channels that stand or fall together.
 
 /// Number of a unit within [`Units`].
-pub(super) type Unit = u32;
+pub(crate) type Unit = u32;
 
 /// The most units of a graph; shapes in a file can claim any extent.
 const MOST_UNITS: usize = 1 << 26;
@@ -9,7 +9,7 @@ const MOST_UNITS: usize = 1 << 26;
 /// Disjoint sets of units (union–find: Tarjan, "Efficiency of a Good But Not Linear Set Union Algorithm", 1975). A set's
 /// representative is its smallest unit, so results do not depend on the order of unions.
 #[derive(Debug, Default)]
-pub(super) struct Units {
+pub(crate) struct Units {
     parent: Vec<Unit>,
     /// Whether the set must stay whole; kept at the representative.
     pinned: Vec<bool>,
@@ -17,12 +17,12 @@ pub(super) struct Units {
 
 impl Units {
     /// Number of units made so far.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.parent.len()
     }
 
     /// Makes `n` units, each a set of its own. `None` where there would be more than any real model has.
-    pub(super) fn fresh(&mut self, n: usize) -> Option<Vec<Unit>> {
+    pub(crate) fn fresh(&mut self, n: usize) -> Option<Vec<Unit>> {
         let first = self.parent.len();
         let end = first.checked_add(n).filter(|&end| end <= MOST_UNITS)?;
         self.parent.extend(first as Unit..end as Unit);
@@ -31,7 +31,7 @@ impl Units {
     }
 
     /// The representative of the set that `unit` is in.
-    pub(super) fn find(&mut self, unit: Unit) -> Unit {
+    pub(crate) fn find(&mut self, unit: Unit) -> Unit {
         let mut root = unit;
         while self.parent[root as usize] != root {
             root = self.parent[root as usize];
@@ -44,7 +44,7 @@ impl Units {
     }
 
     /// Makes one set of the sets of `a` and `b`.
-    pub(super) fn union(&mut self, a: Unit, b: Unit) {
+    pub(crate) fn union(&mut self, a: Unit, b: Unit) {
         let (a, b) = (self.find(a), self.find(b));
         let (root, other) = (a.min(b), a.max(b));
         self.parent[other as usize] = root;
@@ -52,13 +52,13 @@ impl Units {
     }
 
     /// Keeps the set of `unit` whole.
-    pub(super) fn pin(&mut self, unit: Unit) {
+    pub(crate) fn pin(&mut self, unit: Unit) {
         let root = self.find(unit);
         self.pinned[root as usize] = true;
     }
 
     /// Whether the set of `unit` must stay whole.
-    pub(super) fn is_pinned(&mut self, unit: Unit) -> bool {
+    pub(crate) fn is_pinned(&mut self, unit: Unit) -> bool {
         let root = self.find(unit);
         self.pinned[root as usize]
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use lapidary_core::model::Dim;
 use lapidary_core::tensor::{DType, Dense, Tensor, array};
+use lapidary_graph::ops::{self, Operator};
 use lapidary_graph::{Graph, Node, ValueInfo, fresh_name, layers};
 
 /// Weights with fewer elements stay constants.
@@ -86,19 +87,20 @@ fn is_merged(
             .collect()
     };
     let merges = |follower: &&Node| {
-        follower.inputs.len() < 2 && ["Identity", "Cast", "Dropout"].contains(&follower.op.as_str())
-            || ["Add", "Sub", "Mul", "Div"].contains(&follower.op.as_str())
+        let is_one_of = |operators: &[&Operator]| operators.iter().any(|o| follower.is(o));
+        follower.inputs.len() < 2 && is_one_of(&[&ops::IDENTITY, &ops::CAST, &ops::DROPOUT])
+            || is_one_of(&[&ops::ADD, &ops::SUB, &ops::MUL, &ops::DIV])
                 && follower.reads().iter().any(|name| constants.contains(name))
     };
     let next = followers(node);
     match next.as_slice() {
-        [norm] if norm.is("BatchNormalization") => {
+        [norm] if norm.is(&ops::BATCH_NORMALIZATION) => {
             let behind = followers(norm);
             Norm::behind(graph, node, norm).is_none()
-                || behind.iter().any(|f| f.is("BatchNormalization"))
+                || behind.iter().any(|f| f.is(&ops::BATCH_NORMALIZATION))
                 || behind.iter().any(merges)
         }
-        next => next.iter().any(|f| f.is("BatchNormalization")) || next.iter().any(merges),
+        next => next.iter().any(|f| f.is(&ops::BATCH_NORMALIZATION)) || next.iter().any(merges),
     }
 }
 
@@ -112,7 +114,7 @@ struct Norm {
 
 impl Norm {
     fn behind(graph: &Graph, conv: &Node, norm: &Node) -> Option<Self> {
-        if !conv.is("Conv") || graph.is_output(&conv.outputs[0]) {
+        if !conv.is(&ops::CONV) || graph.is_output(&conv.outputs[0]) {
             return None;
         }
         let channels = *graph.weight(conv.input(1)?)?.shape().first()?;
@@ -185,7 +187,7 @@ fn merge_norms(
             };
             let norm = &graph.nodes[*next];
             let norm = norm
-                .is("BatchNormalization")
+                .is(&ops::BATCH_NORMALIZATION)
                 .then(|| Norm::behind(graph, conv, norm));
             Some((i, *next, norm??))
         })

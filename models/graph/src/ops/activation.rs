@@ -1,0 +1,230 @@
+//! Activations.
+
+use lapidary_core::model::ModelError;
+
+use super::math::element;
+use super::{MUL, Operator, Slots};
+use crate::graph::{Attribute, Node};
+use crate::lower::Lowering;
+use crate::opset::Change;
+use crate::shape::same;
+use crate::structure::rules;
+use crate::tape::{Call, Outputs, Tape, Var, aligned, broadcast, one};
+
+pub static CELU: Operator = element("Celu");
+
+pub static ELU: Operator = Operator {
+    forward: Some(elu),
+    ..element("Elu")
+};
+
+pub static GELU: Operator = Operator {
+    forward: Some(gelu),
+    ..element("Gelu")
+};
+
+pub static HARD_SIGMOID: Operator = Operator {
+    forward: Some(hard_sigmoid),
+    ..element("HardSigmoid")
+};
+
+pub static HARD_SWISH: Operator = Operator {
+    forward: Some(hard_swish),
+    ..element("HardSwish")
+};
+
+pub static LEAKY_RELU: Operator = Operator {
+    forward: Some(leaky_relu),
+    ..element("LeakyRelu")
+};
+
+pub static RELU: Operator = Operator {
+    forward: Some(|call| one(call.tape.relu(call.float(0)?))),
+    ..element("Relu")
+};
+
+pub static SHRINK: Operator = element("Shrink");
+
+pub static SIGMOID: Operator = Operator {
+    forward: Some(|call| one(call.tape.sigmoid(call.float(0)?))),
+    ..element("Sigmoid")
+};
+
+pub static SOFTPLUS: Operator = Operator {
+    forward: Some(softplus),
+    ..element("Softplus")
+};
+
+pub static SOFTSIGN: Operator = element("Softsign");
+
+pub static TANH: Operator = Operator {
+    forward: Some(|call| one(call.tape.tanh(call.float(0)?))),
+    ..element("Tanh")
+};
+
+pub static THRESHOLDED_RELU: Operator = element("ThresholdedRelu");
+
+pub static CLIP: Operator = Operator {
+    channels: rules::passed_alone,
+    changes: &[Change {
+        version: 11,
+        rewrite: |rewriting, node| {
+            rewriting.float_to_input(node, "min", 1);
+            rewriting.float_to_input(node, "max", 2);
+            Ok(())
+        },
+    }],
+    forward: Some(clip),
+    ..element("Clip")
+};
+
+pub static MISH: Operator = Operator {
+    lower: Some(lower_mish),
+    ..element("Mish")
+};
+
+pub static P_RELU: Operator = Operator {
+    weights: &[Slots::behind_input(None, &[1])],
+    channels: |flow, node| rules::joined(flow, node, false),
+    forward: Some(prelu),
+    ..element("PRelu")
+};
+
+pub static SELU: Operator = Operator {
+    lower: Some(lower_selu),
+    ..element("Selu")
+};
+
+pub static SWISH: Operator = Operator {
+    shape: same,
+    ..Operator::standard("Swish")
+};
+
+pub static BIAS_GELU: Operator = contributed("BiasGelu");
+pub static FAST_GELU: Operator = contributed("FastGelu");
+pub static QUICK_GELU: Operator = contributed("QuickGelu");
+pub static GELU_CONTRIBUTED: Operator = contributed("Gelu");
+
+const fn contributed(name: &'static str) -> Operator {
+    Operator {
+        shape: same,
+        ..Operator::contributed(name)
+    }
+}
+
+/// By its definition in the ONNX standard.
+fn lower_mish(lowering: &mut Lowering, node: Node) -> Result<(), ModelError> {
+    let Some(x) = node.input(0).map(str::to_owned) else {
+        lowering.push(node);
+        return Ok(());
+    };
+    let softplus = lowering.step(&node.name, &SOFTPLUS, &[&x], &[]);
+    let tanh = lowering.step(&node.name, &TANH, &[&softplus], &[]);
+    lowering.finish(&node.name, &MUL, vec![tanh, x], node.outputs);
+    Ok(())
+}
+
+/// By its definition in the ONNX standard.
+fn lower_selu(lowering: &mut Lowering, node: Node) -> Result<(), ModelError> {
+    let Some(x) = node.input(0).map(str::to_owned) else {
+        lowering.push(node);
+        return Ok(());
+    };
+    let alpha = node.float("alpha", 1.673_263_2).into();
+    let elu = lowering.step(&node.name, &ELU, &[&x], &[("alpha", alpha)]);
+    let gamma = lowering.number(&node.name, node.float("gamma", 1.050_701));
+    lowering.finish(&node.name, &MUL, vec![elu, gamma], node.outputs);
+    Ok(())
+}
+
+/// `max(x, 0) + alpha · min(x, 0)`.
+fn leaky_relu(call: &mut Call<'_>) -> Outputs {
+    let tape = call.tape;
+    let alpha = call.node.float("alpha", 0.01);
+    let x = call.float(0)?;
+    let below = tape.sub(x.clone(), tape.relu(x.clone()));
+    one(tape.add(tape.relu(x), tape.scale(below, alpha)))
+}
+
+/// As [`leaky_relu`], with a learned slope that broadcasts to the input.
+fn prelu(call: &mut Call<'_>) -> Outputs {
+    let tape = call.tape;
+    let (x, slope) = (call.float(0)?, call.float(1)?);
+    if broadcast(x.shape(), slope.shape())? != x.shape() {
+        return Err(format!(
+            "slope {:?} does not broadcast to {:?}",
+            slope.shape(),
+            x.shape()
+        ));
+    }
+    let positive = tape.relu(x.clone());
+    let below = tape.sub(x, positive.clone());
+    let (below, slope) = aligned(tape, below, slope)?;
+    one(tape.add(positive, tape.mul(below, slope)))
+}
+
+/// `x` where positive, else `alpha · (eˣ − 1)`.
+fn elu(call: &mut Call<'_>) -> Outputs {
+    let tape = call.tape;
+    let alpha = call.node.float("alpha", 1.0);
+    let x = call.float(0)?;
+    let positive = tape.relu(x.clone());
+    let below = tape.sub(x, positive.clone());
+    let curve = tape.shift(tape.exp(below), -1.0);
+    one(tape.add(positive, tape.scale(curve, alpha)))
+}
+
+/// `log(1 + eˣ)`, as `−log σ(−x)`, which does not overflow.
+fn softplus(call: &mut Call<'_>) -> Outputs {
+    let tape = call.tape;
+    one(tape.neg(tape.log_sigmoid(tape.neg(call.float(0)?))))
+}
+
+/// Gaussian error linear unit (Hendrycks and Gimpel, 2016), exact or by its tanh approximation.
+fn gelu(call: &mut Call<'_>) -> Outputs {
+    let tape = call.tape;
+    let x = call.float(0)?;
+    if call.node.text("approximate") != Some("tanh") {
+        return one(tape.gelu(x));
+    }
+    let cube = tape.mul(tape.mul(x.clone(), x.clone()), x.clone());
+    let inner = tape.add(x.clone(), tape.scale(cube, 0.044_715));
+    let scaled = tape.scale(inner, (2.0 / std::f64::consts::PI).sqrt() as f32);
+    let gate = tape.shift(tape.tanh(scaled), 1.0);
+    one(tape.scale(tape.mul(x, gate), 0.5))
+}
+
+/// `clamp(alpha · x + beta, 0, 1)`.
+fn hard_sigmoid(call: &mut Call<'_>) -> Outputs {
+    let (alpha, beta) = (call.node.float("alpha", 0.2), call.node.float("beta", 0.5));
+    one(gate(call.tape, call.float(0)?, alpha, beta))
+}
+
+/// `x · clamp(x / 6 + 1/2, 0, 1)` (Howard et al., "Searching for MobileNetV3", 2019).
+fn hard_swish(call: &mut Call<'_>) -> Outputs {
+    let tape = call.tape;
+    let x = call.float(0)?;
+    one(tape.mul(x.clone(), gate(tape, x, 1.0 / 6.0, 0.5)))
+}
+
+fn gate(tape: &dyn Tape, x: Var, alpha: f32, beta: f32) -> Var {
+    let line = tape.shift(tape.scale(x, alpha), beta);
+    tape.clamp(line, Some(0.0), Some(1.0))
+}
+
+/// Bounds are attributes before operator set 11, inputs after. Where they cross, the upper one counts.
+fn clip(call: &mut Call<'_>) -> Outputs {
+    let bound = |call: &mut Call<'_>, name: &str, index| match call.node.attributes.get(name) {
+        Some(Attribute::Float(v)) => Ok(Some(*v)),
+        _ => call.scalar(index),
+    };
+    let (min, max) = (bound(call, "min", 1)?, bound(call, "max", 2)?);
+    let mut x = call.float(0)?;
+    if min.is_some() {
+        x = call.tape.clamp(x, min, None);
+    }
+    if max.is_some() {
+        x = call.tape.clamp(x, None, max);
+    }
+    one(x)
+}

@@ -1,0 +1,66 @@
+//! `Dropout`.
+
+use lapidary_core::model::ModelError;
+
+use super::{IDENTITY, Operator};
+use crate::graph::Node;
+use crate::lower::Lowering;
+use crate::opset::Change;
+use crate::shape::same;
+use crate::structure::rules;
+use crate::tape::{Call, Outputs, Pass, one};
+
+pub static DROPOUT: Operator = Operator {
+    shape: same,
+    other_shapes: |known| Some(vec![same(known)?]),
+    channels: rules::passed_alone,
+    lower: Some(lower),
+    changes: &[Change {
+        version: 12,
+        rewrite: |rewriting, node| {
+            rewriting.float_to_input(node, "ratio", 1);
+            Ok(())
+        },
+    }],
+    forward: Some(dropout),
+    ..Operator::standard("Dropout")
+};
+
+/// Outside training it hands its input on.
+fn lower(lowering: &mut Lowering, mut node: Node) -> Result<(), ModelError> {
+    if node.outputs.iter().skip(1).all(String::is_empty) {
+        IDENTITY.take_over(&mut node);
+        node.inputs.truncate(1);
+        node.outputs.truncate(1);
+        node.attributes.clear();
+    }
+    lowering.push(node);
+    Ok(())
+}
+
+/// Zeroes elements with the given probability and scales the others up, in training only (Srivastava et al., "Dropout", 2014).
+fn dropout(call: &mut Call<'_>) -> Outputs {
+    let ratio = match call.scalar(1)? {
+        Some(ratio) => ratio,
+        None => call.node.float("ratio", 0.5),
+    };
+    let x = call.float(0)?;
+    let Pass::Train { rng, .. } = call.pass else {
+        return one(x);
+    };
+    if !(0.0..1.0).contains(&ratio) {
+        return Err(format!("a ratio of {ratio} is not in [0, 1)"));
+    }
+    let kept = 1.0 / (1.0 - ratio);
+    let mask = (0..x.shape().iter().product())
+        .map(|_| {
+            if rng.chance(f64::from(ratio)) {
+                0.0
+            } else {
+                kept
+            }
+        })
+        .collect();
+    let mask = call.tape.constant(mask, x.shape());
+    one(call.tape.mul(x, mask))
+}

@@ -1,0 +1,103 @@
+//! `Gemm`: a matrix product with a bias.
+
+use lapidary_core::model::Product;
+
+use super::{Operator, Slots};
+use crate::graph::Node;
+use crate::layers::Work;
+use crate::shape::{Extents, Known};
+use crate::structure::{Flow, Layout, Layouts};
+use crate::tape::{Call, Outputs, Var, aligned, one, sized};
+
+pub static GEMM: Operator = Operator {
+    weights: &[Slots::behind_input(Some(2), &[1, 2])],
+    channel_axis: |node, _, rank| match inputs_axis(node) {
+        1 => 0,
+        _ => rank.saturating_sub(1),
+    },
+    product: Some(Product::Matrix),
+    own_vectors: Some(0),
+    shape,
+    macs,
+    channels,
+    forward: Some(gemm),
+    ..Operator::standard("Gemm")
+};
+
+/// The axis of the weight along which inputs lie.
+fn inputs_axis(node: &Node) -> usize {
+    usize::from(node.int("transB", 0) != 0)
+}
+
+fn shape(known: &Known<'_>) -> Option<Extents> {
+    let (a, b) = (known.shape(0)?, known.shape(1)?);
+    if a.len() != 2 || b.len() != 2 {
+        return None;
+    }
+    let rows = a[usize::from(known.node.int("transA", 0) != 0)];
+    Some(vec![rows, b[1 - inputs_axis(known.node)]])
+}
+
+fn macs(work: &Work<'_>) -> Option<u64> {
+    let k = work.weight.get(inputs_axis(work.node))?;
+    work.output()?.checked_mul(*k as u64)
+}
+
+fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
+    let x = flow.at(node, 0);
+    let Some(weight) = flow.weight(node, 1).filter(|w| w.shape().len() == 2) else {
+        return flow.untouched(node).then(|| vec![None]);
+    };
+    if !flow.rest_untouched(node, 1) {
+        return None;
+    }
+    let read = inputs_axis(node);
+    if let Some(x) = x {
+        (x.axis == 1 && node.int("transA", 0) == 0).then_some(())?;
+        flow.stand(node, 1, read, &x.units, false)?;
+    }
+    let units = flow.write(weight.shape()[1 - read])?;
+    flow.stand(node, 1, 1 - read, &units, true)?;
+    let layout = Layout { axis: 1, units };
+    if node.input(2).is_some() {
+        flow.broadcast(node, 2, &layout, 2, true)?;
+    }
+    Some(vec![Some(layout)])
+}
+
+/// `alpha · A · B + beta · C`, with either factor transposed where asked for.
+fn gemm(call: &mut Call<'_>) -> Outputs {
+    let (node, tape) = (call.node, call.tape);
+    let scaled = |x: Var, name: &str| match node.float(name, 1.0) {
+        1.0 => x,
+        factor => tape.scale(x, factor),
+    };
+    let (mut a, mut b) = (call.float(0)?, call.float(1)?);
+    if a.shape().len() != 2 || b.shape().len() != 2 {
+        return Err(format!(
+            "matrices are needed, given are shapes {:?} and {:?}",
+            a.shape(),
+            b.shape()
+        ));
+    }
+    if node.int("transA", 0) != 0 {
+        a = tape.permute(a, &[1, 0]);
+    }
+    if node.int("transB", 0) != 0 {
+        b = tape.permute(b, &[1, 0]);
+    }
+    if a.shape()[1] != b.shape()[0] {
+        return Err(format!(
+            "inner sizes of {:?} and {:?} differ",
+            a.shape(),
+            b.shape()
+        ));
+    }
+    sized(&[a.shape()[0], b.shape()[1]])?;
+    let product = scaled(tape.matmul(a, b), "alpha");
+    let Some(c) = call.optional(2)? else {
+        return one(product);
+    };
+    let (product, c) = aligned(tape, product, scaled(c, "beta"))?;
+    one(tape.add(product, c))
+}
