@@ -25,7 +25,7 @@ const PLACEHOLDER: &str = r"\{[^{}]+\}";
 pub fn study(registry: &Registry) -> Json {
     let mut schema = Schema::of::<Document>().json();
     let searchers = names(registry, Kind::Searcher);
-    let mut definitions = definitions(registry, &[Kind::Searcher, Kind::Optimizer, Kind::Family]);
+    let mut definitions = definitions(registry, Kind::Searcher);
     definitions.insert("axis".into(), Schema::of::<AxisForm>().json());
     let step = steps(registry, true);
     definitions.insert("step".into(), step);
@@ -101,21 +101,23 @@ pub fn study(registry: &Registry) -> Json {
 
 /// The schema of recipe files.
 pub fn recipe(registry: &Registry) -> Json {
+    let mut definitions = definitions(registry, Kind::Family);
+    definitions.insert("step".into(), steps(registry, false));
     let mut schema = json!({
         "$schema": DRAFT,
         "title": "Lapidary recipe",
         "description": "Optimizers to apply one after the other.",
         "type": "object",
-        "properties": {
-            "step": {
-                "description": "An optimizer with its settings.",
-                "type": "array",
-                "items": steps(registry, false),
-            },
-        },
+        "properties": { "step": {
+            "description": "An optimizer with its settings.",
+            "anyOf": [
+                { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/step" } },
+                { "$ref": "#/$defs/step" },
+            ],
+        } },
         "required": ["step"],
         "additionalProperties": false,
-        "$defs": definitions(registry, &[Kind::Optimizer, Kind::Family]),
+        "$defs": definitions,
     });
     clean(&mut schema);
     schema
@@ -140,18 +142,18 @@ fn reference(kind: Kind, name: &str) -> Json {
     json!({ "$ref": format!("#/$defs/{}", key(kind, name)) })
 }
 
-/// The settings of all that is installed of some kinds.
-fn definitions(registry: &Registry, kinds: &[Kind]) -> Map<String, Json> {
-    let entries = kinds.iter().flat_map(|kind| entries(registry, *kind));
-    let all = entries.map(|entry| {
-        let schema = settings(registry, entry);
-        (key(entry.kind(), entry.info.name), schema)
+/// The settings of all that is installed of a kind.
+fn definitions(registry: &Registry, kind: Kind) -> Map<String, Json> {
+    let all = entries(registry, kind).map(|entry| {
+        let schema = settings(registry, entry, true);
+        (key(kind, entry.info.name), schema)
     });
     all.collect()
 }
 
-/// The schema of settings, with the names of what is installed where one of them is set, and its settings beside it.
-fn settings(registry: &Registry, entry: &Entry) -> Json {
+/// The schema of settings, with the names of what is installed where one of them is set; where they are `nested`, with the
+/// settings of what is named, which are defined then.
+fn settings(registry: &Registry, entry: &Entry, nested: bool) -> Json {
     let mut schema = entry.info.settings.json();
     schema["description"] = entry.info.summary.into();
     let properties = schema.get("properties").and_then(Json::as_object);
@@ -178,7 +180,7 @@ fn settings(registry: &Registry, entry: &Entry) -> Json {
         true => put(listed, "anyOf", json!([{ "enum": installed }, {}])),
         false => put(listed, "enum", json!(installed)),
     }
-    let Some(of) = of else {
+    let Some(of) = of.filter(|_| nested) else {
         return schema;
     };
     let any: Vec<Json> = (installed.iter())
@@ -202,7 +204,7 @@ fn settings(registry: &Registry, entry: &Entry) -> Json {
 fn steps(registry: &Registry, filled: bool) -> Json {
     let tables = entries(registry, Kind::Optimizer).map(|entry| {
         let name = entry.info.name;
-        let mut schema = settings(registry, entry);
+        let mut schema = settings(registry, entry, !filled);
         let properties = schema["properties"].as_object_mut();
         if filled {
             for one in properties.into_iter().flat_map(Map::values_mut) {
@@ -234,7 +236,7 @@ fn runtimes(registry: &Registry) -> Json {
                 "properties": { "name": { "description": "The runtime.", "const": name } },
                 "required": required,
             }),
-            settings(registry, entry),
+            settings(registry, entry, false),
         ])
     });
     tables.collect()
@@ -366,7 +368,7 @@ fn clean(schema: &mut Json) {
         Json::Object(entries) => {
             entries.retain(|key, value| match key.as_str() {
                 "x-kind" | "x-entry" | "x-open" | "x-settings-of" => false,
-                "default" => !value.is_null(),
+                "default" | "description" => !value.is_null(),
                 "format" => !value.is_string(),
                 _ => true,
             });

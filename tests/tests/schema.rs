@@ -220,13 +220,12 @@ sparsity = { float = [0.1, 0.9] }
 epochs = { int = [1, 3] }
 "#;
 
-const WRONG_COMPRESS: [(&str, &str); 7] = [
+const WRONG_COMPRESS: [(&str, &str); 6] = [
     ("model = \"model.onnx\"", ""),
     ("\"prune:", "\"prone:"),
     ("name = \"quantize\"", "name = \"quantise\""),
     ("bits = 4", "bits = 5"),
     ("bits = 4", "bit = 4"),
-    ("width = 8", "kernel = 3"),
     (
         "student = \"mlp\", settings = { width = 8 }, ",
         "temperature = 0, ",
@@ -245,7 +244,8 @@ student = "small.onnx"
 name = "quantize"
 "#;
 
-const WRONG_RECIPE: [(&str, &str); 5] = [
+const WRONG_RECIPE: [(&str, &str); 6] = [
+    ("\"small.onnx\"", "\"mlp\"\nsettings = { kernel = 3 }"),
     ("name = \"prune\"", ""),
     ("name = \"prune\"", "name = \"random\""),
     ("\"channels\"", "\"channel\""),

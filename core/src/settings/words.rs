@@ -30,8 +30,11 @@ pub(super) fn options(schema: &Json) -> Option<Vec<&Json>> {
     all.collect::<Option<Vec<_>>>().map(|all| all.concat())
 }
 
-/// The schemas of which a value has to fit one.
+/// The schemas of which a value has to fit one; none beside properties, where they say what goes together.
 pub(super) fn alternatives(schema: &Json) -> Option<&Vec<Json>> {
+    if schema.get("properties").is_some() {
+        return None;
+    }
     let several = schema.get("anyOf").or_else(|| schema.get("oneOf"));
     several.and_then(Json::as_array)
 }

@@ -33,7 +33,11 @@ impl Table {
         }
         match schema.check(&self.to_json()) {
             Ok(()) => Ok(()),
-            Err(SettingsError::Value { path, wanted, .. }) => Err(self.refuse(&path, &wanted)),
+            Err(SettingsError::Value { path, wanted, .. }) => {
+                // Which TOML has not.
+                let wanted = wanted.trim_end_matches(", or null");
+                Err(self.refuse(&path, wanted))
+            }
             Err(SettingsError::Unfit(reason)) => Err(StudyFileError::at(&self.place, reason)),
         }
     }
