@@ -369,6 +369,24 @@ fn non_finite_weights_are_named() {
 }
 
 #[test]
+fn a_model_with_other_values_of_a_weight_loads_nothing() {
+    let model = convnet(17);
+    let before = model.forward(&inputs(3)).unwrap();
+    assert_eq!(model.engine().pool().loads(), 1);
+    let dense = random(&[32, 36], 11);
+    for tensor in [dense.clone().into(), blocks(&dense, 1, 8, true)] {
+        let changed = set(&model, "fc.weight", tensor);
+        let after = changed.forward(&inputs(3)).unwrap();
+        assert_ne!(after, before);
+        assert_eq!(changed.forward(&inputs(3)).unwrap(), after);
+        let alone = GraphModel::from_graph(changed.graph().clone()).unwrap();
+        assert_eq!(after, alone.forward(&inputs(3)).unwrap());
+        assert_eq!(model.engine().pool().loads(), 1);
+    }
+    assert_eq!(model.forward(&inputs(3)).unwrap(), before);
+}
+
+#[test]
 fn results_do_not_depend_on_threads() {
     let model = convnet(17);
     let run = |threads| {
