@@ -40,7 +40,7 @@ struct Random {
 }
 
 /// What changes while it runs.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
     config: Checked<Config>,
@@ -67,7 +67,9 @@ impl Random {
             state: State {
                 config,
                 seed: init.seed,
-                ..State::default()
+                ledger: Ledger::default(),
+                drawn: 0,
+                tried: Tried::default(),
             },
         }
     }
