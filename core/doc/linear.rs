@@ -21,7 +21,6 @@ impl Linear {
             name: name.into(),
             dtype: DType::F32,
             shape: vec![Dim::Symbol("batch".into()), Dim::Fixed(values)],
-            activation: None,
         };
         let node = NodeInfo {
             name: "product".into(),

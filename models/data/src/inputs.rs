@@ -208,7 +208,6 @@ mod tests {
                 name: name.into(),
                 dtype,
                 shape: dims.collect(),
-                activation: None,
             }],
             outputs: vec![],
         }

@@ -6,7 +6,6 @@ use crate::shape::same_ints;
 use crate::tape::{Call, Outputs, Value, one, whole};
 
 pub static CAST: Operator = Operator {
-    keeps_numbers: true,
     ints: same_ints,
     forward: Some(cast),
     ..element("Cast")
@@ -16,7 +15,6 @@ pub static CAST_LIKE: Operator = plain("CastLike");
 
 pub static IDENTITY: Operator = Operator {
     hands_on: true,
-    keeps_numbers: true,
     ints: same_ints,
     forward: Some(|call| Ok(vec![call.value(0)?])),
     ..element("Identity")

@@ -10,7 +10,6 @@ use crate::tape::{Call, Outputs, axis, viewed};
 
 pub static FLATTEN: Operator = Operator {
     hands_on: true,
-    keeps_numbers: true,
     shape: flat_shape,
     ints: same_ints,
     channels: |flow, node| reshaped(flow, node, false),
@@ -20,7 +19,6 @@ pub static FLATTEN: Operator = Operator {
 
 pub static RESHAPE: Operator = Operator {
     hands_on: true,
-    keeps_numbers: true,
     shape,
     ints: same_ints,
     channels: |flow, node| reshaped(flow, node, true),
