@@ -95,15 +95,17 @@ impl<'a> Winner<'a> {
 
 /// Where the artefact `name` of a trial whose model stands at `model` is written: `net.onnx` has `net.NAME` beside it.
 fn beside(model: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let path = model.with_extension(name);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if name.is_empty() || !name.chars().all(plain) || path == model {
-        return Err(Failure::work(format!(
-            "the evaluator left an artefact called {name:?}, which is no name for a file beside {}",
-            model.display()
-        )));
-    }
-    Ok(path)
+    let named = !name.is_empty() && name.chars().all(plain);
+    // Only a plain name can be an extension.
+    (named.then(|| model.with_extension(name)))
+        .filter(|path| path != model)
+        .ok_or_else(|| {
+            Failure::work(format!(
+                "the evaluator left an artefact called {name:?}, which is no name for a file beside {}",
+                model.display()
+            ))
+        })
 }
 
 #[cfg(test)]

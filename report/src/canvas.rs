@@ -68,6 +68,8 @@ pub fn width(text: &str) -> f64 {
 /// What is on a canvas.
 #[derive(Debug, Clone)]
 pub enum Shape {
+    /// A straight line.
+    Line { from: At, to: At, colour: String },
     /// A line through places, with its width and opacity.
     Path {
         places: Vec<At>,
@@ -113,7 +115,8 @@ impl Canvas {
     }
 
     pub fn line(&mut self, from: At, to: At, colour: &str) {
-        self.path(&[from, to], colour, 1.0, 1.0);
+        let colour = colour.to_owned();
+        self.shapes.push(Shape::Line { from, to, colour });
     }
 
     /// A line through all `places`.

@@ -59,6 +59,15 @@ impl Brush {
     fn shape(&mut self, shape: &Shape) {
         let still = Transform::identity();
         match shape {
+            Shape::Line { from, to, colour } => {
+                let mut path = PathBuilder::new();
+                path.move_to(from.0 as f32, from.1 as f32);
+                path.line_to(to.0 as f32, to.1 as f32);
+                // Nothing is drawn of a line without length.
+                if let Some(path) = path.finish() {
+                    self.stroke(&path, &paint(colour, 1.0), 1.0, still);
+                }
+            }
             Shape::Path {
                 places,
                 colour,

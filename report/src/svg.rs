@@ -27,6 +27,14 @@ pub fn svg(canvas: &Canvas) -> String {
 
 fn put(out: &mut String, shape: &Shape) -> std::fmt::Result {
     match shape {
+        Shape::Line {
+            from: (x1, y1),
+            to: (x2, y2),
+            colour,
+        } => writeln!(
+            out,
+            r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" stroke="{colour}"/>"#
+        ),
         Shape::Path {
             places,
             colour,

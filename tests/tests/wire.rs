@@ -323,10 +323,7 @@ fn store(trial: &Trial, forms: &Forms) {
     let line = format!(
         "{{{},\"origin\":\"own\",\"repeats\":null,\"outcome\":{{\"state\":\"{state}\"{}{}}},\"violation\":{violation},\"curve\":{}}}\n",
         inside(&forms.by_name),
-        field(
-            "metrics",
-            trial.outcome.metrics().map(|metrics| text(metrics))
-        ),
+        field("metrics", trial.outcome.metrics().map(text)),
         field("reason", reason),
         forms.curve,
     );
@@ -373,7 +370,7 @@ fn plugin(entry: &Entry, trial: &Trial, forms: &Forms) {
         "echo: {{{}{foreign},{}{}{}}}",
         inside(&forms.by_axis),
         inside(&forms.outcome),
-        field("score", trial.score.as_ref().map(|score| text(score))),
+        field("score", trial.score.as_ref().map(text)),
         forms.curve()
     );
     let told = searcher.tell(trial).unwrap_err().to_string();

@@ -100,10 +100,13 @@ pub struct Operator {
     /// Runs a node, and with a device that remembers gives its gradient.
     pub forward: Option<Forward>,
     /// Writes a node in the terms that rten takes; without it the node is taken as it is.
-    pub(crate) lower: Option<fn(&mut Lowering, Node) -> Result<(), ModelError>>,
+    pub(crate) lower: Option<Lower>,
     /// Versions of its operator set in which its meaning changed, rising.
     pub(crate) changes: &'static [Change],
 }
+
+/// Writes a node in the terms that rten takes.
+pub(crate) type Lower = fn(&mut Lowering, Node) -> Result<(), ModelError>;
 
 /// Where a layer's weights stand among its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

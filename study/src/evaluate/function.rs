@@ -51,22 +51,32 @@ struct FunctionSettings {
 impl Settings for FunctionSettings {}
 
 fn axes(settings: &Json, _: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
-    ENTRY.info.read_settings::<FunctionSettings>(settings)?;
+    // An unknown function is told when the evaluator is made, with the name that was meant.
+    if known(settings).is_ok() {
+        ENTRY.info.read_settings::<FunctionSettings>(settings)?;
+    }
     Ok(Vec::new())
 }
 
-fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
-    let settings = ENTRY.info.read_settings::<FunctionSettings>(settings)?;
-    let name = &settings.name;
+/// Refuses a name that no function has.
+fn known(settings: &Json) -> Result<(), BuildError> {
+    let Some(name) = settings["name"].as_str() else {
+        return Ok(());
+    };
     let names = FUNCTIONS.map(|f| f.name);
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let hint = did_you_mean(name, &names);
+    let reason = format!("no function `{name}`{hint}; there are {}", listed(&names));
+    Err(ENTRY.info.refuse_at(&["name"], reason))
+}
+
+fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
+    known(settings)?;
+    let settings = ENTRY.info.read_settings::<FunctionSettings>(settings)?;
     let refuse = |reason| ENTRY.info.refuse_at(&["name"], reason);
-    let function = Function::named(name).ok_or_else(|| {
-        let hint = did_you_mean(name, &names);
-        refuse(format!(
-            "no function `{name}`{hint}; there are {}",
-            listed(&names)
-        ))
-    })?;
+    let function = Function::named(&settings.name).expect("its name was just found");
     let axes = init.space.axes().len();
     if axes < function.fewest {
         return Err(refuse(format!(

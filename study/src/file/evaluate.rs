@@ -47,6 +47,11 @@ impl Evaluate {
             return Err(item.mistake(reason));
         };
         let listed = entry.info.settings.list();
+        // A key of another kind is told before what this kind lacks.
+        if entry.info.settings.json()["additionalProperties"] == false {
+            let names = listed.iter().map(|one| one.name.as_str());
+            table.check_keys(&std::iter::once(KIND).chain(names).collect::<Vec<_>>())?;
+        }
         for one in listed.iter().filter(|one| one.default.is_none()) {
             table.required_item(&one.name, &format!("{} = {}", one.name, one.example))?;
         }

@@ -22,9 +22,12 @@ pub struct Pool {
     /// The one used last comes first.
     programs: Mutex<Vec<Known>>,
     /// By the address of the weight that they are the values of.
-    values: Mutex<HashMap<usize, (Weak<Tensor>, Shared<f32>)>>,
+    values: Mutex<HashMap<usize, Values>>,
     loads: AtomicUsize,
 }
+
+/// A quantized weight, and the values that it stands for.
+type Values = (Weak<Tensor>, Shared<f32>);
 
 /// A loaded graph: kept by the pool, or known for as long as something else keeps it.
 type Known = (Weak<Program>, Option<Arc<Program>>);

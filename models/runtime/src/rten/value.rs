@@ -100,15 +100,20 @@ pub fn view<'a>(input: &ValueInfo, dense: &'a Dense) -> Result<Given<'a>, ModelE
     })
 }
 
+/// The extents of a tensor, kept while its elements are taken.
+fn extents<T>(tensor: &rten_tensor::Tensor<T>) -> Vec<usize> {
+    tensor.shape().to_vec()
+}
+
 /// What rten gave, as a tensor of the type that a value has.
 ///
 /// # Errors
 /// When it is no tensor.
 pub fn take(value: Value, dtype: DType) -> Result<Dense, ModelError> {
     match value {
-        Value::FloatTensor(t) => Ok(Dense::F32(array(&t.shape().to_vec(), t.into_data())?)),
+        Value::FloatTensor(t) => Ok(Dense::F32(array(&extents(&t), t.into_data())?)),
         Value::Int32Tensor(t) => {
-            let shape = t.shape().to_vec();
+            let shape = extents(&t);
             let data = t.into_data();
             Ok(match dtype {
                 DType::I32 => Dense::I32(array(&shape, data)?),
@@ -118,8 +123,8 @@ pub fn take(value: Value, dtype: DType) -> Result<Dense, ModelError> {
                 _ => Dense::I64(array(&shape, data.into_iter().map(i64::from).collect())?),
             })
         }
-        Value::Int8Tensor(t) => Ok(Dense::I8(array(&t.shape().to_vec(), t.into_data())?)),
-        Value::UInt8Tensor(t) => Ok(Dense::U8(array(&t.shape().to_vec(), t.into_data())?)),
+        Value::Int8Tensor(t) => Ok(Dense::I8(array(&extents(&t), t.into_data())?)),
+        Value::UInt8Tensor(t) => Ok(Dense::U8(array(&extents(&t), t.into_data())?)),
         _ => Err(failure("an output is a sequence, not a tensor".into())),
     }
 }
