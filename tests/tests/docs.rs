@@ -5,7 +5,7 @@
 //! - a block ` ```toml study file=NAME ` is written there and must be a study that the program can begin; with ` file=NAME ` alone a block
 //!   of any language is just written;
 //! - of a ` ```console ` block every line behind `$ ` is run, must succeed, and must print the lines below it, in that order; a
-//!   number with a fraction may be another, and `…` stands for anything;
+//!   number may be another, but for exit codes, and `…` stands for anything;
 //! - of a ` ```session STUDY ` block the lines behind `> ` are sent to a session, whose answers are those behind `< `;
 //! - a ` ```toml dependencies ` block names crates that are published, in their version.
 //!
@@ -216,7 +216,7 @@ fn console(folder: &Path, block: &str, python: Option<&Path>) {
     }
 }
 
-/// Whether a line was printed as a page says: word for word, but for numbers with a fraction and what stands for anything.
+/// Whether a line was printed as a page says: word for word, but for numbers and what stands for anything.
 fn same(said: &str, printed: &str) -> bool {
     let words = |line: &str| -> Vec<String> {
         let breaks = |c: char| c.is_whitespace() || "─,:{}[]=".contains(c);
@@ -225,7 +225,8 @@ fn same(said: &str, printed: &str) -> bool {
             .map(str::to_owned)
             .collect()
     };
-    let is_fraction = |word: &str| word.contains('.') && word.parse::<f64>().is_ok();
+    let is_number = |word: &str| word.parse::<f64>().is_ok();
+    let exact = said.starts_with("exit code");
     let (said, printed) = (words(said), words(printed));
     if let Some(end) = said.iter().position(|word| word == "…") {
         return printed.len() >= end && said[..end] == printed[..end];
@@ -234,7 +235,7 @@ fn same(said: &str, printed: &str) -> bool {
         && said
             .iter()
             .zip(&printed)
-            .all(|(a, b)| a == b || is_fraction(a) && b.parse::<f64>().is_ok())
+            .all(|(a, b)| a == b || !exact && is_number(a) && is_number(b))
 }
 
 /// Sends the lines of a block to a session, and compares its answers.
