@@ -127,6 +127,7 @@ pub(crate) enum StopSection {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MedianStop {
+    /// The rule.
     #[schemars(extend("const" = "median"))]
     rule: String,
     /// No trial is stopped before this step.
@@ -146,6 +147,7 @@ pub(crate) struct MedianStop {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PercentileStop {
+    /// The rule.
     #[schemars(extend("const" = "percentile"))]
     rule: String,
     /// No trial is stopped before this step.
@@ -168,6 +170,7 @@ pub(crate) struct PercentileStop {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PatienceStop {
+    /// The rule.
     #[schemars(extend("const" = "patience"))]
     rule: String,
     /// No trial is stopped before this step.
