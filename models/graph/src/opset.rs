@@ -1,8 +1,8 @@
 //! Bringing a graph to a newer version of the standard operator set.
 //!
 //! Most operators only took further element types or further attributes since version 9; a node of theirs means the
-//! same in a newer set. Those whose definition changed say how a node is rewritten, or that it cannot be
-//! ([`Change`]). Versions are those of the ONNX operator changelog.
+//! same in a newer set. Those whose definition changed say how a node is rewritten, or that it cannot be.
+//! Versions are those of the ONNX operator changelog.
 
 use std::collections::HashSet;
 use std::sync::Arc;
