@@ -54,7 +54,9 @@ pub fn quality(
         .ok_or_else(|| ModelError::Measure("the data has no targets".into()))?;
     let mut loaded = runtime.load(model, &[])?;
     let outputs = predict_by(&mut |inputs| loaded.run(inputs), &samples, batch)?;
-    metrics::evaluate(&outputs, targets, wanted).map_err(|e| ModelError::Measure(e.to_string()))
+    let activation = model.signature().activation();
+    metrics::evaluate(&outputs, targets, activation, wanted)
+        .map_err(|e| ModelError::Measure(e.to_string()))
 }
 
 /// The sizes of `model` by the names goals use: `params`, `macs` (for one sample), `sparsity` (share of zeros) and `bytes`

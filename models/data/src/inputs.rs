@@ -208,6 +208,7 @@ mod tests {
                 name: name.into(),
                 dtype,
                 shape: dims.collect(),
+                activation: None,
             }],
             outputs: vec![],
         }

@@ -5,6 +5,7 @@ pub mod build;
 mod carried;
 pub mod codes;
 pub mod edit;
+pub mod ending;
 pub mod error;
 pub mod graph;
 pub mod layers;

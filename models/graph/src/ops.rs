@@ -45,7 +45,7 @@ mod transpose;
 mod vision;
 mod window;
 
-use lapidary_core::model::{ModelError, Product};
+use lapidary_core::model::{Activation, ModelError, Product};
 
 use crate::graph::Node;
 use crate::layers::Work;
@@ -85,6 +85,10 @@ pub struct Operator {
     pub(crate) quantized: bool,
     /// Whether it hands its first input on, so that a weight may stand behind it.
     pub hands_on: bool,
+    /// Whether its output holds the numbers of its first input in their order, as another shape or type, or rounded.
+    pub(crate) keeps_numbers: bool,
+    /// Which activation it is, where it makes a model's outputs of logits.
+    pub(crate) activation: Option<Activation>,
 
     /// Extents of the first output.
     pub(crate) shape: fn(&Known<'_>) -> Option<Extents>,
@@ -158,6 +162,8 @@ impl Operator {
             rounds: false,
             quantized: false,
             hands_on: false,
+            keeps_numbers: false,
+            activation: None,
             shape: |_| None,
             other_shapes: |_| None,
             ints: |_| None,

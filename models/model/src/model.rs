@@ -78,18 +78,15 @@ impl GraphModel {
     }
 
     fn assemble(graph: Graph, engine: Rten) -> Self {
-        let ports = |list: &[ValueInfo]| {
-            list.iter()
-                .map(|v| Port {
-                    name: v.name.clone(),
-                    dtype: v.dtype,
-                    shape: v.shape.clone().unwrap_or_default(),
-                })
-                .collect()
+        let port = |v: &ValueInfo| Port {
+            name: v.name.clone(),
+            dtype: v.dtype,
+            shape: v.shape.clone().unwrap_or_default(),
+            activation: ending(&graph, &v.name).map(|ending| ending.activation),
         };
         let signature = Signature {
-            inputs: ports(&graph.inputs),
-            outputs: ports(&graph.outputs),
+            inputs: graph.inputs.iter().map(port).collect(),
+            outputs: graph.outputs.iter().map(port).collect(),
         };
         Self {
             inner: Arc::new(Inner {

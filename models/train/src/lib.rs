@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Verdict};
+use lapidary_core::metrics::{Metric, evaluate};
 use lapidary_core::model::ModelError;
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples, Targets};
@@ -36,6 +37,7 @@ use ndarray::{ArcArray, IxDyn};
 
 use engine::{PLAIN, TAPED, data, data_mut};
 use lapidary_graph::Graph;
+use lapidary_graph::ending::ending;
 use lapidary_graph::sharing::unshared;
 use lapidary_graph::tape::{BatchStatistics, Pass, Value, Var};
 use loss::Objective;
@@ -410,7 +412,7 @@ impl<'a> Trainer<'a> {
             let indices: Vec<usize> = range.collect();
             outputs.extend(forward(&self.program, samples, &indices)?);
         }
-        Ok(Some(loss::metric(targets, &outputs, self.width)))
+        metric(targets, outputs, self.width).map(Some)
     }
 
     fn check_finite(&self, epoch: usize) -> Result<(), ModelError> {
@@ -459,26 +461,22 @@ fn trained_value(graph: &Graph, classes: bool) -> Result<&str, ModelError> {
         .iter()
         .find(|o| o.dtype.is_float())
         .ok_or_else(|| ModelError::Unsupported("training a model without a float output".into()))?;
-    let mut name = output.name.as_str();
-    // At most once for each node, should they form a circle.
-    for _ in graph.nodes.iter().filter(|_| classes) {
-        let Some(node) = graph
-            .nodes
-            .iter()
-            .find(|n| n.outputs.first().is_some_and(|o| o == name))
-        else {
-            break;
-        };
-        let ends = matches!(node.op.as_str(), "Softmax" | "LogSoftmax" | "Sigmoid");
-        match node.input(0) {
-            Some(input) if ends || node.op == "Identity" => name = input,
-            _ => break,
-        }
-        if ends {
-            break;
-        }
-    }
-    Ok(name)
+    let ending = ending(graph, &output.name).filter(|_| classes);
+    Ok(ending.map_or(&output.name, |ending| ending.logits))
+}
+
+/// How good logits or values are, `width` of them for each target: accuracy for classes, the negative mean squared error for values.
+fn metric(targets: &Targets, outputs: Vec<f32>, width: usize) -> Result<f64, ModelError> {
+    let (metric, sign) = match targets {
+        Targets::Classes { .. } => (Metric::Accuracy, 1.0),
+        Targets::Values(_) => (Metric::Mse, -1.0),
+    };
+    let refuse = |reason: String| ModelError::Fit(format!("validation: {reason}"));
+    let outputs = ArrayD::from_shape_vec(IxDyn(&[outputs.len() / width, width]), outputs)
+        .map_err(|e| refuse(e.to_string()))?;
+    let measured =
+        evaluate(&outputs, targets, None, &[metric]).map_err(|e| refuse(e.to_string()))?;
+    Ok(sign * measured[metric.name()])
 }
 
 fn only(outputs: Vec<Value>) -> Result<Var, ModelError> {

@@ -1,6 +1,6 @@
 //! Activations.
 
-use lapidary_core::model::ModelError;
+use lapidary_core::model::{Activation, ModelError};
 
 use super::math::element;
 use super::{MUL, Operator, Slots};
@@ -46,6 +46,7 @@ pub static RELU: Operator = Operator {
 pub static SHRINK: Operator = element("Shrink");
 
 pub static SIGMOID: Operator = Operator {
+    activation: Some(Activation::Sigmoid),
     forward: Some(|call| one(call.tape.sigmoid(call.float(0)?))),
     ..element("Sigmoid")
 };

@@ -6,6 +6,7 @@ use crate::shape::same_ints;
 use crate::tape::{Call, Outputs, Value, one, whole};
 
 pub static CAST: Operator = Operator {
+    keeps_numbers: true,
     ints: same_ints,
     forward: Some(cast),
     ..element("Cast")
@@ -15,6 +16,7 @@ pub static CAST_LIKE: Operator = plain("CastLike");
 
 pub static IDENTITY: Operator = Operator {
     hands_on: true,
+    keeps_numbers: true,
     ints: same_ints,
     forward: Some(|call| Ok(vec![call.value(0)?])),
     ..element("Identity")

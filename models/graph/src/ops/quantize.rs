@@ -48,6 +48,7 @@ const fn rounding(name: &'static str) -> Operator {
         rounds: true,
         quantized: true,
         hands_on: true,
+        keeps_numbers: true,
         shape: same,
         channels,
         ..Operator::standard(name)

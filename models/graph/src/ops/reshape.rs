@@ -10,6 +10,7 @@ use crate::tape::{Call, Outputs, axis, viewed};
 
 pub static FLATTEN: Operator = Operator {
     hands_on: true,
+    keeps_numbers: true,
     shape: flat_shape,
     ints: same_ints,
     channels: |flow, node| reshaped(flow, node, false),
@@ -19,6 +20,7 @@ pub static FLATTEN: Operator = Operator {
 
 pub static RESHAPE: Operator = Operator {
     hands_on: true,
+    keeps_numbers: true,
     shape,
     ints: same_ints,
     channels: |flow, node| reshaped(flow, node, true),

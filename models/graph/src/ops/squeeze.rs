@@ -9,6 +9,7 @@ use crate::tape::{Call, Outputs, axes, viewed};
 
 pub static SQUEEZE: Operator = Operator {
     hands_on: true,
+    keeps_numbers: true,
     shape: squeezed,
     ints: same_ints,
     channels: squeezed_channels,
@@ -19,6 +20,7 @@ pub static SQUEEZE: Operator = Operator {
 
 pub static UNSQUEEZE: Operator = Operator {
     hands_on: true,
+    keeps_numbers: true,
     shape: unsqueezed,
     ints: same_ints,
     channels: unsqueezed_channels,
