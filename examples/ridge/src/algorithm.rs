@@ -213,7 +213,7 @@ impl Evaluator for Ridge<'_> {
             return Ok(None);
         };
         let predicted = predict(model, &self.test, BATCH)?;
-        let measured = metrics::evaluate(&predicted, targets, &[]);
+        let measured = metrics::evaluate(&predicted, targets, None, &[]);
         measured
             .map(Some)
             .map_err(|error| ModelError::Measure(error.to_string()))

@@ -11,6 +11,7 @@ use lapidary_core::model::{
 };
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::Dense;
+use lapidary_graph::ending::ending;
 use lapidary_graph::opset::check_opset;
 use lapidary_graph::{Graph, GraphError, ValueInfo, edit, layers, structure};
 use lapidary_onnx::{Form, OnnxError};

@@ -33,7 +33,7 @@ use lapidary_core::model::ModelError;
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples, Targets};
 use lapidary_core::tensor::{Dense, Shared, Tensor};
-use ndarray::{ArcArray, IxDyn};
+use ndarray::{ArcArray, ArrayD, IxDyn};
 
 use engine::{PLAIN, TAPED, data, data_mut};
 use lapidary_graph::Graph;
