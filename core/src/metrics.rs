@@ -321,11 +321,7 @@ fn classes(metric: Metric, outputs: &Rows, labels: &[usize]) -> Result<f64, Metr
 /// The predicted class of each row: the first of the largest values.
 fn predicted(outputs: &Rows) -> Vec<usize> {
     if outputs.columns == 1 {
-        let threshold = if outputs.are_probabilities {
-            0.5
-        } else {
-            0.0
-        };
+        let threshold = if outputs.are_probabilities { 0.5 } else { 0.0 };
         return outputs
             .values
             .iter()
@@ -623,7 +619,10 @@ mod tests {
         let out = outputs(&[3, 3], &[0.8, 0.1, 0.1, 0.2, 0.7, 0.1, 0.5, 0.4, 0.1]);
         // Class 0 against class 1: 0.8, 0.5 over 0.2, and the other way round; class 2 is not there.
         let targets = labels(&[0, 1, 0], 3);
-        close(behind(Activation::Softmax, &out, &targets, Metric::Auc), 1.0);
+        close(
+            behind(Activation::Softmax, &out, &targets, Metric::Auc),
+            1.0,
+        );
     }
 
     #[test]
@@ -686,7 +685,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let fail = |out: &ArrayD<f32>, targets: &Targets, wanted: &[Metric]| {
-            evaluate(out, targets, None, wanted).unwrap_err().to_string()
+            evaluate(out, targets, None, wanted)
+                .unwrap_err()
+                .to_string()
         };
         let targets = labels(&[0, 1], 3);
         assert_eq!(

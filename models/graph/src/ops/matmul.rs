@@ -156,11 +156,11 @@ fn matmul(call: &mut Call<'_>) -> Outputs {
     if right.len() == 2 && left.len() > 2 {
         // One weight for all: a single large product instead of many small ones.
         let rows = left[..left.len() - 1].iter().product();
-        let product = tape.matmul(tape.reshape(a, &[rows, depth]), b);
+        let product = tape.matmul(tape.reshape(a, &[rows, depth]), b, [false; 2]);
         return one(tape.reshape(product, &out));
     }
     let rank = left.len().max(right.len());
-    let product = tape.matmul(of_rank(tape, a, rank), of_rank(tape, b, rank));
+    let product = tape.matmul(of_rank(tape, a, rank), of_rank(tape, b, rank), [false; 2]);
     one(if product.shape() == out {
         product
     } else {
