@@ -45,6 +45,15 @@ fn is_pointwise(window: &Window) -> bool {
         && window.after == [0; 2]
 }
 
+/// Calls `f` with the thread's room. It is taken out for the while: a thread that waits for others within a product may begin with
+/// another chunk.
+fn with_room<R>(f: impl FnOnce(&mut [Vec<f32>; 2]) -> R) -> R {
+    let mut room = ROOM.take();
+    let result = f(&mut room);
+    ROOM.set(room);
+    result
+}
+
 /// `len` elements of a thread's room, of any value.
 fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
@@ -77,7 +86,7 @@ pub(crate) fn forward(
         .zip(x.par_chunks(samples * by.sample_in()))
         .for_each(|(out, x)| {
             let n = out.len() / by.sample_out();
-            ROOM.with_borrow_mut(|[unfolded, product]| {
+            with_room(|[unfolded, product]| {
                 for group in 0..by.groups {
                     let filters = group * per_group..(group + 1) * per_group;
                     let kernels = &weight[filters.start * depth..filters.end * depth];
@@ -171,7 +180,7 @@ fn backward_part(
     for (x, grad) in chunks.zip(grad.chunks(samples * by.sample_out())) {
         let mut x_grad = x_grads.next();
         let n = grad.len() / by.sample_out();
-        ROOM.with_borrow_mut(|[unfolded, gathered]| {
+        with_room(|[unfolded, gathered]| {
             for group in 0..by.groups {
                 let filters = group * per_group..(group + 1) * per_group;
                 let kernels = &weight[filters.start * depth..filters.end * depth];
