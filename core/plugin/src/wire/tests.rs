@@ -155,7 +155,7 @@ fn what_is_wrong_is_named_with_its_place() {
             "JSON (invalid escape) is wanted at byte 14",
         ),
         ("{\"strategy\" 1}", "`:` is wanted at byte 12"),
-        ("{\"strategy\":NaN}", "value is wanted at byte 13"),
+        ("{\"strategy\":NaN}", "value is wanted at byte 12"),
         (
             "{\"strategy\":\"s\",\"version\":1,\"state\":0}}",
             "the end is wanted at byte 38",
