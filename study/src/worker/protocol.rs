@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::artefacts::Files;
 use crate::file::StudyFile;
 
-/// The argument that makes a program with [`serve`] a worker.
+/// The argument that makes a program with [`serve`](super::serve) a worker.
 pub const WORKER: &str = "worker";
 
 /// What a worker is told, candidates being written or read as `C`.
