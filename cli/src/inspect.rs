@@ -4,7 +4,7 @@ use lapidary_core::model::{Dim, Layer, Port, Size};
 use lapidary_study::models;
 use serde::Serialize;
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::output::{self, grouped};
 use crate::{args, installed};
 

@@ -16,7 +16,7 @@ use lapidary_graph::opset::check_opset;
 use lapidary_graph::{Graph, GraphError, ValueInfo, edit, layers, structure};
 use lapidary_onnx::{Form, OnnxError};
 use lapidary_runtime::rten::{Rten, RtenSession};
-use lapidary_runtime::run::{Run, Runner};
+use lapidary_runtime::run::{RunnableGraph, Runner};
 
 /// A model of a graph. Copies share weights and whatever was computed about the graph; models that come of it by edits or
 /// training share what its engine has loaded, so that one with other values of the same weights loads nothing.
@@ -116,8 +116,8 @@ impl GraphModel {
         &self.inner.engine
     }
 
-    fn run(&self) -> Run<'_, Rten> {
-        Run {
+    fn run(&self) -> RunnableGraph<'_, Rten> {
+        RunnableGraph {
             graph: &self.inner.graph,
             engine: &self.inner.engine,
             runner: &self.inner.runner,

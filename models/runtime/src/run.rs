@@ -11,7 +11,7 @@ use lapidary_core::tensor::{DType, Dense};
 use lapidary_graph::{Graph, ValueInfo};
 
 use crate::batch::{agree, fixed_batch, free_batch, join, trial_inputs};
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, InferenceSession};
 
 /// The sessions of one graph, each made when it is first needed.
 pub struct Runner<S> {
@@ -62,7 +62,7 @@ enum Source {
     Weight(Dense),
 }
 
-impl<S: Session> Ready<S> {
+impl<S: InferenceSession> Ready<S> {
     fn load(
         engine: &impl Engine<Session = S>,
         graph: &Graph,
@@ -114,7 +114,7 @@ impl<S: Session> Ready<S> {
 }
 
 /// A graph to run: the graph, what makes its sessions, and those there are.
-pub struct Run<'a, E: Engine> {
+pub struct RunnableGraph<'a, E: Engine> {
     /// The graph.
     pub graph: &'a Graph,
     /// What makes its sessions.
@@ -123,7 +123,7 @@ pub struct Run<'a, E: Engine> {
     pub runner: &'a Runner<E::Session>,
 }
 
-impl<E: Engine> Run<'_, E> {
+impl<E: Engine> RunnableGraph<'_, E> {
     /// Makes the session for the graph's outputs, and that for `values` where there are any, unless they are there.
     ///
     /// # Errors
@@ -330,7 +330,7 @@ fn samples(given: &[Dense]) -> usize {
 }
 
 /// Runs batches of the size the graph is fixed to, the last one filled up with its last sample.
-fn in_batches<S: Session>(
+fn in_batches<S: InferenceSession>(
     ready: &Ready<S>,
     given: &[Dense],
     samples: usize,

@@ -2,10 +2,10 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use lapidary_core::evaluator::{EvalInit, MetricInfo};
+use lapidary_core::evaluator::MetricInfo;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::Model;
-use lapidary_core::registry::BuildError;
+use lapidary_core::registry::{BuildError, EvalInit};
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
 use lapidary_core::trial::Metrics;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Info, Promise};
-use lapidary_core::searcher::{SearchInit, Snapshot};
+use lapidary_core::registry::{Info, Promise, SearchInit};
+use lapidary_core::searcher::Snapshot;
 use lapidary_core::settings::{NoSettings, Schema, Setting};
 use lapidary_core::space::{Axis, Domain, Space};
 use proptest::prelude::*;

@@ -15,7 +15,7 @@ use rten::RunOptions;
 use super::Rten;
 use super::pool::Pool;
 use super::program::Program;
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, InferenceSession};
 
 fn random(shape: &[usize], seed: u64) -> Dense {
     let mut rng = Rng::keyed(seed, 0, "runtime: test");
