@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_child_is_seen() {
-        let script = "x=$(head -c 30000000 /dev/zero | tr '\\0' a); echo; exec sleep 100";
+        let script = "x=$(head -c 30000000 /dev/zero | tr '\\0' a); sleep 100; :";
         let mut child = std::process::Command::new("sh")
             .args(["-c", &format!("sh -c \"{}\"", script.replace('$', "\\$"))])
             .spawn()

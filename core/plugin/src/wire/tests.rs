@@ -162,7 +162,7 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         (
             &deep,
-            "JSON (recursion limit exceeded) is wanted at byte 136",
+            "JSON (recursion limit exceeded) is wanted at byte 135",
         ),
     ] {
         let error = read::<Snapshot>(text.as_bytes()).unwrap_err().to_string();
