@@ -1,6 +1,7 @@
 //! Properties of searchers.
 
 mod learning;
+mod progress;
 mod proposals;
 mod settings;
 mod snapshots;
@@ -11,6 +12,12 @@ pub use learning::{
     foreign_trials_are_learnt_or_ignored_as_declared, hard_histories_do_not_stop_it,
     wrong_tells_are_errors_that_change_nothing,
 };
+pub use progress::{
+    better_than_random_on_smooth_worlds, draws_are_even_on_the_scale_of_an_axis, every_axis_moves,
+    every_objective_is_learnt_from, failed_trials_are_shunned, infeasible_trials_are_shunned,
+    long_searches_and_many_objectives_work, own_results_are_learnt_or_ignored_as_declared,
+    time_changes_nothing,
+};
 pub use proposals::{
     asking_at_once_equals_asking_one_by_one, asking_for_none_changes_nothing,
     asks_keep_to_their_number, exhausted_stays_exhausted, extreme_spaces_work,
@@ -18,7 +25,8 @@ pub use proposals::{
     values_are_in_the_space,
 };
 pub use settings::{
-    info_is_complete, listed_defaults_are_the_defaults, wrong_settings_are_refused,
+    every_setting_changes_something, info_is_complete, listed_defaults_are_the_defaults,
+    wrong_settings_are_refused,
 };
 pub use snapshots::{
     damaged_snapshots_do_not_panic, foreign_snapshots_are_refused, snapshots_restore_the_sequence,
@@ -71,4 +79,14 @@ properties! { $
     info_is_complete
     wrong_settings_are_refused
     listed_defaults_are_the_defaults
+    every_setting_changes_something
+    own_results_are_learnt_or_ignored_as_declared
+    better_than_random_on_smooth_worlds
+    every_objective_is_learnt_from
+    failed_trials_are_shunned
+    infeasible_trials_are_shunned
+    every_axis_moves
+    long_searches_and_many_objectives_work
+    draws_are_even_on_the_scale_of_an_axis
+    time_changes_nothing
 }

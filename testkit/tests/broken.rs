@@ -100,7 +100,7 @@ const fn info() -> Info {
         summary: "draws points",
         docs: "Draws points.",
         settings: Schema::of::<NoSettings>(),
-        promises: &[Promise::NeverRepeats],
+        promises: &[Promise::NeverRepeats, Promise::IgnoresOutcomes],
     }
 }
 

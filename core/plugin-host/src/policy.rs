@@ -4,12 +4,16 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::geteuid;
+use nix::unistd::{Gid, Group, User, geteuid};
 
 use crate::error::PluginError;
 
-/// Others and the group may write.
-const WRITABLE: u32 = 0o022;
+/// Others may write.
+const BY_OTHERS: u32 = 0o002;
+/// The group may write.
+const BY_GROUP: u32 = 0o020;
+/// The users that the system knows, with their first groups.
+const USERS: &str = "/etc/passwd";
 /// In such a folder only the owner of a file may replace it.
 const STICKY: u32 = 0o1000;
 
@@ -37,13 +41,39 @@ fn check_place(path: &Path, place: &Path, meta: &Metadata) -> Result<(), PluginE
         });
     }
     let replaceable = !(meta.is_dir() && meta.mode() & STICKY != 0);
-    if meta.mode() & WRITABLE != 0 && replaceable {
+    let by_group = meta.mode() & BY_GROUP != 0 && !is_own_group(meta.gid());
+    if (meta.mode() & BY_OTHERS != 0 || by_group) && replaceable {
         return Err(PluginError::Writable {
             path: path.to_owned(),
             place: place.to_owned(),
         });
     }
     Ok(())
+}
+
+/// Whether a group is the user's alone, as systems make one for each user whose files are then writable by it (umask 002): it has the
+/// user's name, no other member, and is nobody else's first group.
+fn is_own_group(gid: u32) -> bool {
+    let (Ok(Some(user)), Ok(Some(group))) = (
+        User::from_uid(geteuid()),
+        Group::from_gid(Gid::from_raw(gid)),
+    ) else {
+        return false;
+    };
+    let users = std::fs::read_to_string(USERS).unwrap_or_default();
+    group.name == user.name
+        && group.mem.iter().all(|member| *member == user.name)
+        && others_of(&users, gid, &user.name).is_empty()
+}
+
+/// Names of the users but `own` whose first group is `gid`, from lines `name:password:uid:gid:…`.
+fn others_of<'t>(users: &'t str, gid: u32, own: &str) -> Vec<&'t str> {
+    let of_group = |line: &'t str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(2)?.parse() == Ok(gid) && name != own).then_some(name)
+    };
+    users.lines().filter_map(of_group).collect()
 }
 
 #[cfg(test)]
@@ -73,14 +103,27 @@ mod tests {
         assert!(try_with(0o644, 0o1777).is_ok());
         for (file_mode, folder_mode, place) in [
             (0o666, 0o755, &file),
-            (0o664, 0o755, &file),
             (0o644, 0o777, &inner),
+            (0o664, 0o755, &file),
             (0o644, 0o775, &inner),
         ] {
+            let own = is_own_group(file.metadata().unwrap().gid());
+            if own && (file_mode | folder_mode) & BY_OTHERS == 0 {
+                assert!(try_with(file_mode, folder_mode).is_ok());
+                continue;
+            }
             match try_with(file_mode, folder_mode) {
                 Err(PluginError::Writable { place: found, .. }) => assert_eq!(&found, place),
                 other => panic!("{file_mode:o} in {folder_mode:o}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_group_of_ones_own_is_nobody_elses_first_group() {
+        let users = "root:x:0:0::/:/bin/sh\nann:x:7:7::/:/bin/sh\nben:x:8:7::/:/bin/sh\nbroken\n";
+        assert_eq!(others_of(users, 7, "ann"), ["ben"]);
+        assert!(others_of(users, 0, "root").is_empty());
+        assert!(!is_own_group(u32::MAX - 1));
     }
 }

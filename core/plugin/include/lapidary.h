@@ -167,7 +167,7 @@ typedef struct lapidary_descriptor {
      *   {"name": …, "summary": one line, "docs": …, "settings": [{"name", "kind", "default", "doc"}], "promises": […]}
      * and, where there is one, "schema": the JSON Schema of an object of all settings, without references; it goes before the list.
      * The name is that of the note; a default is JSON text. Promises of searchers: "learns_from_foreign", "never_repeats",
-     * "ends"; of optimizers: "idempotent", "round_to_nearest", "keeps_weights", "magnitude". `lapidary plugin check` holds it
+     * "ends", "ignores_outcomes"; of optimizers: "idempotent", "round_to_nearest", "keeps_weights", "magnitude". `lapidary plugin check` holds it
      * to them. */
     lapidary_status (*info)(lapidary_buffer *out);
     const void *table; /* lapidary_searcher_table or lapidary_optimizer_table */

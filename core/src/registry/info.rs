@@ -34,6 +34,8 @@ pub enum Promise {
     NeverRepeats,
     /// Searcher: it ends as exhausted on every space, on a continuum too.
     Ends,
+    /// Searcher: what trials come to changes nothing about what is proposed.
+    IgnoresOutcomes,
     /// Optimizer: applying it to its own result changes nothing.
     Idempotent,
     /// Optimizer: weights are rounded to the nearest code: error ≤ scale / 2 where nothing is clipped.
@@ -127,10 +129,11 @@ impl Kind {
 
 impl Promise {
     /// All promises.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LearnsFromForeign,
         Self::NeverRepeats,
         Self::Ends,
+        Self::IgnoresOutcomes,
         Self::Idempotent,
         Self::RoundToNearest,
         Self::KeepsWeights,
@@ -147,6 +150,7 @@ impl Promise {
             Self::LearnsFromForeign => "learns_from_foreign",
             Self::NeverRepeats => "never_repeats",
             Self::Ends => "ends",
+            Self::IgnoresOutcomes => "ignores_outcomes",
             Self::Idempotent => "idempotent",
             Self::RoundToNearest => "round_to_nearest",
             Self::KeepsWeights => "keeps_weights",
@@ -166,6 +170,7 @@ impl Promise {
                 "never proposes a point twice on a finite space, then ends as exhausted"
             }
             Self::Ends => "ends as exhausted on every space, on a continuum too",
+            Self::IgnoresOutcomes => "proposes the same whatever trials come to",
             Self::Idempotent => "changes nothing when applied to its own result",
             Self::RoundToNearest => "rounds to the nearest code: error at most half a step",
             Self::KeepsWeights => "keeps the bits of all weights it does not remove",

@@ -51,7 +51,7 @@ fn check<const INDEX: usize>() {
         factory: Factory::Searcher(&build::<INDEX>),
     };
     for (property, holds) in PROPERTIES {
-        if !property.contains("settings") && !property.contains("defaults") {
+        if !property.contains("setting") && !property.contains("defaults") {
             println!("{property} around {name}");
             holds(&entry);
         }

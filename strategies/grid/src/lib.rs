@@ -29,7 +29,11 @@ pub static ENTRY: Entry = Entry {
                axes only come once. The search ends when all were asked. On a budget smaller than the grid the shuffled order \
                spreads the trials over the whole of it.",
         settings: Schema::of::<Config>(),
-        promises: &[Promise::NeverRepeats, Promise::Ends],
+        promises: &[
+            Promise::NeverRepeats,
+            Promise::Ends,
+            Promise::IgnoresOutcomes,
+        ],
     },
     factory: Factory::Searcher(&algorithm::build),
 };

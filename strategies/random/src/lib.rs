@@ -29,7 +29,7 @@ pub static ENTRY: Entry = Entry {
                evenly at the same number of trials. On a finite space no point comes twice, and the search ends when all \
                were tried.",
         settings: Schema::of::<Config>(),
-        promises: &[Promise::NeverRepeats],
+        promises: &[Promise::NeverRepeats, Promise::IgnoresOutcomes],
     },
     factory: Factory::Searcher(&algorithm::build),
 };

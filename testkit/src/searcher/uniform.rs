@@ -19,7 +19,7 @@ pub(super) const ENTRY: Entry = Entry {
         summary: "uniform draws without repeats",
         docs: "Draws points uniformly until a finite space is exhausted.",
         settings: Schema::of::<NoSettings>(),
-        promises: &[Promise::NeverRepeats],
+        promises: &[Promise::NeverRepeats, Promise::IgnoresOutcomes],
     },
     factory: Factory::Searcher(&build),
 };

@@ -25,6 +25,8 @@ pub enum Manner {
     Smooth,
     /// Smooth, but some trials fail and some violate a constraint.
     Mixed,
+    /// Smooth, but scores differ by less than what four bytes hold of them.
+    Fine,
     /// Every trial fails.
     Failed,
     /// Every trial scores the same.
@@ -120,7 +122,12 @@ impl World {
                     let target = ((i + 1) as f64 * 0.37 + m as f64 * 0.29).fract();
                     u.map_or(0.3, |u| (u - target) * (u - target))
                 };
-                units.iter().enumerate().map(distance).sum()
+                let distance: f64 = units.iter().enumerate().map(distance).sum();
+                if self.manner == Manner::Fine {
+                    1.0 + 1e-9 * distance
+                } else {
+                    distance
+                }
             })
             .collect();
         Some(Score {
@@ -323,7 +330,7 @@ where
     }
 }
 
-/// Worlds of every manner with 1 to 3 objectives over generated spaces.
+/// Worlds of every manner with 1 to 4 objectives over generated spaces.
 pub fn worlds() -> impl Strategy<Value = World> {
     world_of(spaces(domains().boxed(), 6))
 }
@@ -337,11 +344,12 @@ fn world_of(spaces: impl Strategy<Value = Arc<Space>>) -> impl Strategy<Value = 
     let manner = prop::sample::select(vec![
         Manner::Smooth,
         Manner::Mixed,
+        Manner::Fine,
         Manner::Failed,
         Manner::Equal,
         Manner::Violating,
     ]);
-    (spaces, any::<u64>(), 1usize..4, manner).prop_map(|(space, seed, objectives, manner)| World {
+    (spaces, any::<u64>(), 1usize..=4, manner).prop_map(|(space, seed, objectives, manner)| World {
         space,
         seed,
         objectives,
