@@ -13,6 +13,7 @@ struct Document<'a> {
     params: usize,
     bytes: u64,
     macs: u64,
+    macs_partial: bool,
     sparsity: f64,
     inputs: &'a [Port],
     outputs: &'a [Port],
@@ -28,6 +29,7 @@ pub fn run(args: &args::Inspect, json: bool) -> Result<End, Failure> {
         params: size.params,
         bytes: model.file_bytes().map_err(Failure::work)?,
         macs: size.macs,
+        macs_partial: size.macs_partial,
         sparsity: size.sparsity,
         inputs: &model.signature().inputs,
         outputs: &model.signature().outputs,
@@ -66,7 +68,7 @@ fn text(document: &Document<'_>) -> String {
     ));
     if unknown > 0 {
         text.push_str(&format!(
-            " without those of {unknown} layers whose shapes are known at run time only"
+            " without those of {unknown} layers, which are known at run time only"
         ));
     }
     text

@@ -1,9 +1,10 @@
 //! The host's own measurements of a model: how good, how large, how fast. Nothing is taken on an optimizer's word.
 
 use lapidary_core::metrics::{self, Metric};
-use lapidary_core::model::{Model, ModelError, Size, predict_by};
+use lapidary_core::model::{Model, ModelError, Seen, Size, predict_by};
+use lapidary_core::outputs;
 use lapidary_core::runtime::{FEWEST_RUNS, Runtime};
-use lapidary_core::samples::Samples;
+use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::trial::Metrics;
 use lapidary_data::fit_inputs;
 use lapidary_model::is_quantized;
@@ -35,26 +36,50 @@ pub struct Latency {
     pub runs: usize,
 }
 
+/// How good a model is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quality {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Name of the output that they are about.
+    pub output: String,
+}
+
 /// Metrics of `model`'s predictions for `samples`, as `runtime` computes them: those `wanted`, or all that fit the targets
-/// where none is wanted by name. Runs `batch` samples at a time.
+/// where none is wanted by name. Runs `batch` samples at a time. What is measured is the output named `output`, or the one that
+/// fits the targets where none is named; what only other outputs need is not run.
 ///
 /// # Errors
-/// When the samples have no targets or do not fit the model, or a wanted metric does not fit the targets.
+/// When the samples have no targets or do not fit the model, a wanted metric does not fit the targets, or several outputs may
+/// be meant.
 pub fn quality(
     runtime: &dyn Runtime,
     model: &dyn Model,
     samples: &Samples,
     wanted: &[Metric],
+    output: Option<&str>,
     batch: usize,
-) -> Result<Metrics, ModelError> {
+) -> Result<Quality, ModelError> {
     let samples = fitted(model, samples)?;
     let targets = samples
         .targets
         .as_ref()
         .ok_or_else(|| ModelError::Measure("the data has no targets".into()))?;
-    let mut loaded = runtime.load(model, &[])?;
-    let outputs = predict_by(&mut |inputs| loaded.run(inputs), &samples, batch)?;
-    metrics::evaluate(&outputs, targets, wanted).map_err(|e| ModelError::Measure(e.to_string()))
+    let names = outputs::candidates(model.signature(), Some(&targets.task()), output)?;
+    let mut loaded = runtime.load(model, &names)?;
+    let mut run = |inputs: &Inputs| {
+        let mut seen = Seen::default();
+        loaded.observe(inputs, &mut seen)?;
+        Ok(seen.0)
+    };
+    let predicted = predict_by(&mut run, &names, &samples, batch)?;
+    let metrics = metrics::evaluate(&predicted.values, targets, wanted).map_err(|e| {
+        ModelError::Measure(format!("output `{}`: {e}", predicted.output))
+    })?;
+    Ok(Quality {
+        metrics,
+        output: predicted.output,
+    })
 }
 
 /// The sizes of `model` by the names goals use: `params`, `macs` (for one sample), `sparsity` (share of zeros) and `bytes`

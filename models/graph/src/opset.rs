@@ -1,6 +1,6 @@
 //! Bringing a graph to a newer version of the standard operator set.
 //!
-//! Most operators only took further element types or further attributes since version 9; a node of theirs means the
+//! Most operators only took further element types or further attributes over the versions; a node of theirs means the
 //! same in a newer set. Those whose definition changed say how a node is rewritten, or that it cannot be
 //! ([`Change`]). Versions are those of the ONNX operator changelog.
 
@@ -10,12 +10,16 @@ use std::sync::Arc;
 use lapidary_core::tensor::{Dense, array};
 
 use crate::error::GraphError;
-use crate::graph::{Attribute, Graph, Node, fresh_name};
+use crate::graph::{Attribute, Function, Graph, Node, fresh_name};
 use crate::ops::{self, Operator};
 use crate::shape::Shapes;
+use crate::types;
 
-/// The oldest version of the standard operator set that is read.
-pub const OLDEST_OPSET: i64 = 9;
+/// The oldest version of the standard operator set that is run and changed as it is.
+const OLDEST_OPSET: i64 = 9;
+
+/// The newest version of the standard operator set that is known.
+pub const NEWEST_OPSET: i64 = 28;
 
 /// The oldest version that conversion leads to.
 const OLDEST_TARGET: i64 = 13;
@@ -23,42 +27,117 @@ const OLDEST_TARGET: i64 = 13;
 /// The newest version that conversion leads to.
 const NEWEST_TARGET: i64 = 21;
 
-/// The graph in version `target` (13 to 21) of the standard operator set, or as it is where its version is that new.
+/// The graph in version `target` (13 to 21) of the standard operator set, or as it is where its version is that new; its
+/// functions with it.
 ///
 /// # Errors
 /// When an operator's definition changed in a way that cannot be written in the newer version, naming the node.
 pub fn convert(graph: &Graph, target: i64) -> Result<Graph, GraphError> {
     let from = graph.opset();
-    if from >= target {
+    let to = if from >= target {
+        from
+    } else {
+        target.max(OLDEST_TARGET)
+    };
+    let older = |f: &Function| f.body.opsets.get("").is_some_and(|&v| v < to);
+    if from >= to && !graph.functions.iter().any(older) {
         return Ok(graph.clone());
     }
-    let to = target.max(OLDEST_TARGET);
     if to > NEWEST_TARGET {
+        // Functions of an older version mean the same in a newer one, but for nodes that changed: checked on writing.
+        if from >= to {
+            return Ok(graph.clone());
+        }
         return Err(GraphError::Opset {
             found: from,
             wanted: format!("graphs are brought to versions up to {NEWEST_TARGET}, not to {to}"),
         });
     }
     let mut graph = graph.clone();
-    let mut taken = graph.names();
-    rewrite(&mut graph, (from, to), &mut taken)?;
-    graph.opsets.insert(String::new(), to);
+    let around = Around {
+        shapes: Shapes::of_opset(from),
+        types: types::Known::new(),
+    };
+    let seen = types::infer(&graph, &around.types);
+    for i in 0..graph.functions.len() {
+        let function = &graph.functions[i];
+        let from = function.body.opset();
+        if !older(function) || from >= to {
+            continue;
+        }
+        let mut body = function.body.clone();
+        let around = Around {
+            shapes: Shapes::of_opset(from),
+            types: given_types(&graph, function, &seen),
+        };
+        let mut taken = body.names();
+        rewrite(&mut body, (from, to), &around, &mut taken)?;
+        body.opsets.insert(String::new(), to);
+        graph.functions[i].body = body;
+    }
+    if from < to {
+        let mut taken = graph.names();
+        rewrite(&mut graph, (from, to), &around, &mut taken)?;
+        graph.opsets.insert(String::new(), to);
+    }
     Ok(graph)
 }
 
-/// Refuses a graph in an operator set that is too old; one without nodes of the standard set needs none.
+/// The element types of a function's inputs, as far as all calls of it give the same.
+fn given_types(graph: &Graph, function: &Function, seen: &types::Known) -> types::Known {
+    let calls = || {
+        let called = |node: &&Node| node.op == function.name && node.domain == function.domain;
+        graph.nodes.iter().filter(called)
+    };
+    let inputs = function.body.inputs.iter().enumerate();
+    (inputs.filter_map(|(i, input)| {
+        let mut all = calls().map(|call| seen.get(call.input(i)?).copied());
+        let first = all.next()??;
+        all.all(|other| other == Some(first))
+            .then(|| (input.name.clone(), first))
+    }))
+    .collect()
+}
+
+/// Refuses a graph in an operator set that is too old to be run or changed; one without nodes of the standard set needs none.
 ///
 /// # Errors
-/// [`GraphError::Opset`] with the version found.
+/// [`GraphError::Opset`] with the version found and what keeps the graph from being brought to a newer one.
 pub fn check_opset(graph: &Graph) -> Result<(), GraphError> {
     let found = graph.opset();
     if found < OLDEST_OPSET && graph.nodes.iter().any(Node::is_standard) {
+        let why = match convert(graph, OLDEST_TARGET) {
+            Err(GraphError::Node { node, op, .. }) => {
+                format!(", and node `{node}` ({op}) keeps the graph from being brought there")
+            }
+            _ => String::new(),
+        };
         return Err(GraphError::Opset {
             found,
-            wanted: format!("{OLDEST_OPSET} or newer is needed"),
+            wanted: format!("{OLDEST_OPSET} or newer is needed{why}"),
         });
     }
     Ok(())
+}
+
+/// Brings a graph that was read from an operator set that nothing else knows to one that is known, where that can be; refuses
+/// one that is newer than all that is known.
+///
+/// # Errors
+/// [`GraphError::Opset`] with the version found and the newest that is known.
+pub fn known(graph: Graph) -> Result<Graph, GraphError> {
+    let bodies = graph.functions.iter().map(|f| f.body.opset());
+    let found = bodies.chain([graph.opset()]).max().unwrap_or(0);
+    if found > NEWEST_OPSET {
+        return Err(GraphError::Opset {
+            found,
+            wanted: format!("versions up to {NEWEST_OPSET} are known"),
+        });
+    }
+    if graph.opset() >= OLDEST_OPSET || !graph.nodes.iter().any(Node::is_standard) {
+        return Ok(graph);
+    }
+    Ok(convert(&graph, OLDEST_TARGET).unwrap_or(graph))
 }
 
 /// How nodes of an operator are brought over a version in which its meaning changed.
@@ -70,30 +149,38 @@ pub(crate) struct Change {
     pub rewrite: fn(&mut Rewriting<'_>, &mut Node) -> Result<(), GraphError>,
 }
 
+/// What is known of the values around a graph.
+struct Around {
+    shapes: Shapes,
+    types: types::Known,
+}
+
 /// Brings the nodes of `graph` and of the graphs in it from one version to another.
 fn rewrite(
     graph: &mut Graph,
     (from, to): (i64, i64),
+    around: &Around,
     taken: &mut HashSet<String>,
 ) -> Result<(), GraphError> {
-    let shapes = Shapes::infer(graph, 1);
+    let here = Around {
+        shapes: Shapes::within(graph, 1, &around.shapes),
+        types: types::infer(graph, &around.types),
+    };
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for mut node in std::mem::take(&mut graph.nodes) {
-        for attribute in node.attributes.values_mut() {
-            match attribute {
-                Attribute::Graph(g) => rewrite(g, (from, to), taken)?,
-                Attribute::Graphs(gs) => {
-                    (gs.iter_mut()).try_for_each(|g| rewrite(g, (from, to), taken))?;
-                }
-                _ => {}
-            }
+        for inner in node.subgraphs_mut() {
+            rewrite(inner, (from, to), &here, taken)?;
+        }
+        if from < 6 {
+            node.attributes.remove("consumed_inputs");
         }
         let changes = ops::find(&node).map_or(&[][..], |operator| operator.changes);
         let mut rewriting = Rewriting {
             versions: (from, to),
             version: 0,
             graph,
-            shapes: &shapes,
+            shapes: &here.shapes,
+            types: &here.types,
             taken,
             constants: Vec::new(),
             before: Vec::new(),
@@ -129,6 +216,7 @@ pub(crate) struct Rewriting<'a> {
     version: i64,
     graph: &'a Graph,
     pub shapes: &'a Shapes,
+    types: &'a types::Known,
     taken: &'a mut HashSet<String>,
     /// New initialisers.
     constants: Vec<(String, Dense)>,
@@ -171,13 +259,43 @@ impl Rewriting<'_> {
         }
     }
 
+    /// Turns the number attribute `name` into input `index`, of the element type of input 0.
+    pub fn number_to_input(
+        &mut self,
+        node: &mut Node,
+        name: &str,
+        index: usize,
+    ) -> Result<(), GraphError> {
+        let Some(Attribute::Float(v)) = node.attributes.remove(name) else {
+            return Ok(());
+        };
+        let x = node.input(0).map(str::to_owned);
+        let dtype = x.as_ref().and_then(|x| self.types.get(x)).copied();
+        let number = |dtype| Dense::floats(dtype, &[], [f64::from(v)].into_iter()).ok();
+        if let Some(scalar) = dtype.and_then(number) {
+            self.set_constant(node, name, index, scalar);
+            return Ok(());
+        }
+        // `CastLike` came with version 15.
+        let (Some(x), None, true) = (x, dtype, self.versions.1 >= 15) else {
+            return Err(self.refusal(node));
+        };
+        let scalar = Dense::F32(array(&[], vec![v]).expect("one element"));
+        self.set_constant(node, name, index, scalar);
+        let cast = self.beside(node, &ops::CAST_LIKE, vec![node.inputs[index].clone(), x]);
+        node.inputs[index].clone_from(&cast.name);
+        self.before.push(cast);
+        Ok(())
+    }
+
     /// Makes a new constant list input `index`.
     pub fn set_input(&mut self, node: &mut Node, name: &str, index: usize, list: Vec<i64>) {
         let list = Dense::I64(array(&[list.len()], list).expect("one axis of its length"));
         self.set_constant(node, name, index, list);
     }
 
-    fn set_constant(&mut self, node: &mut Node, name: &str, index: usize, value: Dense) {
+    /// Makes a new constant input `index`.
+    pub fn set_constant(&mut self, node: &mut Node, name: &str, index: usize, value: Dense) {
         let constant = fresh_name(self.taken, &format!("{}_{name}", node.name));
         self.constants.push((constant.clone(), value));
         while node.inputs.len() <= index {

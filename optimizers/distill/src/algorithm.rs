@@ -191,7 +191,7 @@ impl Optimizer for Distill {
         cx: &OptimizeContext<'_>,
     ) -> Result<Optimized, OptimizeError> {
         cx.check_cancel()?;
-        check_finite(model.weights())?;
+        check_finite(model)?;
         let train = cx
             .train
             .filter(|s| !s.is_empty())

@@ -68,7 +68,7 @@ fn lifted(graph: &Graph) -> Vec<String> {
     let options = RunOptions::default();
     let mut lowered = lower(graph).unwrap();
     lowered.outputs.clone_from(&graph.outputs);
-    let constant = Program::lifting(graph, lowered, &BTreeSet::new()).unwrap();
+    let constant = Program::lifting(graph, &graph.outputs, lowered, &BTreeSet::new()).unwrap();
     let expected = constant.run(&given, &[], &options).unwrap();
     assert_eq!(
         bits(&program.run(&given, &weights, &options).unwrap()),
