@@ -1,6 +1,7 @@
 //! `lapidary inspect`: what a model is made of.
 
 use lapidary_core::model::{Dim, Layer, Port, Size};
+use lapidary_model::GraphModel;
 use lapidary_study::models;
 use serde::Serialize;
 
@@ -27,7 +28,10 @@ pub fn run(args: &args::Inspect, json: bool) -> Result<End, Failure> {
     let size = Size::of(model.as_ref());
     let document = Document {
         params: size.params,
-        bytes: model.file_bytes().map_err(Failure::work)?,
+        bytes: match GraphModel::of(model.as_ref()).and_then(GraphModel::read_bytes) {
+            Some(bytes) => bytes,
+            None => model.file_bytes().map_err(Failure::work)?,
+        },
         macs: size.macs,
         macs_partial: size.macs_partial,
         sparsity: size.sparsity,

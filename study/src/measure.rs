@@ -64,7 +64,9 @@ pub fn quality(
     let targets = samples
         .targets
         .as_ref()
-        .ok_or_else(|| ModelError::Measure("the data has no targets".into()))?;
+        .ok_or_else(|| ModelError::Measure(
+            "the data has no targets; data to see activations on only is given to optimize as --calibration".into(),
+        ))?;
     let names = outputs::candidates(model.signature(), Some(&targets.task()), output)?;
     let mut loaded = runtime.load(model, &names)?;
     let mut run = |inputs: &Inputs| {

@@ -330,8 +330,13 @@ pub fn run_recipe(
     let measure = |model: &dyn Model| cx.decide(model);
     let build = |spec: &ModelSpec| cx.build(model, spec);
 
+    let bare = |samples: &Option<&Samples>| samples.is_some_and(|s| s.targets.is_none());
+    let notes = match bare(&cx.test) || bare(&cx.valid) {
+        true => vec!["the data has no targets: sizes are told, and no quality".to_owned()],
+        false => Vec::new(),
+    };
     let mut run = RecipeRun {
-        stages: vec![cx.stage("original", model, Vec::new())?],
+        stages: vec![cx.stage("original", model, notes)?],
         models: vec![model.share()],
         goal_met: true,
     };
@@ -385,12 +390,16 @@ fn measured<T>(stage: &str, result: Result<T, ModelError>) -> Result<T, RecipeEr
 }
 
 impl RecipeContext<'_> {
+    /// The metrics of a model on samples; none where there are no targets and none is wanted by name.
     fn quality(
         &self,
         model: &dyn Model,
         samples: &Samples,
         wanted: &[Metric],
     ) -> Result<Metrics, ModelError> {
+        if samples.targets.is_none() && wanted.is_empty() {
+            return Ok(Metrics::new());
+        }
         let output = self.output;
         let quality = measure::quality(self.runtime, model, samples, wanted, output, self.batch)?;
         Ok(quality.metrics)

@@ -245,8 +245,8 @@ fn other(
             .is_some_and(|w| is_float(w) && w.len() > 1)
     };
     let weights: Vec<String> = match codes {
-        // The numbers that a pair rounds with are no weights.
-        [] if operator.is_some_and(|operator| operator.rounds) => Vec::new(),
+        // The numbers that a pair rounds with, or a map is resized by, are no weights.
+        [] if operator.is_some_and(|operator| operator.told_by_constants) => Vec::new(),
         [] => reads
             .iter()
             .copied()

@@ -83,8 +83,8 @@ pub struct Operator {
     pub(crate) learns_constant: fn(&[usize], bool) -> bool,
     /// From which input on vectors are its own, though an exporter made one initialiser of several equal ones.
     pub(crate) own_vectors: Option<usize>,
-    /// Whether the constants it reads are scales and zero points to round by, and no weights.
-    pub(crate) rounds: bool,
+    /// Whether the constants it reads say how it computes, as scales and zero points do, and are no weights.
+    pub(crate) told_by_constants: bool,
     /// Whether it computes with integer codes.
     pub(crate) quantized: bool,
     /// Whether it hands its first input on, so that a weight may stand behind it.
@@ -167,7 +167,7 @@ impl Operator {
             bias_behind: false,
             learns_constant: |_, _| false,
             own_vectors: None,
-            rounds: false,
+            told_by_constants: false,
             quantized: false,
             hands_on: false,
             types: |typed| vec![typed.input(0)],

@@ -246,17 +246,35 @@ impl Rewriting<'_> {
 
     /// Turns the list attribute `name` into input `index`.
     pub fn list_to_input(&mut self, node: &mut Node, name: &str, index: usize) {
-        if let Some(Attribute::Ints(list)) = node.attributes.remove(name) {
-            self.set_input(node, name, index, list);
+        match node.attributes.remove(name) {
+            Some(Attribute::Ints(list)) => self.set_input(node, name, index, list),
+            Some(given @ Attribute::Reference { .. }) => {
+                self.set_given(node, "value_ints", index, given);
+            }
+            _ => {}
         }
     }
 
     /// Turns the number attribute `name` into input `index`.
     pub fn float_to_input(&mut self, node: &mut Node, name: &str, index: usize) {
-        if let Some(Attribute::Float(v)) = node.attributes.remove(name) {
-            let scalar = Dense::F32(array(&[], vec![v]).expect("one element"));
-            self.set_constant(node, name, index, scalar);
+        match node.attributes.remove(name) {
+            Some(Attribute::Float(v)) => {
+                let scalar = Dense::F32(array(&[], vec![v]).expect("one element"));
+                self.set_constant(node, name, index, scalar);
+            }
+            Some(given @ Attribute::Reference { .. }) => {
+                self.set_given(node, "value_float", index, given);
+            }
+            _ => {}
         }
+    }
+
+    /// Makes input `index` what a function's call gives, through a `Constant` node whose attribute `form` it is.
+    fn set_given(&mut self, node: &mut Node, form: &str, index: usize, given: Attribute) {
+        let mut constant = self.beside(node, &ops::CONSTANT, Vec::new());
+        constant.attributes.insert(form.to_owned(), given);
+        set(node, index, constant.name.clone());
+        self.before.push(constant);
     }
 
     /// Turns the number attribute `name` into input `index`, of the element type of input 0.
@@ -266,8 +284,15 @@ impl Rewriting<'_> {
         name: &str,
         index: usize,
     ) -> Result<(), GraphError> {
-        let Some(Attribute::Float(v)) = node.attributes.remove(name) else {
-            return Ok(());
+        let v = match node.attributes.remove(name) {
+            Some(Attribute::Float(v)) => v,
+            Some(given @ Attribute::Reference { .. }) if self.versions.1 >= 15 => {
+                self.set_given(node, "value_float", index, given);
+                self.cast_like_data(node, index);
+                return Ok(());
+            }
+            Some(Attribute::Reference { .. }) => return Err(self.refusal(node)),
+            _ => return Ok(()),
         };
         let x = node.input(0).map(str::to_owned);
         let dtype = x.as_ref().and_then(|x| self.types.get(x)).copied();
@@ -277,15 +302,21 @@ impl Rewriting<'_> {
             return Ok(());
         }
         // `CastLike` came with version 15.
-        let (Some(x), None, true) = (x, dtype, self.versions.1 >= 15) else {
+        if x.is_none() || dtype.is_some() || self.versions.1 < 15 {
             return Err(self.refusal(node));
-        };
+        }
         let scalar = Dense::F32(array(&[], vec![v]).expect("one element"));
         self.set_constant(node, name, index, scalar);
-        let cast = self.beside(node, &ops::CAST_LIKE, vec![node.inputs[index].clone(), x]);
+        self.cast_like_data(node, index);
+        Ok(())
+    }
+
+    /// Casts input `index` to the element type of input 0, whatever that is.
+    fn cast_like_data(&mut self, node: &mut Node, index: usize) {
+        let inputs = vec![node.inputs[index].clone(), node.inputs[0].clone()];
+        let cast = self.beside(node, &ops::CAST_LIKE, inputs);
         node.inputs[index].clone_from(&cast.name);
         self.before.push(cast);
-        Ok(())
     }
 
     /// Makes a new constant list input `index`.
@@ -298,10 +329,7 @@ impl Rewriting<'_> {
     pub fn set_constant(&mut self, node: &mut Node, name: &str, index: usize, value: Dense) {
         let constant = fresh_name(self.taken, &format!("{}_{name}", node.name));
         self.constants.push((constant.clone(), value));
-        while node.inputs.len() <= index {
-            node.inputs.push(String::new());
-        }
-        node.inputs[index] = constant;
+        set(node, index, constant);
     }
 
     /// A new name for what operator `op` gives beside the node `around`.
@@ -315,6 +343,14 @@ impl Rewriting<'_> {
         let name = self.name(around, op.name);
         op.node(name.clone(), inputs, vec![name])
     }
+}
+
+/// Makes `name` input `index` of a node.
+fn set(node: &mut Node, index: usize, name: String) {
+    if node.inputs.len() <= index {
+        node.inputs.resize(index + 1, String::new());
+    }
+    node.inputs[index] = name;
 }
 
 /// A change that no node can be brought over.
@@ -345,6 +381,125 @@ mod tests {
             new.weight("squeeze_axes"),
             Some(&Dense::i64(&[1], vec![2]).unwrap().into())
         );
+    }
+
+    #[test]
+    fn numbers_that_become_inputs_have_the_type_of_the_data() {
+        for dtype in [DType::F64, DType::F16, DType::F32] {
+            let mut b = GraphBuilder::new("g");
+            let x = b.input("x", dtype, &[4]);
+            let pads = [("pads", [0, 0, 0, 1].into()), ("value", 0.25f32.into())];
+            let y = b.node("Pad", "pad", &[&x], pads);
+            let y = b.node("Clip", "clip", &[&y], [("min", 0.0f32.into())]);
+            b.output(&y, dtype, &[5]);
+            let new = convert(&b.finish(10).unwrap(), 13).unwrap();
+            for name in ["pad_value", "clip_min"] {
+                assert_eq!(new.weight(name).unwrap().as_dense().unwrap().dtype(), dtype);
+            }
+            crate::check::check(&new).unwrap();
+        }
+    }
+
+    #[test]
+    fn bodies_of_functions_and_branches_come_along() {
+        let mean = |b: &mut GraphBuilder, x: &str| {
+            b.node("ReduceMean", "mean", &[x], [("axes", [-1].into())])
+        };
+        let mut body = GraphBuilder::new("body");
+        let x = body.input("x", DType::F64, &[4]);
+        let y = mean(&mut body, &x);
+        let y = body.node("Clip", "clip", &[&y], [("max", 6.0f32.into())]);
+        body.output(&y, DType::F64, &[1]);
+        let mut body = body.finish(10).unwrap();
+        for port in body.inputs.iter_mut().chain(&mut body.outputs) {
+            (port.dtype, port.shape) = (DType::Other(0), None);
+        }
+        let mut branch = GraphBuilder::new("branch");
+        let x = branch.input("x", DType::F64, &[4]);
+        let y = mean(&mut branch, &x);
+        branch.output(&y, DType::F64, &[1]);
+        let mut branch = branch.finish(10).unwrap();
+        branch.inputs.clear();
+        branch.opsets.clear();
+        branch.nodes[0].name = "inner".into();
+        branch.nodes[0].outputs[0] = "inner".into();
+        branch.outputs[0].name = "inner".into();
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F64, &[4]);
+        let go = b.input("go", DType::Bool, &[]);
+        let y = b.node("Own", "call", &[&x], []);
+        let graph = || Attribute::Graph(Box::new(branch.clone()));
+        let z = b.node("If", "if", &[&go], [("then_branch", graph()), ("else_branch", graph())]);
+        b.output(&y, DType::F64, &[1]);
+        b.output(&z, DType::F64, &[1]);
+        let mut graph = b.finish(10).unwrap();
+        graph.nodes[0].domain = "own".into();
+        graph.functions.push(Function {
+            domain: "own".into(),
+            name: "Own".into(),
+            body,
+            ..Function::default()
+        });
+        let new = convert(&graph, 21).unwrap();
+        let body = &new.functions[0].body;
+        assert_eq!((new.opset(), body.opset()), (21, 21));
+        assert_eq!(body.nodes[0].inputs, ["x", "mean_axes"]);
+        let limit = body.weight("clip_max").unwrap().as_dense().unwrap();
+        assert_eq!(limit.dtype(), DType::F64);
+        let inner = new.nodes[1].subgraph("then_branch").unwrap();
+        assert_eq!(inner.nodes[0].inputs.len(), 2);
+        assert!(crate::check::check(&new).is_ok());
+        // A body left behind would be found.
+        let mut half = new.clone();
+        half.functions = graph.functions.clone();
+        let error = crate::check::check(&half).unwrap_err().to_string();
+        assert!(error.contains("`mean`") && error.contains("Own"), "{error}");
+    }
+
+    #[test]
+    fn what_is_older_than_all_that_is_run_is_brought_there() {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F32, &[3, 4, 5]);
+        let bias = b.weight("bias", Dense::f32(&[3], vec![1.0; 3]).unwrap());
+        let axis = [("axis", 1.into()), ("broadcast", 1.into())];
+        let y = b.node("Add", "add", &[&x, &bias], axis);
+        let slope = b.weight("slope", Dense::f32(&[3], vec![0.1; 3]).unwrap());
+        let y = b.node("PRelu", "prelu", &[&y, &slope], []);
+        let y = b.node("Dropout", "drop", &[&y], [("is_test", 1.into())]);
+        let scales = Attribute::Floats(vec![1.0, 1.0, 2.0, 2.0]);
+        let y = b.node("Upsample", "up", &[&y], [("scales", scales)]);
+        b.output(&y, DType::F32, &[3, 8, 10]);
+        let old = b.finish(6).unwrap();
+        assert!(check_opset(&old).is_err());
+        let new = known(old).unwrap();
+        assert_eq!(new.opset(), 13);
+        let shapes = Shapes::infer(&new, 1);
+        let wide = &new.nodes[new.position("add").unwrap()].inputs[1];
+        assert_eq!(shapes.known(wide).unwrap(), [3, 1, 1]);
+        assert_eq!(shapes.known("up").unwrap(), [1, 3, 8, 10]);
+        let mut new = new;
+        new.validate().unwrap();
+
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F32, &[4]);
+        let y = b.node("Relu", "y", &[&x], []);
+        b.output(&y, DType::F32, &[4]);
+        let error = known(b.finish(99).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("99") && error.contains("28"), "{error}");
+    }
+
+    #[test]
+    fn one_number_for_a_group_becomes_one_for_a_channel() {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F32, &[4, 5, 5]);
+        let scale = b.weight("scale", Dense::f32(&[2], vec![1.0, 3.0]).unwrap());
+        let shift = b.weight("shift", Dense::f32(&[2], vec![0.0, -1.0]).unwrap());
+        let groups = [("num_groups", 2.into())];
+        let y = b.node("GroupNormalization", "norm", &[&x, &scale, &shift], groups);
+        b.output(&y, DType::F32, &[4, 5, 5]);
+        let new = convert(&b.finish(18).unwrap(), 21).unwrap();
+        let scale = new.weight(&new.nodes[0].inputs[1]).unwrap().to_f32().unwrap();
+        assert_eq!(scale.iter().copied().collect::<Vec<_>>(), [1.0, 1.0, 3.0, 3.0]);
     }
 
     #[test]

@@ -80,6 +80,29 @@ impl Shapes {
         Self::within(graph, samples, &Self::of_opset(graph.opset()))
     }
 
+    /// As [`Shapes::infer`], each further open extent of an input taking a number of its own from `others` on: what follows of
+    /// several such numbers alike does not depend on them.
+    pub fn supposing(graph: &Graph, samples: usize, others: usize) -> Self {
+        let mut graph = graph.clone();
+        let mut named: HashMap<String, usize> = HashMap::new();
+        // A step that halving and doubling again keeps whole.
+        let mut next = (others..).step_by(32);
+        for input in &mut graph.inputs {
+            for dim in input.shape.iter_mut().flatten().skip(1) {
+                let Dim::Symbol(name) = dim else { continue };
+                let n = match named.get(name) {
+                    Some(n) => *n,
+                    None => next.next().unwrap_or(others),
+                };
+                if !name.is_empty() {
+                    named.insert(name.clone(), n);
+                }
+                *dim = Dim::Fixed(n);
+            }
+        }
+        Self::infer(&graph, samples)
+    }
+
     /// As [`Shapes::infer`], for a graph that may read what the graph `around` it gives.
     pub fn within(graph: &Graph, samples: usize, around: &Self) -> Self {
         let mut shapes = around.clone();

@@ -32,6 +32,8 @@ struct Inner {
     signature: Signature,
     topology: OnceLock<Topology>,
     file_bytes: OnceLock<u64>,
+    /// Bytes of the files that the model was read from, where it is as it was.
+    read_bytes: Option<u64>,
     /// The file that the model is as it stands there.
     source: Option<Source>,
     engine: Rten,
@@ -65,7 +67,13 @@ impl GraphModel {
             Some(_) => OnceLock::from(bytes),
             None => OnceLock::new(),
         };
-        Self::of_parts(graph, Rten::default(), file_bytes, source)
+        Self::of_parts(graph, Rten::default(), file_bytes, Some(bytes), source)
+    }
+
+    /// Bytes of the files that the model was read from, where it is as it was. What a file takes that is written of it may differ
+    /// where its data stands in further files.
+    pub fn read_bytes(&self) -> Option<u64> {
+        self.inner.read_bytes
     }
 
     /// A new model of a graph. The graph's operator sets have to be given.
@@ -88,13 +96,14 @@ impl GraphModel {
     }
 
     fn assemble(graph: Graph, engine: Rten) -> Self {
-        Self::of_parts(graph, engine, OnceLock::new(), None)
+        Self::of_parts(graph, engine, OnceLock::new(), None, None)
     }
 
     fn of_parts(
         graph: Graph,
         engine: Rten,
         file_bytes: OnceLock<u64>,
+        read_bytes: Option<u64>,
         source: Option<Source>,
     ) -> Self {
         let ports = |list: &[ValueInfo]| {
@@ -116,6 +125,7 @@ impl GraphModel {
                 signature,
                 topology: OnceLock::new(),
                 file_bytes,
+                read_bytes,
                 source,
                 engine,
                 runner: Runner::default(),

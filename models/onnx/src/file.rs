@@ -162,3 +162,138 @@ fn free_data_path(path: &Path) -> PathBuf {
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use lapidary_core::model::Edit;
+    use lapidary_graph::opset::convert;
+    use lapidary_graph::{edit, lower};
+
+    use super::*;
+    use crate::proto::{
+        AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, TensorType,
+        TypeProto, TypeValue, ValueInfoProto, attribute_type,
+    };
+
+    fn node(op: &str, domain: &str, inputs: &[&str], output: &str) -> NodeProto {
+        NodeProto {
+            op_type: Some(op.into()),
+            domain: Some(domain.into()),
+            input: inputs.iter().map(|&s| s.into()).collect(),
+            output: vec![output.into()],
+            ..NodeProto::default()
+        }
+    }
+
+    fn port(name: &str) -> ValueInfoProto {
+        let value = TypeValue::Tensor(TensorType {
+            elem_type: Some(1),
+            shape: None,
+        });
+        ValueInfoProto {
+            name: Some(name.into()),
+            r#type: Some(TypeProto {
+                value: Some(value),
+                denotation: None,
+            }),
+            ..ValueInfoProto::default()
+        }
+    }
+
+    fn weight(name: &str, dims: &[i64]) -> TensorProto {
+        let count: i64 = dims.iter().product();
+        TensorProto {
+            name: Some(name.into()),
+            dims: dims.to_vec(),
+            data_type: Some(1),
+            float_data: (0..count).map(|i| i as f32 * 0.25).collect(),
+            ..TensorProto::default()
+        }
+    }
+
+    /// `y = Block(Block(x, w), v)`, a block being a product less its mean along an axis that the call gives.
+    fn with_function() -> Vec<u8> {
+        let set = |domain: &str, version| OperatorSetIdProto {
+            domain: Some(domain.into()),
+            version: Some(version),
+        };
+        let mut mean = node("ReduceMean", "", &["m"], "mu");
+        mean.attribute = vec![AttributeProto {
+            name: Some("axes".into()),
+            ref_attr_name: Some("along".into()),
+            r#type: Some(attribute_type::INTS),
+            ..AttributeProto::default()
+        }];
+        let function = FunctionProto {
+            name: Some("Block".into()),
+            domain: Some("own".into()),
+            input: vec!["x".into(), "w".into()],
+            output: vec!["y".into()],
+            attribute: vec!["along".into()],
+            node: vec![node("MatMul", "", &["x", "w"], "m"), mean, node("Sub", "", &["m", "mu"], "y")],
+            opset_import: vec![set("", 17)],
+            ..FunctionProto::default()
+        };
+        let call = |inputs: &[&str], output: &str| NodeProto {
+            attribute: vec![AttributeProto {
+                name: Some("along".into()),
+                ints: vec![-1],
+                r#type: Some(attribute_type::INTS),
+                ..AttributeProto::default()
+            }],
+            ..node("Block", "own", inputs, output)
+        };
+        let model = ModelProto {
+            ir_version: Some(8),
+            opset_import: vec![set("", 17), set("own", 1)],
+            functions: vec![function],
+            graph: Some(GraphProto {
+                name: Some("g".into()),
+                node: vec![call(&["x", "w"], "h"), call(&["h", "v"], "y")],
+                initializer: vec![weight("w", &[2, 3]), weight("v", &[3, 2])],
+                input: vec![port("x")],
+                output: vec![port("y")],
+                ..GraphProto::default()
+            }),
+            ..ModelProto::default()
+        };
+        model.encode_to_vec()
+    }
+
+    #[test]
+    fn functions_are_kept_and_written_out_where_they_run() {
+        let (graph, _) = from_bytes(&with_function(), None).unwrap();
+        let again = to_bytes(&graph, Form::Stored).unwrap();
+        assert_eq!(from_bytes(&again, None).unwrap().0.functions, graph.functions);
+        let flat = lower::lower(&graph).unwrap();
+        let ops: Vec<&str> = flat.nodes.iter().map(|n| n.op.as_str()).collect();
+        assert_eq!(ops, ["MatMul", "ReduceMean", "Sub", "MatMul", "ReduceMean", "Sub"]);
+        assert_eq!(flat.nodes[1].ints("axes"), Some(&[-1][..]));
+        // The axes are the call's also where they are an input.
+        let new = convert(&graph, 21).unwrap();
+        let body = &new.functions[0].body;
+        let ops: Vec<&str> = body.nodes.iter().map(|n| n.op.as_str()).collect();
+        assert_eq!(ops, ["MatMul", "Constant", "ReduceMean", "Sub"]);
+        assert!(body.nodes[2].attributes.is_empty() && body.nodes[2].inputs.len() == 2);
+        let bytes = to_bytes(&new, Form::Stored).unwrap();
+        assert_eq!(from_bytes(&bytes, None).unwrap().0.functions.len(), 1);
+        let rename = Edit::RenameValue {
+            from: "y".into(),
+            to: "z".into(),
+        };
+        let renamed = edit::apply(&graph, &[rename]).unwrap();
+        assert_eq!(renamed.functions.len(), 1);
+    }
+
+    #[test]
+    fn files_that_are_too_new_say_so() {
+        let mut model = ModelProto::decode(&*with_function()).unwrap();
+        model.ir_version = Some(99);
+        let error = from_bytes(&model.encode_to_vec(), None).unwrap_err().to_string();
+        assert!(error.contains("99") && error.contains("14"), "{error}");
+        model.ir_version = Some(8);
+        model.opset_import[0].version = Some(99);
+        let error = from_bytes(&model.encode_to_vec(), None).unwrap_err().to_string();
+        assert!(error.contains("99") && error.contains("28"), "{error}");
+    }
+}

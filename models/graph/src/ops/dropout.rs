@@ -5,7 +5,7 @@ use lapidary_core::tensor::DType;
 
 use super::{IDENTITY, Operator};
 use crate::graph::Node;
-use crate::lower::Lowering;
+use crate::lower::{Lowering, refusal};
 use crate::opset::Change;
 use crate::shape::same;
 use crate::structure::rules;
@@ -36,6 +36,10 @@ pub static DROPOUT: Operator = Operator {
 
 /// Outside training it hands its input on.
 fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
+    let training = node.input(2).map(|name| lowering.shapes.fact(name).ints);
+    if training.is_some_and(|told| told != Some(vec![Some(0)])) {
+        return Err(refusal(&node, "dropout as in training"));
+    }
     if node.outputs.iter().skip(1).all(String::is_empty) {
         IDENTITY.take_over(&mut node);
         node.inputs.truncate(1);

@@ -39,12 +39,12 @@ pub static DYNAMIC_QUANTIZE_LINEAR: Operator = Operator {
 };
 
 pub static DEQUANTIZE_LINEAR_CONTRIBUTED: Operator = Operator {
-    rounds: true,
+    told_by_constants: true,
     ..contributed("DequantizeLinear")
 };
 
 pub static QUANTIZE_LINEAR_CONTRIBUTED: Operator = Operator {
-    rounds: true,
+    told_by_constants: true,
     ..contributed("QuantizeLinear")
 };
 
@@ -119,7 +119,7 @@ pub static Q_LINEAR_WHERE: Operator = contributed("QLinearWhere");
 
 const fn rounding(name: &'static str) -> Operator {
     Operator {
-        rounds: true,
+        told_by_constants: true,
         quantized: true,
         hands_on: true,
         shape: same,

@@ -12,6 +12,7 @@ use crate::shape::{Extents, Known, axes_of, extent};
 use crate::structure::{Flow, Layouts};
 
 pub static RESIZE: Operator = Operator {
+    told_by_constants: true,
     shape: |known| match known.opset() {
         ..11 => scaled(known, 1),
         _ if known.given(3) => sized(known),
@@ -38,6 +39,7 @@ pub static RESIZE: Operator = Operator {
 };
 
 pub static UPSAMPLE: Operator = Operator {
+    told_by_constants: true,
     shape: |known| scaled(known, 1),
     channels,
     changes: &[Change {
@@ -386,5 +388,50 @@ fn from_corner(node: &mut Node, nearest_mode: &str) {
     ];
     for (name, mode) in modes {
         node.attributes.insert(name.into(), mode.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resized(x: &[f32], to: usize, scale: f64, taps: &Taps) -> Vec<f32> {
+        let matrix = taps.matrix(x.len(), to, scale);
+        (0..to)
+            .map(|i| x.iter().enumerate().map(|(at, v)| v * matrix[at * to + i]).sum())
+            .collect()
+    }
+
+    fn taps(mode: &str, coordinates: Coordinates) -> Taps {
+        Taps {
+            coordinates,
+            mode: mode.into(),
+            nearest: "round_prefer_floor".into(),
+            a: -0.75,
+            outside: true,
+            smooth: false,
+        }
+    }
+
+    /// The first column of the examples of the ONNX standard, whose maps count from 1 to 16 row by row.
+    #[test]
+    fn cubic_and_smoothed_resizing_give_the_numbers_of_the_standard() {
+        let near = |found: Vec<f32>, wanted: &[f32]| {
+            assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {wanted:?}");
+            assert_eq!(found.len(), wanted.len());
+        };
+        let row = [1.0, 2.0, 3.0, 4.0];
+        let up = resized(&row, 8, 2.0, &taps("cubic", Coordinates::HalfPixel));
+        // The rows of the example differ by what the other axis adds.
+        let apart: Vec<f32> = up.iter().map(|v| v - up[0]).collect();
+        near(apart, &[0.0, 0.296875, 0.7734375, 1.40234375, 1.80859375, 2.4375, 2.9140625, 3.2109375]);
+        let smooth = Taps {
+            smooth: true,
+            ..taps("linear", Coordinates::HalfPixel)
+        };
+        near(resized(&row, 2, 0.6, &smooth), &[1.5, 3.277778]);
+        let ends = resized(&row, 3, 0.75, &taps("linear", Coordinates::AlignCorners));
+        near(ends, &[1.0, 2.5, 4.0]);
+        near(resized(&[1.0, 2.0], 4, 2.0, &taps("nearest", Coordinates::HalfPixel)), &[1.0, 1.0, 2.0, 2.0]);
     }
 }

@@ -14,6 +14,7 @@ pub static NON_ZERO: Operator = Operator {
 };
 
 pub static ONE_HOT: Operator = Operator {
+    told_by_constants: true,
     types: |typed| vec![typed.input(2)],
     shape: one_hot_shape,
     ..Operator::standard("OneHot")
