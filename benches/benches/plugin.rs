@@ -10,8 +10,8 @@ use lapidary_benches::{Loop, float, numbers, space};
 use lapidary_builtin_plugins::heavy::Heavy;
 use lapidary_builtin_plugins::{compiled, file, program};
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Entry, Factory};
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::registry::{Entry, Factory, SearchInit};
+use lapidary_core::searcher::Searcher;
 use lapidary_plugin_host::{Host, Isolation, Limits, Program};
 
 /// Axes of the space.

@@ -58,7 +58,7 @@ fn run(told: u64, trials: u64, together: bool) -> Duration {
     let (study, clock) = (file.study(), WallClock::start());
     let mut session = Session::new(&study, searcher.as_mut(), &mut log, clock.now());
     if together {
-        session.hold();
+        session.buffer();
     }
     let mut trial = || {
         let candidates = session.ask(1, clock.now()).expect("asking works");

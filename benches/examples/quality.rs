@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lapidary_benches::{Loop, choice, float, int, mixed, mixed_space, numbers, space};
-use lapidary_core::registry::Registry;
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::{Registry, SearchInit};
 use lapidary_core::space::{Domain, Space};
 use serde_json::{Value as Json, json};
 
@@ -235,7 +234,7 @@ fn problems() -> Result<Vec<Problem>, Box<dyn Error>> {
 }
 
 /// One run of a strategy.
-struct Run {
+struct StrategyRun {
     seed: u64,
     /// What was reached at each mark.
     reached: Vec<f64>,
@@ -249,7 +248,7 @@ fn run(
     problem: &Problem,
     args: &Args,
     seed: u64,
-) -> Result<Run, Box<dyn Error>> {
+) -> Result<StrategyRun, Box<dyn Error>> {
     let start = Instant::now();
     let init = SearchInit {
         space: problem.space.clone(),
@@ -275,7 +274,7 @@ fn run(
             hypervolume(values)
         }
     });
-    Ok(Run {
+    Ok(StrategyRun {
         seed,
         reached: reached.collect(),
         last: (last, values.last().cloned().unwrap_or_default()),
@@ -306,7 +305,7 @@ fn print_problem(problem: &Problem) {
     );
 }
 
-fn print_run(problem: &Problem, args: &Args, run: &Run) {
+fn print_run(problem: &Problem, args: &Args, run: &StrategyRun) {
     let marks = problem.marks.iter().map(usize::to_string);
     let reached: serde_json::Map<_, _> = marks.zip(run.reached.iter().map(|v| json!(v))).collect();
     println!(
@@ -318,7 +317,7 @@ fn print_run(problem: &Problem, args: &Args, run: &Run) {
     );
 }
 
-fn print_medians(problem: &Problem, runs: &[Run]) {
+fn print_medians(problem: &Problem, runs: &[StrategyRun]) {
     print!("{:<16}", problem.name);
     for (i, mark) in problem.marks.iter().enumerate() {
         let mut values: Vec<f64> = runs.iter().map(|run| run.reached[i]).collect();

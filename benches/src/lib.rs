@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::Registry;
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::registry::{Registry, SearchInit};
+use lapidary_core::searcher::Searcher;
 use lapidary_core::space::{Axis, AxisValue, Domain, Space};
 use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};
 

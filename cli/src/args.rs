@@ -15,7 +15,7 @@ use lapidary_study::measure;
 use lapidary_study::recipe::MaxDrop;
 use serde_json::Map;
 
-use crate::failure::Failure;
+use crate::end::Failure;
 
 /// Finds the best model under limited compute and cuts it to fit: ONNX files in, ONNX files out.
 #[derive(Debug, Parser)]

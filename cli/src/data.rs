@@ -4,7 +4,7 @@ use lapidary_core::model::Model;
 use lapidary_data::{Dataset, Encoder, Options};
 
 use crate::args::DataArgs;
-use crate::failure::Failure;
+use crate::end::Failure;
 
 /// Opens `source` for `model`, reading a table as the model's encoder does.
 pub fn open(

@@ -16,7 +16,7 @@ use lapidary_study::{measure, models};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::progress::Progress;
 use crate::search::Document as SearchDocument;
 use crate::setup::Folders;

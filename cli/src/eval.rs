@@ -6,7 +6,7 @@ use lapidary_core::trial::Metrics;
 use lapidary_study::{measure, models};
 use serde::Serialize;
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::output::{self, grouped, number};
 use crate::{args, data, installed};
 

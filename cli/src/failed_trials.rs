@@ -12,9 +12,9 @@ const SHOWN: usize = 3;
 
 /// How many trials failed for which reason.
 #[derive(Default)]
-pub struct Failures(BTreeMap<String, usize>);
+pub struct FailedTrials(BTreeMap<String, usize>);
 
-impl Failures {
+impl FailedTrials {
     /// Counts `trial` where it failed.
     pub fn add(&mut self, trial: &Trial) {
         if let Outcome::Failed { reason } = &trial.outcome {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn reasons_are_short_and_counted() {
-        let mut failures = Failures::default();
+        let mut failures = FailedTrials::default();
         assert_eq!(failures.text(), "0 failed");
         for (reason, n) in [("a\nmore", 2), ("b", 5), ("c", 1), ("d", 1)] {
             failures.0.insert(short(reason), n);

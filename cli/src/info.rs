@@ -6,7 +6,7 @@ use lapidary_core::text::listed;
 use serde::Serialize;
 
 use crate::args;
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{installed, output};
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use lapidary_model::GraphModel;
 use lapidary_study::models;
 use serde::Serialize;
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::output::{self, grouped};
 use crate::{args, installed};
 

@@ -9,7 +9,7 @@ use lapidary_core::registry::{Entry, Registry, RegistryError};
 use lapidary_plugin_host::{Host, Isolation, Limits, Plugin, PluginError, Program, files, folder};
 
 use crate::args::{PluginArgs, Running};
-use crate::failure::Failure;
+use crate::end::Failure;
 use crate::setup;
 
 /// The argument that makes this program the process of a plug-in.

@@ -2,7 +2,7 @@
 
 use lapidary_core::cancel::Cancel;
 
-use crate::failure::Failure;
+use crate::end::Failure;
 
 /// Exit code of an interrupted command.
 pub const EXIT_CODE: u8 = 130;

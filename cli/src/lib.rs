@@ -14,9 +14,9 @@
 mod args;
 mod data;
 mod demo;
+mod end;
 mod eval;
 mod failed_trials;
-mod failure;
 mod files;
 mod info;
 mod inspect;
@@ -42,7 +42,7 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use clap::Parser;
-use failure::{End, Failure};
+use end::{End, Failure};
 use lapidary_core::registry::Entry;
 
 /// Runs the command line of this process with what is built in and `entries` of the program's own, and returns how it ended.

@@ -7,11 +7,11 @@ use lapidary_core::registry::{Factory, Kind, Origin};
 use serde::Serialize;
 
 use crate::args;
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{installed, output};
 
 #[derive(Serialize)]
-struct Line {
+struct ListedEntry {
     kind: Kind,
     name: &'static str,
     summary: &'static str,
@@ -29,7 +29,7 @@ struct Line {
 /// Runs the command.
 pub fn run(args: &args::List, json: bool) -> Result<End, Failure> {
     let registry = installed::registry(&args.plugins)?;
-    let lines: Vec<Line> = registry
+    let lines: Vec<ListedEntry> = registry
         .entries()
         .filter(|(entry, _)| args.kind.is_none_or(|k| k.kind() == entry.kind()))
         .map(|(entry, origin)| {
@@ -38,7 +38,7 @@ pub fn run(args: &args::List, json: bool) -> Result<End, Failure> {
                 _ => None,
             };
             let library = runtime.as_ref().and_then(|r| r.as_ref().ok()?.library());
-            Line {
+            ListedEntry {
                 kind: entry.kind(),
                 name: entry.info.name,
                 summary: entry.info.summary,

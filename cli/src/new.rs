@@ -7,7 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::args::{self, Language, PluginKind};
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::files::{self, FileError};
 use crate::{installed, output};
 

@@ -13,7 +13,7 @@ use lapidary_study::models;
 use lapidary_study::recipe::{self, Limit, RecipeContext, stages_json};
 use serde::Serialize;
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::progress::Progress;
 use crate::{args, data, files, installed, interrupt, output, stages};
 

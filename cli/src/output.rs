@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::end::Failure;
 
 /// One line below the header, none elsewhere.
 const STYLE: TableStyle =

@@ -4,8 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Kind};
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::{BuildError, Entry, Factory, Kind, SearchInit};
 use lapidary_core::text::panic_text;
 use lapidary_plugin::abi::SEARCHER;
 use lapidary_plugin_host::{Manifest, Plugin};
@@ -14,7 +13,7 @@ use lapidary_testkit::{optimizer, searcher};
 use serde::Serialize;
 
 use crate::args;
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{installed, new, output};
 
 /// Runs the command.
@@ -28,7 +27,7 @@ pub fn run(args: &args::Plugin, json: bool) -> Result<End, Failure> {
 
 /// A file, as `plugin list --json` prints it.
 #[derive(Serialize)]
-struct Line<'a> {
+struct ListedPlugin<'a> {
     path: &'a Path,
     #[serde(flatten)]
     note: Option<Note>,
@@ -63,9 +62,9 @@ impl Note {
 fn list(args: &args::PluginArgs, json: bool) -> Result<End, Failure> {
     let mut registry = installed::builtin()?;
     let found = installed::found(args)?;
-    let lines: Vec<Line<'_>> = found
+    let lines: Vec<ListedPlugin<'_>> = found
         .iter()
-        .map(|(path, loaded)| Line {
+        .map(|(path, loaded)| ListedPlugin {
             path,
             note: match loaded {
                 Ok(plugin) => Some(Note::new(&plugin.manifest)),

@@ -3,7 +3,7 @@
 use lapidary_study::{reference, schema};
 
 use crate::args::{self, SchemaKind};
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{installed, output};
 
 /// Runs the command.

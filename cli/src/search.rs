@@ -8,8 +8,9 @@ use lapidary_core::budget::WallClock;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::Evaluator;
 use lapidary_core::goal::Goal;
+use lapidary_core::log::Log;
 use lapidary_core::registry::{Promise, Registry};
-use lapidary_core::study::{End as StudyEnd, Finished, Log, StudyError};
+use lapidary_core::study::{End as StudyEnd, Finished, StudyError};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Trial};
 use lapidary_core::wire::Found;
 use lapidary_study::artefacts::{Files, Keeper, Shelf};
@@ -19,8 +20,8 @@ use lapidary_study::store::StudyLog;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::failed_trials::Failures;
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
+use crate::failed_trials::FailedTrials;
 use crate::output::{self, grouped, number};
 use crate::setup::Folders;
 use crate::watch::Watch;
@@ -143,7 +144,7 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
     if !document.reproducible {
         eprintln!("time decides in this study, so the same seed may give other trials");
     }
-    let failures = Failures::of(&finished.trials);
+    let failures = FailedTrials::of(&finished.trials);
     output::print(json, &document, || document.text(&file.goal, &failures))?;
     if finished.end == StudyEnd::Cancelled {
         if let Some(path) = &args.keep.store {
@@ -249,7 +250,7 @@ impl Document {
             seed: file.seed,
             trials: finished.trials.len(),
             failed: finished.failed(),
-            failures: (Failures::of(&finished.trials).by_reason().into_iter())
+            failures: (FailedTrials::of(&finished.trials).by_reason().into_iter())
                 .map(|(reason, n)| (reason.to_owned(), n.into()))
                 .collect(),
             goal_met: best.is_some_and(Trial::is_feasible)
@@ -270,7 +271,7 @@ impl Document {
     }
 
     /// The document for people.
-    fn text(&self, goal: &Goal, failures: &Failures) -> String {
+    fn text(&self, goal: &Goal, failures: &FailedTrials) -> String {
         let mut text = found_table(goal, self.best.as_ref(), &self.front);
         for (name, value) in self.test.iter().flatten() {
             text.push_str(&format!("test {name}: {}\n", number(*value)));

@@ -4,14 +4,14 @@ use std::io::{BufReader, ErrorKind, Read, StdinLock, stdin, stdout};
 use std::os::fd::AsFd;
 
 use lapidary_core::budget::{Clock, WallClock};
+use lapidary_core::log::Log;
 use lapidary_core::session::Session;
-use lapidary_core::study::Log;
-use lapidary_plugin_host::look::Lookout;
+use lapidary_plugin_host::spin::Spinner;
 use lapidary_study::session::{ServeError, serve};
 use lapidary_study::store::StudyLog;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{args, installed, setup};
 
 /// Bytes that are read at a time.
@@ -33,7 +33,7 @@ pub fn run(args: &args::Session) -> Result<End, Failure> {
     let mut session = Session::new(&study, searcher.as_mut(), log, clock.now());
     let lines = Lines {
         stdin: stdin().lock(),
-        lookout: Lookout::default(),
+        spinner: Spinner::default(),
     };
     let mut input = BufReader::with_capacity(BUFFER, lines);
     let mut output = stdout().lock();
@@ -44,10 +44,10 @@ pub fn run(args: &args::Session) -> Result<End, Failure> {
     }
 }
 
-/// The caller's lines. One that answers at once is not waited for asleep.
+/// The caller's lines. A caller that answers at once is waited for by spinning, not asleep.
 struct Lines {
     stdin: StdinLock<'static>,
-    lookout: Lookout,
+    spinner: Spinner,
 }
 
 impl Read for Lines {
@@ -55,7 +55,7 @@ impl Read for Lines {
         let mut stdin = [PollFd::new(self.stdin.as_fd(), PollFlags::POLLIN)];
         // An error shows on reading.
         let come = || (poll(&mut stdin, PollTimeout::ZERO) != Ok(0)).then_some(());
-        self.lookout.look(come);
+        self.spinner.spin(come);
         self.stdin.read(to)
     }
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use lapidary_core::registry::{BuildError, Registry};
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::registry::{BuildError, Registry, SearchInit};
+use lapidary_core::searcher::Searcher;
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::store::{self, Store, StudyLog};
 use tempfile::TempDir;
 
 use crate::args::{KeepArgs, StudyArgs};
-use crate::failure::Failure;
+use crate::end::Failure;
 
 /// The study as its file and the command line describe it; `more` is set as by `--set`.
 pub fn read_study(

@@ -1,6 +1,7 @@
 //! `lapidary study`: studies in a store.
 
 mod plot;
+mod stored;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -13,9 +14,10 @@ use lapidary_study::store::{Store, Stored, artefacts};
 use serde::Serialize;
 use serde_json::json;
 
+use self::stored::read;
 use crate::args::{self, ExportFormat};
-use crate::failed_trials::Failures;
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
+use crate::failed_trials::FailedTrials;
 use crate::output::{grouped, number};
 use crate::search::{StandOut, found_table};
 use crate::{files, output};
@@ -33,7 +35,7 @@ pub fn run(args: &args::Study, json: bool) -> Result<End, Failure> {
 
 /// A study, as `study list --json` prints it; of one that another program made only the name.
 #[derive(Serialize)]
-struct Line {
+struct ListedStudy {
     study: String,
     #[serde(flatten)]
     ours: Option<Summary>,
@@ -93,7 +95,7 @@ fn list(args: &args::StoreArg, json: bool) -> Result<End, Failure> {
         let ours =
             (stored.as_ref()).map(|stored| Summary::new(stored, &shelf(&args.store, stored)));
         rows.push(row(&name, stored.as_ref(), ours.as_ref()));
-        lines.push(Line { study: name, ours });
+        lines.push(ListedStudy { study: name, ours });
     }
     output::print(json, &lines, || {
         let numbers = ["trials", "measured", "stopped", "failed", "pending"];
@@ -152,7 +154,7 @@ fn show(args: &args::StudyArg, json: bool) -> Result<End, Failure> {
             found_table(goal, summary.best.as_ref(), &shown.front),
             grouped(summary.trials as u64),
             summary.strategy,
-            Failures::of(&stored.trials).text(),
+            FailedTrials::of(&stored.trials).text(),
             summary.pending,
         )
     })?;
@@ -210,10 +212,4 @@ fn agreed(question: &str) -> Result<bool, Failure> {
 /// What trials of a study in the store at `store` left.
 fn shelf(store: &Path, study: &Stored) -> Shelf {
     Shelf::new(&artefacts(store, &study.name), &study.identity)
-}
-
-fn read(args: &args::StudyArg) -> Result<Stored, Failure> {
-    Store::open(&args.store.store)
-        .and_then(|store| store.read(&args.name))
-        .map_err(Failure::input)
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use lapidary_core::goal::Goal;
+use lapidary_core::log::{Log, LogError};
 use lapidary_core::rank::Front;
-use lapidary_core::study::{Log, LogError};
 use lapidary_core::trial::{Candidate, Score, Trial};
 use lapidary_study::file::StudyFile;
 use lapidary_study::store::export;
 
-use crate::failed_trials::Failures;
+use crate::failed_trials::FailedTrials;
 use crate::output::number;
 use crate::progress::Progress;
 
@@ -26,7 +26,7 @@ pub struct Watch {
     told: u64,
     /// Feasible trials at full fidelity that no other beats, the best first where there is one objective.
     front: Front<Score, f64>,
-    failures: Failures,
+    failures: FailedTrials,
     lines: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Watch {
             recalled: recalled as u64,
             told: 0,
             front: Front::default(),
-            failures: Failures::default(),
+            failures: FailedTrials::default(),
             lines: keep_lines.then(String::new),
         }
     }

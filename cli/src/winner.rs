@@ -11,7 +11,7 @@ use lapidary_core::trial::{Metrics, Trial};
 use lapidary_study::artefacts::Shelf;
 use lapidary_study::models;
 
-use crate::failure::Failure;
+use crate::end::Failure;
 use crate::files;
 
 /// The best trial, with what it left.

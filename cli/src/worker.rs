@@ -6,7 +6,7 @@ use std::process::Command;
 use lapidary_study::process::guard;
 use lapidary_study::worker::{read_work, serve};
 
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{args, installed, setup};
 
 /// Evaluates single trials of a study.

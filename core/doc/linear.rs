@@ -21,6 +21,7 @@ impl Linear {
             name: name.into(),
             dtype: DType::F32,
             shape: vec![Dim::Symbol("batch".into()), Dim::Fixed(values)],
+            activation: None,
         };
         let node = NodeInfo {
             name: "product".into(),

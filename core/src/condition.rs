@@ -1,11 +1,10 @@
 //! Conditions: when an axis is active, as `optimizer == sgd and depth < 4`.
 
 use crate::json::Json;
-use crate::space::{Axis, AxisValue, Domain, SpaceError};
 
 /// How a clause compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Relation {
+pub(crate) enum Relation {
     Equal,
     Unequal,
     In,
@@ -15,12 +14,13 @@ enum Relation {
     GreaterEqual,
 }
 
+/// What a condition asks of one axis.
 #[derive(Debug, Clone, PartialEq)]
-struct Clause {
-    axis: String,
-    relation: Relation,
+pub(crate) struct Clause {
+    pub axis: String,
+    pub relation: Relation,
     /// One value, or the list of `in`.
-    values: Vec<Json>,
+    pub values: Vec<Json>,
 }
 
 /// Clauses that must all hold; an inactive axis satisfies none.
@@ -47,77 +47,14 @@ impl Condition {
         })
     }
 
+    /// What it asks, all of which must hold.
+    pub(crate) fn clauses(&self) -> &[Clause] {
+        &self.clauses
+    }
+
     /// Names of the axes the condition reads.
     pub fn axes(&self) -> impl Iterator<Item = &str> {
         self.clauses.iter().map(|c| c.axis.as_str())
-    }
-
-    /// Whether the condition holds for values by axis index.
-    pub(crate) fn holds(&self, axes: &[Axis], values: &[Option<AxisValue>]) -> bool {
-        self.clauses.iter().all(|clause| {
-            let Some(i) = axes.iter().position(|a| a.name == clause.axis) else {
-                return false;
-            };
-            let Some(value) = values[i] else { return false };
-            let value = axes[i].value_to_json(value);
-            let compare = |with: &Json| {
-                value
-                    .as_f64()
-                    .zip(with.as_f64())
-                    .map(|(a, b)| a.total_cmp(&b))
-            };
-            let first = &clause.values[0];
-            match clause.relation {
-                Relation::Equal => same(&value, first),
-                Relation::Unequal => !same(&value, first),
-                Relation::In => clause.values.iter().any(|v| same(&value, v)),
-                Relation::Less => compare(first).is_some_and(|o| o.is_lt()),
-                Relation::LessEqual => compare(first).is_some_and(|o| o.is_le()),
-                Relation::Greater => compare(first).is_some_and(|o| o.is_gt()),
-                Relation::GreaterEqual => compare(first).is_some_and(|o| o.is_ge()),
-            }
-        })
-    }
-
-    /// Refuses unknown axes and values the axis can never take.
-    pub(crate) fn check(&self, owner: &str, axes: &[Axis]) -> Result<(), SpaceError> {
-        for clause in &self.clauses {
-            let refuse = |reason: String| SpaceError::Axis {
-                axis: owner.to_owned(),
-                reason: format!("condition `{}`: {reason}", self.text),
-            };
-            let axis = axes.iter().find(|a| a.name == clause.axis).ok_or_else(|| {
-                let known: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
-                refuse(format!(
-                    "no axis `{}`; there are {}",
-                    clause.axis,
-                    crate::text::listed(&known)
-                ))
-            })?;
-            let ordered = !matches!(
-                clause.relation,
-                Relation::Equal | Relation::Unequal | Relation::In
-            );
-            if ordered {
-                if clause.values[0].as_f64().is_none() {
-                    return Err(refuse(format!("{} is not a number", clause.values[0])));
-                }
-                if let Domain::Choice { options } = &axis.domain
-                    && options.iter().any(|o| o.as_f64().is_none())
-                {
-                    return Err(refuse(format!(
-                        "axis `{}` has options that are not numbers",
-                        axis.name
-                    )));
-                }
-            } else {
-                for value in &clause.values {
-                    axis.value_from_json(value)
-                        .map_err(|e| refuse(e.to_string()))?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -125,10 +62,6 @@ impl std::fmt::Display for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-fn same(a: &Json, b: &Json) -> bool {
-    a == b || a.as_f64().is_some_and(|x| Some(x) == b.as_f64())
 }
 
 /// Cuts at the word `and`, outside of quotes.
@@ -207,7 +140,7 @@ fn literal(text: &str) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::Space;
+    use crate::space::{Axis, AxisValue, Domain, Space, SpaceError};
     use std::sync::Arc;
 
     fn space(condition: &str) -> Result<Space, SpaceError> {

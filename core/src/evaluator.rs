@@ -1,28 +1,13 @@
 //! The evaluator: turns a candidate into an outcome.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-use crate::budget::Limits;
 use crate::cancel::Cancel;
 use crate::fit::Verdict;
-use crate::goal::Goal;
-use crate::json::Json;
 use crate::model::{Model, ModelError};
-use crate::registry::{BuildError, Registry};
-use crate::runtime::Runtime;
-use crate::space::Space;
 use crate::trial::{Candidate, Metrics, Outcome, Trial};
-
-/// Where the settings of an evaluator come from.
-#[derive(Clone, Copy)]
-pub struct EvalSource<'a> {
-    /// What is installed.
-    pub installed: &'a Registry,
-    /// What paths among the settings count from.
-    pub paths: &'a dyn Paths,
-}
 
 /// Knows what the paths among settings count from.
 pub trait Paths: Sync {
@@ -35,41 +20,6 @@ pub trait Paths: Sync {
 impl Paths for () {
     fn path(&self, _: &[&str], text: &str) -> PathBuf {
         text.into()
-    }
-}
-
-/// What an evaluator is made for, and what it may use.
-#[derive(Clone)]
-pub struct EvalInit<'a> {
-    /// Where its settings come from.
-    pub source: EvalSource<'a>,
-    /// Where candidates come from.
-    pub space: &'a Arc<Space>,
-    /// What is good: volatile metrics are only worth measuring where it reads them.
-    pub goal: &'a Goal,
-    /// Seed of the study.
-    pub seed: u64,
-    /// Name and settings of the runtime that measures models.
-    pub runtime: (&'a str, &'a Json),
-    /// Threads that an evaluation may use; all of the machine's where `None`.
-    pub threads: Option<usize>,
-    /// What a single trial may take, for an evaluator that [keeps it itself](crate::registry::Promise::KeepsLimits).
-    pub limits: Limits,
-    /// This program, where it may be started once more to look after a process.
-    pub program: Option<&'a Path>,
-    /// What trials keep for later stages of them.
-    pub checkpoints: Arc<dyn Checkpoints>,
-}
-
-impl EvalInit<'_> {
-    /// What measures models.
-    ///
-    /// # Errors
-    /// [`BuildError::Runtime`], when there is none of that name, its settings do not fit, or what it needs is not on this machine.
-    pub fn make_runtime(&self) -> Result<Box<dyn Runtime>, BuildError> {
-        let (name, settings) = self.runtime;
-        let runtime = self.source.installed.runtime(name, settings);
-        runtime.map_err(|error| BuildError::Runtime(Box::new(error)))
     }
 }
 
@@ -168,8 +118,8 @@ pub fn attempt(evaluator: &dyn Evaluator, candidate: &Candidate, cx: &EvalContex
     })
 }
 
-/// What the evaluation of `trial` left, which went on from those of `lineage` under the study's `seed`: it is evaluated again, up to
-/// the step where it was stopped.
+/// Evaluates `trial` again, up to the step where it was stopped, and gives what the evaluation leaves. `lineage` are the trials that
+/// it continues, `seed` is the study's.
 ///
 /// # Errors
 /// The reason, where the evaluation fails this time.

@@ -26,7 +26,8 @@ pub enum Loss {
     /// (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015);
     /// for numeric targets the mean squared error to the teacher's outputs.
     SoftTargets {
-        /// The teacher's raw outputs `[samples, classes]`, row by row for the training samples.
+        /// The teacher's logits (see [`Activation::logits`](crate::model::Activation::logits)) or values `[samples, classes]`, row by row for the
+        /// training samples.
         logits: Arc<Shared<f32>>,
         /// Temperature T > 0.
         temperature: f32,

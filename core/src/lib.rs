@@ -10,8 +10,7 @@
 //!
 //! // What a program does with it.
 //! use lapidary_core::json::Json;
-//! use lapidary_core::registry::Registry;
-//! use lapidary_core::searcher::SearchInit;
+//! use lapidary_core::registry::{Registry, SearchInit};
 //! use lapidary_core::space::{Axis, Domain};
 //!
 //! let registry = Registry::new(&[&ENTRY])?;
@@ -41,7 +40,7 @@
 //! | [`searcher`] | the trait of a search strategy |
 //! | [`ledger`], [`tried`], [`rank`] | what strategies share: ids, known points, comparing scores |
 //! | [`evaluator`] | the trait of what measures candidates |
-//! | [`study`], [`session`] | the loop that joins them, and the same with someone else evaluating |
+//! | [`study`], [`session`], [`log`] | the loop that joins them, the same with someone else evaluating, and what takes note of both |
 //! | [`scorer`], [`stop`] | how outcomes become scores, and when running trials are stopped |
 //!
 //! # Models
@@ -81,6 +80,7 @@ pub mod format;
 pub mod goal;
 pub mod json;
 pub mod ledger;
+pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;

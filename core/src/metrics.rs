@@ -8,13 +8,14 @@ use std::str::FromStr;
 use ndarray::ArrayD;
 use thiserror::Error;
 
+use crate::model::Activation;
 use crate::samples::{Targets, Task};
 use crate::text::listed;
 use crate::trial::Metrics;
 
 /// What is measured.
 ///
-/// Classes are read from outputs `[samples, classes]`, probabilities or any scores whose largest wins; one column stands
+/// Classes are read from outputs `[samples, classes]`, probabilities or logits, of which the largest wins; one column stands
 /// for two classes, as the probability or the logit of the second. Numbers are compared value by value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Metric {
@@ -27,8 +28,7 @@ pub enum Metric {
     /// Area under the ROC curve, ties counting half (Hanley and McNeil, 1982); for more than two classes the mean over the
     /// classes, each against all others.
     Auc,
-    /// Mean of −ln of the probability of the right class, probabilities being at least 1e-15. Outputs whose rows are
-    /// probabilities (in [0, 1], adding up to 1 within 1e-3) are taken as such, others as logits.
+    /// Mean of −ln of the probability of the right class, probabilities being at least 1e-15.
     LogLoss,
     /// Mean squared error.
     Mse,
@@ -146,13 +146,15 @@ fn names(metrics: &[Metric]) -> Vec<&'static str> {
 }
 
 /// The `wanted` metrics of `outputs` (first axis: samples; axes of extent 1 behind do not matter) by name. Where none is
-/// wanted by name, all that fit the targets and are defined.
+/// wanted by name, all that fit the targets and are defined. `activation` is what made the outputs of logits, as
+/// [`Signature::activation`](crate::model::Signature::activation) tells of a model; without one they are logits.
 ///
 /// # Errors
 /// When shapes do not fit, an output is not finite, or a wanted metric does not fit the targets or is not defined for them.
 pub fn evaluate(
     outputs: &ArrayD<f32>,
     targets: &Targets,
+    activation: Option<Activation>,
     wanted: &[Metric],
 ) -> Result<Metrics, MetricError> {
     let known = Metric::for_task(&targets.task());
@@ -171,6 +173,7 @@ pub fn evaluate(
     let rows = Rows {
         values: outputs.iter().map(|&v| f64::from(v)).collect(),
         columns,
+        are_probabilities: activation.is_some_and(Activation::gives_probabilities),
     };
     let measure = |metric| match targets {
         Targets::Classes { labels, .. } => classes(metric, &rows, labels),
@@ -178,6 +181,7 @@ pub fn evaluate(
             let truth = Rows {
                 values: values.iter().map(|&v| f64::from(v)).collect(),
                 columns,
+                are_probabilities: false,
             };
             numbers(metric, &rows, &truth)
         }
@@ -199,6 +203,8 @@ pub fn evaluate(
 struct Rows {
     values: Vec<f64>,
     columns: usize,
+    /// Whether they are probabilities of classes rather than logits.
+    are_probabilities: bool,
 }
 
 impl Rows {
@@ -315,7 +321,7 @@ fn classes(metric: Metric, outputs: &Rows, labels: &[usize]) -> Result<f64, Metr
 /// The predicted class of each row: the first of the largest values.
 fn predicted(outputs: &Rows) -> Vec<usize> {
     if outputs.columns == 1 {
-        let threshold = if are_probabilities(outputs) { 0.5 } else { 0.0 };
+        let threshold = if outputs.are_probabilities { 0.5 } else { 0.0 };
         return outputs
             .values
             .iter()
@@ -325,18 +331,10 @@ fn predicted(outputs: &Rows) -> Vec<usize> {
     outputs.iter().map(first_largest).collect()
 }
 
-/// Whether the rows are probabilities rather than logits.
-fn are_probabilities(outputs: &Rows) -> bool {
-    outputs.iter().all(|row| {
-        row.iter().all(|v| (0.0..=1.0).contains(v))
-            && (row.len() == 1 || (row.iter().sum::<f64>() - 1.0).abs() <= 1e-3)
-    })
-}
-
 /// The outputs as probabilities: as they are, or the softmax (for one column the sigmoid) of logits.
 fn probabilities(outputs: &Rows) -> Rows {
     let mut values = outputs.values.clone();
-    if !are_probabilities(outputs) {
+    if !outputs.are_probabilities {
         for row in values.chunks_exact_mut(outputs.columns) {
             if let [logit] = row {
                 *logit = 1.0 / (1.0 + libm::exp(-*logit));
@@ -353,17 +351,14 @@ fn probabilities(outputs: &Rows) -> Rows {
             }
         }
     }
-    Rows {
-        values,
-        columns: outputs.columns,
-    }
+    Rows { values, ..*outputs }
 }
 
 /// How much speaks for each class against all others: its probability, or the logarithm of its odds, which unlike the
 /// probability tells apart logits that are far from the others.
 fn odds(outputs: &Rows) -> Rows {
     let mut values = outputs.values.clone();
-    if outputs.columns > 1 && !are_probabilities(outputs) {
+    if outputs.columns > 1 && !outputs.are_probabilities {
         for row in values.chunks_exact_mut(outputs.columns) {
             let best = first_largest(row);
             let largest = row[best];
@@ -386,10 +381,7 @@ fn odds(outputs: &Rows) -> Rows {
             }
         }
     }
-    Rows {
-        values,
-        columns: outputs.columns,
-    }
+    Rows { values, ..*outputs }
 }
 
 fn first_largest(row: &[f64]) -> usize {
@@ -507,8 +499,19 @@ mod tests {
         Targets::Values(Shared::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap())
     }
 
+    /// A metric of logits or numbers.
     fn one(outputs: &ArrayD<f32>, targets: &Targets, metric: Metric) -> f64 {
-        evaluate(outputs, targets, &[metric]).unwrap()[metric.name()]
+        evaluate(outputs, targets, None, &[metric]).unwrap()[metric.name()]
+    }
+
+    /// A metric of what `activation` gave.
+    fn behind(
+        activation: Activation,
+        outputs: &ArrayD<f32>,
+        targets: &Targets,
+        metric: Metric,
+    ) -> f64 {
+        evaluate(outputs, targets, Some(activation), &[metric]).unwrap()[metric.name()]
     }
 
     fn close(a: f64, b: f64) {
@@ -547,7 +550,8 @@ mod tests {
     fn one_column_is_a_probability_or_a_logit() {
         let targets = labels(&[0, 1, 1], 2);
         close(
-            one(
+            behind(
+                Activation::Sigmoid,
                 &outputs(&[3, 1], &[0.1, 0.6, 0.4]),
                 &targets,
                 Metric::Accuracy,
@@ -562,7 +566,8 @@ mod tests {
             ),
             1.0,
         );
-        let loss = one(
+        let loss = behind(
+            Activation::Sigmoid,
             &outputs(&[3, 1, 1], &[0.25, 0.5, 1.0]),
             &targets,
             Metric::LogLoss,
@@ -577,7 +582,7 @@ mod tests {
         assert!((one(&logits, &targets, Metric::LogLoss) - 2f64.ln() / 2.0).abs() < 1e-7);
         let certain = outputs(&[2, 3], &[1., 0., 0., 1., 0., 0.]);
         close(
-            one(&certain, &targets, Metric::LogLoss),
+            behind(Activation::Softmax, &certain, &targets, Metric::LogLoss),
             -1e-15f64.ln() / 2.0,
         );
     }
@@ -601,6 +606,7 @@ mod tests {
         let row = Rows {
             values: vec![1.0, 3.0, 2.5, -4.0],
             columns: 4,
+            are_probabilities: false,
         };
         let softmax = probabilities(&row).values;
         for (odds, p) in odds(&row).values.iter().zip(softmax) {
@@ -612,7 +618,11 @@ mod tests {
     fn auc_of_many_classes_leaves_out_those_without_samples() {
         let out = outputs(&[3, 3], &[0.8, 0.1, 0.1, 0.2, 0.7, 0.1, 0.5, 0.4, 0.1]);
         // Class 0 against class 1: 0.8, 0.5 over 0.2, and the other way round; class 2 is not there.
-        close(one(&out, &labels(&[0, 1, 0], 3), Metric::Auc), 1.0);
+        let targets = labels(&[0, 1, 0], 3);
+        close(
+            behind(Activation::Softmax, &out, &targets, Metric::Auc),
+            1.0,
+        );
     }
 
     #[test]
@@ -654,18 +664,18 @@ mod tests {
     fn undefined_metrics_fail_when_asked_for_and_are_left_out_otherwise() {
         let out = outputs(&[2, 2], &[1., 0., 0., 1.]);
         let targets = labels(&[0, 0], 2);
-        let error = evaluate(&out, &targets, &[Metric::Auc]).unwrap_err();
+        let error = evaluate(&out, &targets, None, &[Metric::Auc]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "auc is not defined where all targets are of one class"
         );
-        let all = evaluate(&out, &targets, &[]).unwrap();
+        let all = evaluate(&out, &targets, None, &[]).unwrap();
         assert_eq!(
             all.keys().map(String::as_str).collect::<Vec<_>>(),
             ["accuracy", "balanced_accuracy", "f1", "log_loss"]
         );
         let flat = truth(&[2, 1], &[1.0, 1.0]);
-        let all = evaluate(&outputs(&[2], &[1., 2.]), &flat, &[]).unwrap();
+        let all = evaluate(&outputs(&[2], &[1., 2.]), &flat, None, &[]).unwrap();
         assert_eq!(
             all.keys().map(String::as_str).collect::<Vec<_>>(),
             ["mae", "mse", "rmse"]
@@ -675,18 +685,20 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let fail = |out: &ArrayD<f32>, targets: &Targets, wanted: &[Metric]| {
-            evaluate(out, targets, wanted).unwrap_err().to_string()
+            evaluate(out, targets, None, wanted)
+                .unwrap_err()
+                .to_string()
         };
         let targets = labels(&[0, 1], 3);
         assert_eq!(
             fail(&outputs(&[2, 2], &[0.; 4]), &targets, &[]),
             "outputs of shape [2, 2] do not fit 2 targets of 3 classes"
         );
-        assert!(evaluate(&outputs(&[2, 4], &[0.; 8]), &targets, &[]).is_ok());
+        assert!(evaluate(&outputs(&[2, 4], &[0.; 8]), &targets, None, &[]).is_ok());
         for shape in [&[3usize, 3][..], &[2, 3, 3], &[2], &[2, 0], &[]] {
             let values = vec![0.0; shape.iter().product()];
             assert!(
-                evaluate(&outputs(shape, &values), &targets, &[]).is_err(),
+                evaluate(&outputs(shape, &values), &targets, None, &[]).is_err(),
                 "{shape:?}"
             );
         }
@@ -730,7 +742,7 @@ mod tests {
                     std::cmp::Ordering::Less => 0.0,
                 }))
                 .collect();
-            let got = evaluate(&outputs(&[scores.len(), 1], &scores), &labels(&classes, 2), &[Metric::Auc]);
+            let got = evaluate(&outputs(&[scores.len(), 1], &scores), &labels(&classes, 2), None, &[Metric::Auc]);
             if pairs.is_empty() {
                 prop_assert!(got.is_err());
             } else {
@@ -746,7 +758,7 @@ mod tests {
                 prop::collection::vec(0usize..3, n),
             )),
         ) {
-            let all = evaluate(&outputs(&[classes.len(), 3], &values), &labels(&classes, 3), &[]).unwrap();
+            let all = evaluate(&outputs(&[classes.len(), 3], &values), &labels(&classes, 3), None, &[]).unwrap();
             for (name, value) in all {
                 prop_assert!(value.is_finite() && value >= 0.0 && (value <= 1.0 || name == "log_loss"), "{name} {value}");
             }

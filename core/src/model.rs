@@ -32,6 +32,40 @@ pub struct Port {
     pub dtype: DType,
     /// Shape; the first axis is the sample. Empty where the rank is unknown.
     pub shape: Vec<Dim>,
+    /// Of an output, the activation that made its numbers of logits; `None` where they are logits or other numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+}
+
+/// A function that makes outputs of logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Probabilities of classes that exclude each other.
+    Softmax,
+    /// Their logarithms.
+    LogSoftmax,
+    /// A probability for each output by itself.
+    Sigmoid,
+}
+
+impl Activation {
+    /// Whether it gives probabilities.
+    pub fn gives_probabilities(self) -> bool {
+        matches!(self, Self::Softmax | Self::Sigmoid)
+    }
+
+    /// Logits of `outputs`; those of a softmax are found up to a constant for each sample.
+    pub fn logits(self, outputs: ArrayD<f32>) -> ArrayD<f32> {
+        /// Smallest probability whose logarithm is taken: what f32 softmax gives for the least likely class.
+        const FLOOR: f32 = 1e-12;
+        let log = |p: f32| p.max(FLOOR).ln();
+        match self {
+            Self::Softmax => outputs.mapv_into(log),
+            Self::LogSoftmax => outputs,
+            Self::Sigmoid => outputs.mapv_into(|p| log(p) - log(1.0 - p)),
+        }
+    }
 }
 
 /// What a model takes and gives.
@@ -41,6 +75,14 @@ pub struct Signature {
     pub inputs: Vec<Port>,
     /// Outputs, in the model's order.
     pub outputs: Vec<Port>,
+}
+
+impl Signature {
+    /// The activation that the output of this name comes of.
+    pub fn activation(&self, output: &str) -> Option<Activation> {
+        let port = self.outputs.iter().find(|port| port.name == output)?;
+        port.activation
+    }
 }
 
 /// The name of a value in a model's graph.
@@ -430,7 +472,10 @@ pub fn check_finite(model: &dyn Model) -> Result<(), ModelError> {
         .collect();
     let weights = model.weights();
     for layer in topology.layers.iter().filter(|l| l.weight.is_some()) {
-        let read = nodes.get(layer.name.as_str()).into_iter().flat_map(|n| &n.inputs);
+        let read = nodes
+            .get(layer.name.as_str())
+            .into_iter()
+            .flat_map(|n| &n.inputs);
         for name in (layer.weight.iter()).chain(&layer.bias).chain(read) {
             if let Some((index, value)) = weights.get(name).and_then(|w| w.first_non_finite()) {
                 return Err(ModelError::NonFinite {
@@ -453,7 +498,7 @@ pub fn predict(
     model: &dyn Model,
     samples: &Samples,
     batch: usize,
-) -> Result<ArrayD<f32>, ModelError> {
+) -> Result<Predicted, ModelError> {
     let task = samples.targets.as_ref().map(|t| t.task());
     let names = outputs::candidates(model.signature(), task.as_ref(), None)?;
     let mut run = |inputs: &Inputs| {
@@ -461,7 +506,7 @@ pub fn predict(
         model.observe(inputs, &names, &mut seen)?;
         Ok(seen.0)
     };
-    Ok(predict_by(&mut run, &names, samples, batch)?.values)
+    predict_by(&mut run, &names, samples, batch)
 }
 
 /// Takes the values that are observed, in their order.
@@ -514,9 +559,10 @@ pub fn predict_by(
                 *chosen.insert(outputs::fitting(&shapes, task.as_ref())?)
             }
         };
-        let output = outputs.get(index).and_then(Dense::to_f32).ok_or_else(|| {
-            ModelError::Unsupported("prediction without a float output".into())
-        })?;
+        let output = outputs
+            .get(index)
+            .and_then(Dense::to_f32)
+            .ok_or_else(|| ModelError::Unsupported("prediction without a float output".into()))?;
         if output.shape().first() != Some(&rows.len()) {
             return Err(ModelError::Measure(format!(
                 "output `{}` of shape {:?} has no axis of samples: {} were given",
@@ -539,4 +585,24 @@ pub fn predict_by(
         )
     })?;
     Ok(Predicted { output, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logits_are_what_an_activation_was_applied_to() {
+        let rows = |values: [f32; 4]| {
+            ArrayD::from_shape_vec(ndarray::IxDyn(&[2, 2]), values.to_vec()).expect("four values")
+        };
+        let logits = Activation::Softmax.logits(rows([0.25, 0.75, 1.0, 0.0]));
+        assert!((logits[[0, 1]] - logits[[0, 0]] - 3f32.ln()).abs() < 1e-6);
+        assert!(logits[[1, 0]] == 0.0 && logits[[1, 1]] < -20.0);
+        let logits = Activation::Sigmoid.logits(rows([0.5, 0.75, 1.0, 0.0]));
+        assert!(logits[[0, 0]] == 0.0 && (logits[[0, 1]] - 3f32.ln()).abs() < 1e-6);
+        assert!(logits[[1, 0]] > 20.0 && logits[[1, 1]] < -20.0);
+        let given = rows([-0.1, -2.0, -1.0, -1.0]);
+        assert_eq!(Activation::LogSoftmax.logits(given.clone()), given);
+    }
 }

@@ -132,6 +132,7 @@ mod tests {
             shape: std::iter::once(Dim::Symbol("n".into()))
                 .chain(sample.iter().map(|&d| Dim::Fixed(d)))
                 .collect(),
+            activation: None,
         };
         Signature {
             inputs: Vec::new(),
@@ -142,10 +143,18 @@ mod tests {
     #[test]
     fn the_output_that_fits_the_classes_is_the_prediction() {
         let three = Task::Classification { classes: 3 };
-        let both = signature(&[("embedding", DType::F32, &[8]), ("logits", DType::F32, &[3])]);
+        let both = signature(&[
+            ("embedding", DType::F32, &[8]),
+            ("logits", DType::F32, &[3]),
+        ]);
         assert_eq!(candidates(&both, Some(&three), None).unwrap(), ["logits"]);
-        assert_eq!(candidates(&both, Some(&three), Some("embedding")).unwrap(), ["embedding"]);
-        let error = candidates(&both, Some(&three), Some("logit")).unwrap_err().to_string();
+        assert_eq!(
+            candidates(&both, Some(&three), Some("embedding")).unwrap(),
+            ["embedding"]
+        );
+        let error = candidates(&both, Some(&three), Some("logit"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("there are embedding, logits"), "{error}");
         let label = signature(&[("label", DType::I64, &[]), ("p", DType::F32, &[5])]);
         assert_eq!(candidates(&label, Some(&three), None).unwrap(), ["p"]);
@@ -157,10 +166,16 @@ mod tests {
         let two = Task::Classification { classes: 2 };
         let shapes: [(&str, &[usize]); 2] = [("embedding", &[9, 8]), ("logits", &[9, 3])];
         let error = fitting(&shapes, Some(&two)).unwrap_err().to_string();
-        assert!(error.contains("embedding [9, 8], logits [9, 3]") && error.contains("--output"), "{error}");
+        assert!(
+            error.contains("embedding [9, 8], logits [9, 3]") && error.contains("--output"),
+            "{error}"
+        );
         let three = Task::Classification { classes: 3 };
         assert_eq!(fitting(&shapes, Some(&three)).unwrap(), 1);
-        assert_eq!(fitting(&[("maps", &[9, 4, 4]), ("logits", &[9, 3])], Some(&two)).unwrap(), 1);
+        assert_eq!(
+            fitting(&[("maps", &[9, 4, 4]), ("logits", &[9, 3])], Some(&two)).unwrap(),
+            1
+        );
         assert_eq!(fitting(&shapes[..1], Some(&two)).unwrap(), 0);
     }
 }

@@ -3,81 +3,87 @@
 //! A strategy crate declares `pub static ENTRY: Entry` and submits it with [`inventory::submit!`]. Linkers drop a crate that
 //! nothing references, silently, so a facade crate lists the entries as well; [`Registry::new`] joins both.
 
+mod error;
+mod info;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::evaluator::{EvalInit, EvalSource, Evaluator};
+pub use crate::registry::error::BuildError;
+pub use crate::registry::info::{Info, Kind, Promise};
+
+use crate::budget::Limits;
+use crate::evaluator::{Checkpoints, Evaluator, Paths};
 use crate::format::Format;
+use crate::goal::Goal;
 use crate::json::Json;
-use crate::model::{Model, ModelError, TaskShape};
+use crate::model::{Model, TaskShape};
 use crate::optimizer::Optimizer;
 use crate::runtime::Runtime;
-use crate::searcher::{SearchInit, Searcher};
-use crate::settings::{self, Checked, Schema, Settings};
-use crate::space::Axis;
+use crate::searcher::Searcher;
+use crate::space::{Axis, Space};
 
-/// What kind of thing an entry makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A search strategy.
-    Searcher,
-    /// An optimizer.
-    Optimizer,
-    /// An evaluator.
-    Evaluator,
-    /// A family of architectures.
-    Family,
-    /// A file format of models.
-    Format,
-    /// What runs models.
-    Runtime,
+/// What a searcher is built for.
+#[derive(Debug, Clone)]
+pub struct SearchInit<'a> {
+    /// Where to search.
+    pub space: Arc<Space>,
+    /// Seed of all its random numbers.
+    pub seed: u64,
+    /// Number of objectives, at least 1.
+    pub objectives: usize,
+    /// Trials the study may spend, where that is known beforehand.
+    pub trials: Option<u64>,
+    /// What is installed, for a searcher that works around another one; [`Registry::searcher`] fills it in.
+    pub installed: Option<&'a Registry>,
 }
 
-/// What a method promises beyond its trait; the testkit checks whatever is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Promise {
-    /// Searcher: foreign trials are learnt from (otherwise they are ignored).
-    LearnsFromForeign,
-    /// Searcher: on a finite space no point is proposed twice, and the searcher ends as exhausted.
-    NeverRepeats,
-    /// Searcher: it ends as exhausted on every space, on a continuum too.
-    Ends,
-    /// Optimizer: applying it to its own result changes nothing.
-    Idempotent,
-    /// Optimizer: weights are rounded to the nearest code: error ≤ scale / 2 where nothing is clipped.
-    RoundToNearest,
-    /// Optimizer: weights that are kept keep their bits.
-    KeepsWeights,
-    /// Optimizer: within its scope no kept weight is smaller than a removed one.
-    Magnitude,
-    /// Evaluator: an evaluation at a fidelity below 1 costs less (otherwise the fidelity changes nothing).
-    TakesFidelity,
-    /// Evaluator: evaluations report while they run, and stop where they are told to (otherwise they report nothing).
-    Reports,
-    /// Evaluator: every evaluation that gives metrics leaves a model.
-    LeavesModel,
-    /// Evaluator: it keeps the limits of single trials itself (otherwise its host does, in processes that it can kill).
-    KeepsLimits,
+/// Where the settings of an evaluator come from.
+#[derive(Clone, Copy)]
+pub struct EvalSource<'a> {
+    /// What is installed.
+    pub installed: &'a Registry,
+    /// What paths among the settings count from.
+    pub paths: &'a dyn Paths,
 }
 
-/// What there is to know about an entry.
-#[derive(Debug, Clone, Copy)]
-pub struct Info {
-    /// Name, unique within its kind.
-    pub name: &'static str,
-    /// One line.
-    pub summary: &'static str,
-    /// More: how it works and the paper it follows.
-    pub docs: &'static str,
-    /// Its settings, from the type they are read into: `Schema::of::<Config>()`.
-    pub settings: Schema,
-    /// What it promises.
-    pub promises: &'static [Promise],
+/// What an evaluator is made for, and what it may use.
+#[derive(Clone)]
+pub struct EvalInit<'a> {
+    /// Where its settings come from.
+    pub source: EvalSource<'a>,
+    /// Where candidates come from.
+    pub space: &'a Arc<Space>,
+    /// What is good: volatile metrics are only worth measuring where it reads them.
+    pub goal: &'a Goal,
+    /// Seed of the study.
+    pub seed: u64,
+    /// Name and settings of the runtime that measures models.
+    pub runtime: (&'a str, &'a Json),
+    /// Threads that an evaluation may use; all of the machine's where `None`.
+    pub threads: Option<usize>,
+    /// What a single trial may take, for an evaluator that [keeps it itself](Promise::KeepsLimits).
+    pub limits: Limits,
+    /// This program, where it may be started once more to look after a process.
+    pub program: Option<&'a Path>,
+    /// What trials keep for later stages of them.
+    pub checkpoints: Arc<dyn Checkpoints>,
+}
+
+impl EvalInit<'_> {
+    /// What measures models.
+    ///
+    /// # Errors
+    /// [`BuildError::Runtime`], when there is none of that name, its settings do not fit, or what it needs is not on this machine.
+    pub fn make_runtime(&self) -> Result<Box<dyn Runtime>, BuildError> {
+        let (name, settings) = self.runtime;
+        let runtime = self.source.installed.runtime(name, settings);
+        runtime.map_err(|error| BuildError::Runtime(Box::new(error)))
+    }
 }
 
 /// Makes a searcher from its settings.
@@ -162,8 +168,7 @@ pub struct PluginFile {
 /// use std::sync::Arc;
 ///
 /// use lapidary_core::json::Json;
-/// use lapidary_core::registry::{Kind, Registry};
-/// use lapidary_core::searcher::SearchInit;
+/// use lapidary_core::registry::{Kind, Registry, SearchInit};
 /// use lapidary_core::space::{Axis, Domain, Space};
 ///
 /// // The entry of a strategy's crate, here of the one on this crate's front page.
@@ -199,47 +204,6 @@ pub enum RegistryError {
     Twice { kind: Kind, name: &'static str },
 }
 
-/// Why an entry could not be made.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the messages name the fields")]
-pub enum BuildError {
-    #[error("no {kind} `{name}`; there are {}", crate::text::listed(known))]
-    Unknown {
-        kind: &'static str,
-        name: String,
-        known: Vec<&'static str>,
-    },
-    #[error(
-        "settings of {name}: {reason}; its settings are {}",
-        crate::text::listed(known)
-    )]
-    Settings {
-        name: &'static str,
-        reason: String,
-        known: Vec<String>,
-        /// The setting that it is about, as keys and positions in lists, where it is about one.
-        path: Vec<String>,
-    },
-    /// An axis of the space is none that the evaluator can search.
-    #[error("{name}: {reason}")]
-    Axis {
-        name: &'static str,
-        axis: String,
-        reason: String,
-    },
-    /// What measures models could not be made.
-    #[error(transparent)]
-    Runtime(Box<BuildError>),
-    #[error("{name}: {reason}")]
-    Unfit { name: &'static str, reason: String },
-    /// The plug-in that makes it does not work.
-    #[error("{name}: {reason}")]
-    Broken { name: &'static str, reason: String },
-    #[error(transparent)]
-    Model(#[from] ModelError),
-}
-
 impl Entry {
     /// The kind of thing the entry makes.
     pub fn kind(&self) -> Kind {
@@ -259,44 +223,6 @@ impl Entry {
     }
 }
 
-impl Info {
-    /// Reads checked settings, and names the settings there are where that fails.
-    ///
-    /// # Errors
-    /// When a setting is unknown, of another type or out of its bounds, or the settings do not go together.
-    pub fn read_settings<T: Settings>(&self, json: &Json) -> Result<Checked<T>, BuildError> {
-        settings::read(json).map_err(|error| {
-            let path = settings::path_of::<T>(json);
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            self.refuse_at(&path, error.to_string())
-        })
-    }
-
-    /// The error that a setting is not as it must be.
-    pub fn refuse(&self, reason: impl Into<String>) -> BuildError {
-        self.refuse_at(&[], reason)
-    }
-
-    /// The error that the setting at `path`, which is keys and positions in lists, is not as it must be.
-    pub fn refuse_at(&self, path: &[&str], reason: impl Into<String>) -> BuildError {
-        BuildError::Settings {
-            name: self.name,
-            reason: reason.into(),
-            known: self.settings.names(),
-            path: path.iter().map(|part| (*part).to_owned()).collect(),
-        }
-    }
-
-    /// The error that an axis of the space is not as it must be.
-    pub fn refuse_axis(&self, axis: &str, reason: impl Into<String>) -> BuildError {
-        BuildError::Axis {
-            name: self.name,
-            axis: axis.to_owned(),
-            reason: reason.into(),
-        }
-    }
-}
-
 impl Origin {
     /// The origin in a word.
     pub fn word(self) -> &'static str {
@@ -311,79 +237,6 @@ impl Origin {
 impl Serialize for Origin {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
-    }
-}
-
-impl Serialize for Promise {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
-impl Kind {
-    /// The kind in a word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Searcher => "searcher",
-            Self::Optimizer => "optimizer",
-            Self::Evaluator => "evaluator",
-            Self::Family => "family",
-            Self::Format => "format",
-            Self::Runtime => "runtime",
-        }
-    }
-}
-
-impl Promise {
-    /// All promises.
-    pub const ALL: [Self; 11] = [
-        Self::LearnsFromForeign,
-        Self::NeverRepeats,
-        Self::Ends,
-        Self::Idempotent,
-        Self::RoundToNearest,
-        Self::KeepsWeights,
-        Self::Magnitude,
-        Self::TakesFidelity,
-        Self::Reports,
-        Self::LeavesModel,
-        Self::KeepsLimits,
-    ];
-
-    /// The promise in a word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::LearnsFromForeign => "learns_from_foreign",
-            Self::NeverRepeats => "never_repeats",
-            Self::Ends => "ends",
-            Self::Idempotent => "idempotent",
-            Self::RoundToNearest => "round_to_nearest",
-            Self::KeepsWeights => "keeps_weights",
-            Self::Magnitude => "magnitude",
-            Self::TakesFidelity => "takes_fidelity",
-            Self::Reports => "reports",
-            Self::LeavesModel => "leaves_model",
-            Self::KeepsLimits => "keeps_limits",
-        }
-    }
-
-    /// The promise in a sentence.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::LearnsFromForeign => "learns from foreign trials",
-            Self::NeverRepeats => {
-                "never proposes a point twice on a finite space, then ends as exhausted"
-            }
-            Self::Ends => "ends as exhausted on every space, on a continuum too",
-            Self::Idempotent => "changes nothing when applied to its own result",
-            Self::RoundToNearest => "rounds to the nearest code: error at most half a step",
-            Self::KeepsWeights => "keeps the bits of all weights it does not remove",
-            Self::Magnitude => "keeps no weight smaller than one it removes in the same scope",
-            Self::TakesFidelity => "an evaluation at a fidelity below 1 costs less",
-            Self::Reports => "reports while it runs, and stops where it is told to",
-            Self::LeavesModel => "every evaluation that gives metrics leaves a model",
-            Self::KeepsLimits => "keeps the limits of single trials itself",
-        }
     }
 }
 

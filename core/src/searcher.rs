@@ -1,29 +1,10 @@
 //! The searcher: proposes candidates and learns from outcomes.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::json::Json;
-use crate::registry::Registry;
-use crate::space::Space;
 use crate::trial::{Candidate, Trial};
-
-/// What a searcher is built for.
-#[derive(Debug, Clone)]
-pub struct SearchInit<'a> {
-    /// Where to search.
-    pub space: Arc<Space>,
-    /// Seed of all its random numbers.
-    pub seed: u64,
-    /// Number of objectives, at least 1.
-    pub objectives: usize,
-    /// Trials the study may spend, where that is known beforehand.
-    pub trials: Option<u64>,
-    /// What is installed, for a searcher that works around another one; [`Registry::searcher`] fills it in.
-    pub installed: Option<&'a Registry>,
-}
 
 /// The state of a searcher as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

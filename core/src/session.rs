@@ -3,7 +3,7 @@
 //! Candidate k is taken from the searcher exactly when all outcomes up to k − W are told, W being the study's window, and
 //! outcomes are told in the order of ids. So when and how many candidates are asked for, and in which order they are
 //! answered, changes no trial: a session has the trials that [`Study::run`] has, which is a session that answers itself. No
-//! more than W candidates are open at a time; whoever asks for more gets fewer. A caller that takes one candidate after the
+//! more than W candidates are in flight at a time; whoever asks for more gets fewer. A caller that takes one candidate after the
 //! other and wants each to know all outcomes before it gives its study a window of 1.
 //!
 //! A candidate is noted in the log when it is handed out, and an outcome when it comes in. A session that was killed stands
@@ -18,11 +18,12 @@ use thiserror::Error;
 use crate::evaluator::Artefacts;
 use crate::fit::Verdict;
 use crate::goal::Goal;
+use crate::log::Log;
 use crate::scorer::{Scored, Scorer};
 use crate::searcher::Searcher;
 use crate::space::Point;
 use crate::stop::{Courses, Watch};
-use crate::study::{End, Log, Study, StudyError};
+use crate::study::{End, Study, StudyError};
 use crate::trial::{Candidate, Origin, Outcome, Report, Trial};
 
 /// A searcher that answers this many repeated points in a row has nothing new to offer.
@@ -37,8 +38,7 @@ const REPEATS_IN_A_ROW: u32 = 1000;
 /// use lapidary_core::budget::{Clock, WallClock};
 /// # use lapidary_core::goal::{Direction, Goal, Objective};
 /// # use lapidary_core::json::Json;
-/// # use lapidary_core::registry::Registry;
-/// # use lapidary_core::searcher::SearchInit;
+/// # use lapidary_core::registry::{Registry, SearchInit};
 /// use lapidary_core::session::Session;
 /// # use lapidary_core::space::{Axis, Domain, Space};
 /// use lapidary_core::space::AxisValue;
@@ -81,8 +81,8 @@ pub struct Session<'a> {
     searcher: &'a mut dyn Searcher,
     log: &'a mut dyn Log,
     began: Duration,
-    /// Candidates that are not told yet, by id.
-    open: VecDeque<Open>,
+    /// Asked of the searcher and not told yet, by id.
+    in_flight: VecDeque<InFlight>,
     /// How many of them, from the front, are noted in the log.
     noted: usize,
     trials: Vec<Trial>,
@@ -99,12 +99,12 @@ pub struct Session<'a> {
     repeats_in_a_row: u32,
     /// What running trials are compared with, where there is a stop rule.
     courses: Option<Arc<RwLock<Courses>>>,
-    /// Whether the caller says when to commit.
-    held: bool,
+    /// Whether what is noted waits for the caller to commit.
+    buffered: bool,
 }
 
-/// A candidate that is not told yet.
-struct Open {
+/// A candidate in flight: asked of the searcher and not told yet.
+struct InFlight {
     candidate: Candidate,
     origin: Origin,
     /// The searcher's id of it, where it is its own.
@@ -117,7 +117,7 @@ struct Open {
     watch: Option<Watch>,
 }
 
-impl Open {
+impl InFlight {
     /// Whether only an answer from outside will do.
     fn waits(&self) -> bool {
         self.repeats.is_none() && self.outcome.is_none()
@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
             searcher,
             log,
             began: now,
-            open: VecDeque::new(),
+            in_flight: VecDeque::new(),
             noted: 0,
             trials: Vec::new(),
             end: None,
@@ -165,14 +165,14 @@ impl<'a> Session<'a> {
             scorer: Scorer::new(&study.goal, study.repeats),
             repeats_in_a_row: 0,
             courses: (study.stop.clone()).map(|rule| Arc::new(RwLock::new(Courses::new(rule)))),
-            held: false,
+            buffered: false,
         }
     }
 
-    /// From now on what is asked and told is durable after [`Session::commit`] only, so that a caller with several requests
-    /// at hand pays for one transaction. Nothing of it may be shown to anyone before.
-    pub fn hold(&mut self) {
-        self.held = true;
+    /// Buffers what is asked and told from now on until [`Session::commit`] makes it durable, so that several requests share one
+    /// transaction. The caller shows nothing of it to anyone before that.
+    pub fn buffer(&mut self) {
+        self.buffered = true;
     }
 
     /// Makes durable what was asked and told since the last time.
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
     /// the study has ended.
     pub fn pending(&self) -> impl Iterator<Item = &Candidate> {
         let open = if self.end.is_some() { 0 } else { self.noted };
-        let open = self.open.iter().take(open);
+        let open = self.in_flight.iter().take(open);
         open.filter(|open| open.waits()).map(|o| &o.candidate)
     }
 
@@ -282,7 +282,7 @@ impl<'a> Session<'a> {
 
     /// Trials that are answered and wait for one with a lower id, by id; scored by this answer alone.
     pub fn waiting(&self) -> Vec<Trial> {
-        let answered = self.open.iter().filter_map(|open| {
+        let answered = self.in_flight.iter().filter_map(|open| {
             let outcome = open.outcome.clone()?;
             Some(Trial {
                 candidate: open.candidate.clone(),
@@ -304,7 +304,7 @@ impl<'a> Session<'a> {
     /// What a stop rule needs for a candidate that was handed out: what is made of its reports, and what they are compared
     /// with.
     pub(crate) fn watch(&self, id: u64) -> Option<(Watch, Arc<RwLock<Courses>>)> {
-        let watch = self.open[self.index(id)?].watch.clone()?;
+        let watch = self.in_flight[self.index(id)?].watch.clone()?;
         Some((watch, self.courses.clone()?))
     }
 
@@ -333,7 +333,7 @@ impl<'a> Session<'a> {
         let Some(index) = self.index(id) else {
             return Ok(());
         };
-        let open = &mut self.open[index];
+        let open = &mut self.in_flight[index];
         open.curve.extend(curve);
         if index > 0 {
             self.log.waits(&open.candidate, &outcome, &open.curve)?;
@@ -342,14 +342,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Where the open candidate `id` stands.
+    /// Where the candidate `id` in flight stands.
     fn index(&self, id: u64) -> Option<usize> {
         let index = usize::try_from(id.checked_sub(self.trials.len() as u64)?).ok()?;
-        (index < self.open.len()).then_some(index)
+        (index < self.in_flight.len()).then_some(index)
     }
 
     /// The candidate `id`, which waits for an answer.
-    fn handed_out(&mut self, id: u64) -> Result<&mut Open, AnswerError> {
+    fn handed_out(&mut self, id: u64) -> Result<&mut InFlight, AnswerError> {
         if let Some(end) = self.end {
             return Err(AnswerError::Ended { end });
         }
@@ -357,7 +357,7 @@ impl<'a> Session<'a> {
             return Err(AnswerError::Answered { id });
         }
         let index = self.index(id).filter(|index| *index < self.noted);
-        let open = index.map(|index| &mut self.open[index]);
+        let open = index.map(|index| &mut self.in_flight[index]);
         match open {
             Some(open) if open.waits() => Ok(open),
             Some(_) => Err(AnswerError::Answered { id }),
@@ -377,7 +377,7 @@ impl<'a> Session<'a> {
         }
         self.end = loop {
             let ended = self.fill(n, now, handed)?;
-            let Some(first) = self.open.front() else {
+            let Some(first) = self.in_flight.front() else {
                 break Some(ended.unwrap_or(End::Exhausted));
             };
             if first.waits() {
@@ -390,7 +390,7 @@ impl<'a> Session<'a> {
                 break Some(End::Exhausted);
             }
         };
-        if self.held { Ok(()) } else { self.commit() }
+        if self.buffered { Ok(()) } else { self.commit() }
     }
 
     /// Takes candidates from the searcher until the window is full; says why no more may be taken where the budget forbids it.
@@ -400,11 +400,11 @@ impl<'a> Session<'a> {
         now: Duration,
         handed: &mut Vec<Candidate>,
     ) -> Result<Option<End>, StudyError> {
-        while self.open.len() < self.study.window.max(1) {
-            if self.noted == self.open.len()
+        while self.in_flight.len() < self.study.window.max(1) {
+            if self.noted == self.in_flight.len()
                 && let Some((point, outcome)) = self.log.foreign(self.next_id())
             {
-                self.open.push_back(Open {
+                self.in_flight.push_back(InFlight {
                     candidate: self.outside(point),
                     origin: Origin::Foreign,
                     own: None,
@@ -465,7 +465,7 @@ impl<'a> Session<'a> {
     }
 
     fn next_id(&self) -> u64 {
-        self.trials.len() as u64 + self.open.len() as u64
+        self.trials.len() as u64 + self.in_flight.len() as u64
     }
 
     /// Refuses a candidate that breaks the searcher's contract.
@@ -503,7 +503,7 @@ impl<'a> Session<'a> {
             let courses = courses.read().unwrap_or_else(PoisonError::into_inner);
             courses.watch(candidate.fidelity)
         });
-        self.open.push_back(Open {
+        self.in_flight.push_back(InFlight {
             candidate,
             origin: if own.is_some() {
                 Origin::Own
@@ -528,15 +528,15 @@ impl<'a> Session<'a> {
         let first = *self.first.entry(key).or_insert(candidate.id);
         let same = match self.trials.get(first as usize) {
             Some(trial) => &trial.candidate,
-            None => &self.open.get(self.index(first)?)?.candidate,
+            None => &self.in_flight.get(self.index(first)?)?.candidate,
         };
         // A hash may be shared.
         (same.point == candidate.point).then_some(first)
     }
 
     /// Notes the next candidate that is not noted yet; ids are noted in their order.
-    fn note_next(&mut self) -> Result<&Open, StudyError> {
-        let open = &self.open[self.noted];
+    fn note_next(&mut self) -> Result<&InFlight, StudyError> {
+        let open = &self.in_flight[self.noted];
         self.log.asked(&open.candidate)?;
         self.noted += 1;
         Ok(open)
@@ -544,7 +544,7 @@ impl<'a> Session<'a> {
 
     /// Hands out candidates that were not handed out before, until `handed` holds `n`.
     fn hand_out(&mut self, n: usize, handed: &mut Vec<Candidate>) -> Result<(), StudyError> {
-        while handed.len() < n && self.noted < self.open.len() {
+        while handed.len() < n && self.noted < self.in_flight.len() {
             let open = self.note_next()?;
             if open.waits() {
                 handed.push(open.candidate.clone());
@@ -553,13 +553,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Tells the first open candidate; whether it ends the study as good enough.
+    /// Tells the first candidate in flight; whether it ends the study as good enough.
     fn tell_first(&mut self) -> Result<bool, StudyError> {
         if self.noted == 0 {
             self.note_next()?;
         }
         self.noted -= 1;
-        let open = self.open.pop_front().expect("the caller saw it");
+        let open = self.in_flight.pop_front().expect("the caller saw it");
         let outcome = match open.repeats {
             Some(id) => {
                 self.repeats_in_a_row += 1;

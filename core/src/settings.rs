@@ -38,6 +38,7 @@
 //! ```
 
 mod check;
+mod error;
 mod schema;
 mod words;
 
@@ -46,10 +47,11 @@ use std::ops::Deref;
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
-use thiserror::Error;
 
 use crate::json::Json;
 
+pub use self::error::SettingsError;
+use self::error::name;
 pub use self::schema::{Schema, Setting};
 
 /// Settings that can be described and checked. A struct should be `#[serde(deny_unknown_fields)]`, and `#[serde(default)]`
@@ -76,6 +78,13 @@ pub trait Settings: JsonSchema + Serialize + DeserializeOwned + 'static {
         Schema::of::<Self>().check(&json)?;
         self.cross_check().map_err(SettingsError::Unfit)?;
         Ok(Checked(self))
+    }
+}
+
+impl Schema {
+    /// That of the type that the settings are read into.
+    pub const fn of<T: Settings>() -> Self {
+        Self(&schema::derived::<T>)
     }
 }
 
@@ -106,31 +115,6 @@ impl<'de, T: Settings> Deserialize<'de> for Checked<T> {
 pub struct NoSettings {}
 
 impl Settings for NoSettings {}
-
-/// Why settings cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SettingsError {
-    /// A setting has a value that it cannot have.
-    #[error("`{}` must be {wanted}, found {found}", name(path))]
-    Value {
-        /// Keys, and indices in lists, from the settings to the value.
-        path: Vec<String>,
-        /// What would have worked.
-        wanted: String,
-        /// What was found.
-        found: String,
-    },
-    /// The settings do not go together.
-    #[error("{0}")]
-    Unfit(String),
-}
-
-/// The name that a value at a path goes by: the last key in it, which no index is.
-fn name(path: &[String]) -> &str {
-    let index = |part: &&String| part.bytes().all(|b| b.is_ascii_digit());
-    let key = path.iter().rev().find(|part| !index(part));
-    key.map_or("settings", String::as_str)
-}
 
 /// Reads checked settings from JSON, `null` standing for `{}`.
 ///

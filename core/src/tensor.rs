@@ -144,8 +144,12 @@ impl Dense {
         let bytes: Vec<u8> = match dtype {
             DType::F32 => return Self::f32(shape, values.map(|v| v as f32).collect()),
             DType::F64 => return shaped(shape, values.collect()).map(Self::F64),
-            DType::F16 => values.flat_map(|v| f16::from_f64(v).to_le_bytes()).collect(),
-            DType::BF16 => values.flat_map(|v| bf16::from_f64(v).to_le_bytes()).collect(),
+            DType::F16 => values
+                .flat_map(|v| f16::from_f64(v).to_le_bytes())
+                .collect(),
+            DType::BF16 => values
+                .flat_map(|v| bf16::from_f64(v).to_le_bytes())
+                .collect(),
             other => return Err(TensorError::Opaque { dtype: other }),
         };
         let elements = bytes.len() / 2;
@@ -207,7 +211,8 @@ impl Dense {
                 bytes,
             } => {
                 let (pairs, _) = bytes.as_chunks::<2>();
-                let masked = (pairs.iter().zip(kept)).flat_map(|(b, &kept)| if kept { *b } else { [0; 2] });
+                let masked =
+                    (pairs.iter().zip(kept)).flat_map(|(b, &kept)| if kept { *b } else { [0; 2] });
                 Some(Self::Raw {
                     dtype: *dtype,
                     shape: shape.clone(),
@@ -379,7 +384,8 @@ impl Dense {
                 let size = dtype.size().ok_or(TensorError::Opaque { dtype: *dtype })?;
                 let run = size * shape[axis + 1..].iter().product::<usize>();
                 let outer: usize = shape[..axis].iter().product();
-                let picked = (0..outer).flat_map(|o| indices.iter().map(move |i| (o * extent + i) * run));
+                let picked =
+                    (0..outer).flat_map(|o| indices.iter().map(move |i| (o * extent + i) * run));
                 let picked = picked.flat_map(|at| bytes[at..at + run].iter().copied());
                 let mut selected = shape.clone();
                 selected[axis] = indices.len();

@@ -7,9 +7,10 @@ use lapidary_core::study::front;
 use lapidary_core::trial::Trial;
 
 use crate::canvas::{Area, Canvas, Mark, colour};
+use crate::drawn::{Drawn, named};
+use crate::error::PlotError;
 use crate::panel::{ABOVE, BELOW, Key, LEFT, MARGIN, Named, Panel, head};
 use crate::scale::Scale;
-use crate::{Drawn, PlotError, named};
 
 pub fn draw(study: &Drawn<'_>) -> Result<Canvas, PlotError> {
     let objectives = &study.goal.objectives;

@@ -4,9 +4,10 @@ use lapidary_core::goal::{Direction, Objective};
 use lapidary_core::trial::{Outcome, Trial};
 
 use crate::canvas::{Area, Canvas, Mark, colour};
+use crate::drawn::{Drawn, named};
+use crate::error::PlotError;
 use crate::panel::{ABOVE, BELOW, Key, LEFT, MARGIN, Named, Panel, head};
 use crate::scale::Scale;
-use crate::{Drawn, PlotError, named};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 260.0;

@@ -1,8 +1,10 @@
 //! How much each axis decides every objective, as bars.
 
 use crate::canvas::{Anchor, Area, Canvas, colour, width};
+use crate::drawn::Drawn;
+use crate::error::PlotError;
+use crate::fanova::{Importance, importance as of_axes};
 use crate::panel::MARGIN;
-use crate::{Drawn, PlotError, importances};
 
 const BARS: f64 = 460.0;
 const ROW: f64 = 22.0;
@@ -51,4 +53,26 @@ pub fn draw(study: &Drawn<'_>) -> Result<Canvas, PlotError> {
         }
     }
     Ok(canvas)
+}
+
+/// The importance of the axes for every objective, by metric; see the module `fanova`. Trials count that were
+/// measured in full, repeated points once.
+///
+/// # Errors
+/// When no trial was measured, or all have the same value of an objective.
+pub fn importances(study: &Drawn<'_>) -> Result<Vec<(String, Importance)>, PlotError> {
+    let scored = study.scored()?;
+    let points: Vec<_> = scored.iter().map(|trial| &trial.candidate.point).collect();
+    (study.goal.objectives.iter().enumerate())
+        .map(|(i, objective)| {
+            let values: Vec<f64> = (scored.iter())
+                .filter_map(|trial| Some(trial.score.as_ref()?.objectives[i]))
+                .collect();
+            let importance = of_axes(&points, &values).ok_or_else(|| PlotError::Flat {
+                study: study.name.to_owned(),
+                metric: objective.metric.clone(),
+            })?;
+            Ok((objective.metric.clone(), importance))
+        })
+        .collect()
 }

@@ -5,9 +5,10 @@ use lapidary_core::space::{Axis, AxisValue, Domain};
 use lapidary_core::trial::Trial;
 
 use crate::canvas::{Anchor, Area, Canvas, colour, width};
+use crate::drawn::{Drawn, named};
+use crate::error::PlotError;
 use crate::panel::MARGIN;
 use crate::scale::Scale;
-use crate::{Drawn, PlotError, named};
 
 const HEIGHT: f64 = 500.0;
 const TOP: f64 = 96.0;

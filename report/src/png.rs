@@ -5,8 +5,8 @@ use tiny_skia::{
 };
 use ttf_parser::{Face, OutlineBuilder};
 
-use crate::PlotError;
 use crate::canvas::{Anchor, Canvas, Mark, Shape, Text, colour};
+use crate::error::PlotError;
 
 /// Pixels of a PNG for one of the canvas, along each side.
 const ZOOM: f32 = 2.0;

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
+use lapidary_core::goal::{Direction, Goal, Objective};
 use lapidary_core::rng::Rng;
-use lapidary_core::space::{Axis, AxisValue, Domain};
-use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome};
+use lapidary_core::space::{Axis, AxisValue, Domain, Space};
+use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Trial};
 
 use super::*;
 

@@ -1,61 +1,33 @@
 //! Evaluators: what a study file's `[evaluate]` becomes.
 //!
-//! Each is an [`Entry`] of the registry, as those of other crates are.
+//! Each is an [`Entry`](lapidary_core::registry::Entry) of the registry, as those of other crates are.
 
+mod checks;
 pub mod command;
 pub mod compress;
 pub mod data;
+mod entries;
 pub mod function;
 mod gauge;
+mod host;
 pub mod isolated;
 pub mod models;
 mod template;
 pub mod train;
 
-use std::ffi::OsString;
-use std::path::Path;
 use std::sync::Arc;
 
-use lapidary_core::evaluator::{EvalInit, Evaluator};
-use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Info, Kind, Promise, Registry};
-use lapidary_core::rng::Rng;
-use lapidary_core::settings::{Checked, Settings};
-use lapidary_core::space::Point;
+use lapidary_core::evaluator::Evaluator;
+use lapidary_core::registry::{EvalInit, Kind, Promise, Registry};
 use lapidary_core::trial::Candidate;
-use serde_json::Map;
 
+pub use self::entries::ENTRIES;
+pub use self::host::Host;
 use self::isolated::Isolated;
 use crate::checkpoints::Checkpoints;
 use crate::error::StudyFileError;
 use crate::file::{Evaluate, StudyFile};
 use crate::worker::WORKER;
-
-/// The evaluators of this crate, the most used first.
-pub static ENTRIES: &[&Entry] = &[
-    &train::ENTRY,
-    &compress::ENTRY,
-    &models::ENTRY,
-    &command::ENTRY,
-    &function::ENTRY,
-];
-
-/// Points tried before a study whose settings fit nothing is refused.
-const PROBES: u64 = 8;
-
-/// What an evaluator may use of the program around it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Host<'a> {
-    /// This program: with the argument [`WORKER`] it is a worker, with
-    /// [`GUARD`](crate::process::guard::GUARD) a guard.
-    pub program: Option<&'a Path>,
-    /// What a worker is told behind that, to install what is installed here.
-    pub worker_args: &'a [OsString],
-    /// The folder where trials keep what later stages of them go on from; it need not exist.
-    pub checkpoints: Option<&'a Path>,
-    /// The folder of what trials leave, where that is kept; it need not exist.
-    pub artefacts: Option<&'a Path>,
-}
 
 /// Makes the evaluator that `file` asks for, and checks that it reports every metric of the goal and of the stop rule. Programs
 /// are kept within the limits of single trials; what is evaluated in this process cannot be, see [`guarded`].
@@ -151,27 +123,6 @@ pub fn guarded<'a>(
         }
         _ => Ok(inner),
     }
-}
-
-/// Reads the settings of a built-in evaluator. Where they are of several structs, serde does not see what is unknown.
-fn read_settings<T: Settings>(info: &Info, json: &Json) -> Result<Checked<T>, BuildError> {
-    let names = info.settings.names();
-    let keys = json.as_object().into_iter().flat_map(Map::keys);
-    match keys.into_iter().find(|key| !names.contains(key)) {
-        Some(key) => Err(info.refuse_at(&[key], format!("`{key}` is no setting"))),
-        None => info.read_settings(json),
-    }
-}
-
-/// Tries `fits` at the middle of the space and a few other points; the first error where no point passes, so that settings
-/// that can never work are refused before anything runs.
-fn probe_points<E>(init: &EvalInit<'_>, fits: impl Fn(&Point) -> Result<(), E>) -> Result<(), E> {
-    let Err(first) = fits(&init.space.middle()) else {
-        return Ok(());
-    };
-    let mut rng = Rng::keyed(init.seed, 0, "probe");
-    let others = (1..PROBES).any(|_| fits(&init.space.sample(&mut rng)).is_ok());
-    if others { Ok(()) } else { Err(first) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod axis;
 mod evaluate;
+mod place;
 mod runtime;
 pub(crate) mod section;
 mod stop;
@@ -27,9 +28,10 @@ use lapidary_core::text::listed;
 
 pub use self::evaluate::Evaluate;
 pub(crate) use self::evaluate::{KIND, kinds, promising};
+pub use self::place::Place;
 pub use self::runtime::RuntimeSection;
 use self::section::{BudgetSection, DEFAULT_STRATEGY, Document, GoalSection, StudySection};
-pub use self::tree::Place;
+
 use self::tree::{FromItem, Item, Table};
 use crate::error::StudyFileError;
 use crate::identity::Identity;

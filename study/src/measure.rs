@@ -75,9 +75,9 @@ pub fn quality(
         Ok(seen.0)
     };
     let predicted = predict_by(&mut run, &names, &samples, batch)?;
-    let metrics = metrics::evaluate(&predicted.values, targets, wanted).map_err(|e| {
-        ModelError::Measure(format!("output `{}`: {e}", predicted.output))
-    })?;
+    let activation = model.signature().activation(&predicted.output);
+    let metrics = metrics::evaluate(&predicted.values, targets, activation, wanted)
+        .map_err(|e| ModelError::Measure(format!("output `{}`: {e}", predicted.output)))?;
     Ok(Quality {
         metrics,
         output: predicted.output,
@@ -100,9 +100,26 @@ pub fn sizes(model: &dyn Model) -> Result<Metrics, ModelError> {
     .into())
 }
 
+/// Whether a runtime gives the float outputs of a model, which has others.
+fn runs_in_part(runtime: &dyn Runtime, model: &dyn Model, inputs: &Inputs) -> bool {
+    let observe = || -> Result<(), ModelError> {
+        let names = outputs::candidates(model.signature(), None, None)?;
+        runtime
+            .load(model, &names)?
+            .observe(inputs, &mut Seen::default())
+    };
+    let others = model
+        .signature()
+        .outputs
+        .iter()
+        .any(|port| !port.dtype.is_float());
+    others && observe().is_ok()
+}
+
 /// Median time of a run by `runtime` on the first `batch` of `samples`, taken over at least 30 runs after a warm-up. The
 /// caller sees to it that nothing else of ours is running. `None` for a model with quantized weights or activations
-/// where the runtime runs these as floats: the time would say nothing about one that computes with integers.
+/// where the runtime runs these as floats: the time would say nothing about one that computes with integers; and for one that it
+/// runs in part only, labels and the like aside.
 ///
 /// # Errors
 /// When the samples do not fit the model or it does not run.
@@ -116,13 +133,20 @@ pub fn latency(
         return Ok(None);
     }
     let inputs = fitted(model, &samples.head(batch))?.inputs;
-    let mut loaded = runtime.load(model, &[])?;
-    let rough = loaded.latency_ms(&inputs, FEWEST_RUNS)?;
-    let runs = ((SETTLE_MS / rough.max(1e-3)) as usize).clamp(FEWEST_RUNS, MOST_RUNS);
-    let ms = if runs > FEWEST_RUNS {
-        loaded.latency_ms(&inputs, runs)?
-    } else {
-        rough
+    let timed = || -> Result<(f64, usize), ModelError> {
+        let mut loaded = runtime.load(model, &[])?;
+        let rough = loaded.latency_ms(&inputs, FEWEST_RUNS)?;
+        let runs = ((SETTLE_MS / rough.max(1e-3)) as usize).clamp(FEWEST_RUNS, MOST_RUNS);
+        let ms = if runs > FEWEST_RUNS {
+            loaded.latency_ms(&inputs, runs)?
+        } else {
+            rough
+        };
+        Ok((ms, runs))
+    };
+    let (ms, runs) = match timed() {
+        Err(ModelError::Engine { .. }) if runs_in_part(runtime, model, &inputs) => return Ok(None),
+        timed => timed?,
     };
     Ok(Some(Latency {
         ms,

@@ -20,7 +20,7 @@ use lapidary_core::cancel::Cancel;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::lines::{Line, read_line};
+use crate::lines::{NextLine, read_line};
 
 /// How often memory and the end of the program are looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -235,14 +235,14 @@ fn read_lines(stdout: ChildStdout, send: &SyncSender<Vec<u8>>) {
     let mut line = Vec::new();
     loop {
         match read_line(&mut input, &mut line) {
-            Ok(Line::Read) => {
+            Ok(NextLine::Read) => {
                 if send.send(std::mem::take(&mut line)).is_err() {
                     return;
                 }
             }
             // So long a line holds nothing for us.
-            Ok(Line::TooLong) => {}
-            Ok(Line::End) | Err(_) => return,
+            Ok(NextLine::TooLong) => {}
+            Ok(NextLine::End) | Err(_) => return,
         }
     }
 }

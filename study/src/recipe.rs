@@ -7,8 +7,8 @@ use lapidary_core::cancel::Cancel;
 use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::{Dim, Model, ModelError, ModelSpec, Size, TaskShape};
-use lapidary_core::outputs;
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimizer, Recipe, Step};
+use lapidary_core::outputs;
 use lapidary_core::registry::{BuildError, Registry};
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
@@ -495,8 +495,13 @@ fn task_of(model: &dyn Model, samples: Option<&Samples>) -> Result<TaskShape, Mo
         .ok_or_else(|| ModelError::Unsupported("an input whose shape is not known".into()))?;
     let told = samples.and_then(|s| s.targets.as_ref()).map(|t| t.task());
     let names = outputs::candidates(signature, told.as_ref(), None)?;
-    let output = signature.outputs.iter().find(|o| names.first() == Some(&o.name));
-    let columns = output.and_then(|o| fixed(&o.shape)).map(|shape| shape.iter().product());
+    let output = signature
+        .outputs
+        .iter()
+        .find(|o| names.first() == Some(&o.name));
+    let columns = output
+        .and_then(|o| fixed(&o.shape))
+        .map(|shape| shape.iter().product());
     let task = match told {
         // The data may lack some of the classes that the model knows.
         Some(Task::Classification { classes }) => Task::Classification {

@@ -22,7 +22,7 @@ use lapidary_core::wire::{self, ByName, CandidateForm, Found};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-use crate::lines::{Line, read_line};
+use crate::lines::{NextLine, read_line};
 
 /// Bytes of answers that wait for later lines at most.
 const HELD: usize = 1 << 16;
@@ -153,13 +153,13 @@ pub fn serve(
     let goal: Vec<String> = goal.collect();
     // Over the log of an earlier session this brings the new one to where that one stood, whatever is asked first.
     session.ask(0, clock.now())?;
-    session.hold();
+    session.buffer();
     let (mut line, mut answers) = (Vec::new(), Vec::new());
     loop {
         let answered = match read_line(input, &mut line)? {
-            Line::End => return Ok(()),
-            Line::TooLong => Err(Refusal::Line("the line is too long".to_owned())),
-            Line::Read => serde_json::from_slice(&line)
+            NextLine::End => return Ok(()),
+            NextLine::TooLong => Err(Refusal::Line("the line is too long".to_owned())),
+            NextLine::Read => serde_json::from_slice(&line)
                 .map_err(|e| Refusal::Line(e.to_string()))
                 .and_then(|request| answer(session, &goal, request, clock, &mut answers)),
         };
@@ -267,9 +267,8 @@ mod tests {
     use super::*;
     use lapidary_core::budget::WallClock;
     use lapidary_core::json::Json;
-    use lapidary_core::registry::Registry;
-    use lapidary_core::searcher::SearchInit;
-    use lapidary_core::study::{Log, LogError};
+    use lapidary_core::log::{Log, LogError};
+    use lapidary_core::registry::{Registry, SearchInit};
     use lapidary_core::trial::Candidate;
     use serde_json::json;
     use std::path::Path;

@@ -6,7 +6,9 @@
 //! (write-ahead log). A kill loses nothing that was committed; a power cut may lose the last transactions, never the file
 //! (`synchronous = NORMAL`).
 
+mod error;
 pub mod export;
+mod history;
 mod lock;
 mod log;
 mod optuna;
@@ -18,20 +20,17 @@ mod tests;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lapidary_core::json::Json;
 use lapidary_core::scorer::{Scored, Scorer};
-use lapidary_core::space::Space;
-use lapidary_core::trial::{Candidate, Origin, Outcome, Report, Trial};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
-use thiserror::Error;
+use lapidary_core::trial::{Candidate, Origin, Trial};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+pub use self::error::StoreError;
+use self::history::history;
 pub use self::log::StudyLog;
-use self::optuna::Rows;
-use self::record::Kind;
-use crate::identity::{Difference, Identity, difference, renewed};
+use crate::identity::Identity;
 
 /// How long to wait for another program that is writing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,93 +42,6 @@ pub struct Store {
     connection: Connection,
     /// Held while this process may write.
     _lock: Option<File>,
-}
-
-/// What can go wrong with a store.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the messages name the fields")]
-pub enum StoreError {
-    #[error("{path}: {source}")]
-    File {
-        path: PathBuf,
-        source: Box<StoreError>,
-    },
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("{}{}", .0, advice(.0))]
-    Database(#[from] rusqlite::Error),
-    #[error("this is no SQLite file")]
-    NotSqlite,
-    #[error("this is an SQLite file, but no store of studies")]
-    NoStore,
-    #[error("the store has {found}; this program reads and writes {wanted}")]
-    Schema { found: String, wanted: String },
-    #[error(
-        "another process{} is writing to it; wait until it ends, or use another store",
-        process(holder)
-    )]
-    Locked { holder: String },
-    #[error("no study `{name}`; there are {}", lapidary_core::text::listed(known))]
-    Unknown { name: String, known: Vec<String> },
-    #[error(
-        "the study `{name}` is there already: go on with it (--resume), give this one another name, or remove it (`study rm`)"
-    )]
-    Exists { name: String },
-    #[error("the study `{name}` was made by another program, not by a search of ours")]
-    NotOurs { name: String },
-    #[error("the study `{name}` was begun {difference}; only the budget may change on resume")]
-    Changed {
-        name: String,
-        difference: Difference,
-    },
-    #[error("the log of study `{name}` is damaged: {at}")]
-    Damaged { name: String, at: String },
-    #[error(
-        "trial {id} of study `{name}` was another candidate when it was first asked: another version of this program \
-         wrote the study, or its log was changed"
-    )]
-    Differs { name: String, id: u64 },
-}
-
-fn process(holder: &str) -> String {
-    if holder.is_empty() {
-        String::new()
-    } else {
-        format!(" ({holder})")
-    }
-}
-
-fn advice(error: &rusqlite::Error) -> &'static str {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => {
-            "; what was told before is stored: make room and go on with it (--resume)"
-        }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "; another program has kept it locked for too long"
-        }
-        _ => "",
-    }
-}
-
-impl StoreError {
-    /// Whether the study was made by another program.
-    pub fn is_not_ours(&self) -> bool {
-        match self {
-            Self::File { source, .. } => source.is_not_ours(),
-            other => matches!(other, Self::NotOurs { .. }),
-        }
-    }
-
-    fn at(self, path: &Path) -> Self {
-        match self {
-            Self::File { .. } => self,
-            other => Self::File {
-                path: path.to_owned(),
-                source: Box::new(other),
-            },
-        }
-    }
 }
 
 /// The folder beside the store at `store` where trials of the study `name` keep what later stages of them go on from.
@@ -178,27 +90,6 @@ pub struct Stored {
     pub times: Vec<[i64; 2]>,
     /// Candidates that were asked and have not come out yet.
     pub pending: Vec<Candidate>,
-}
-
-/// What a log says of one trial.
-#[derive(Debug, Clone)]
-struct Noted {
-    /// Its row in Optuna's table.
-    row: i64,
-    /// What was asked.
-    candidate: Candidate,
-    /// Whether another program made it.
-    foreign: bool,
-    /// What came out, where it has ended.
-    outcome: Option<Outcome>,
-    /// Intermediate reports.
-    curve: Vec<Report>,
-    /// The earlier trial that answered it, where the point was repeated.
-    repeats: Option<u64>,
-    /// When it was asked, in microseconds since 1970 UTC.
-    asked: i64,
-    /// When it was told.
-    told: Option<i64>,
 }
 
 impl Store {
@@ -300,7 +191,7 @@ impl Store {
         let (mut trials, mut times, mut pending) = (Vec::new(), Vec::new(), Vec::new());
         // The first candidates that no other program made are the starting points.
         let mut starts = identity.start.len();
-        for noted in self.history(study, name, &identity.space)? {
+        for noted in history(&self.connection, study, name, &identity.space)? {
             let start = !noted.foreign && starts > 0;
             starts -= usize::from(start);
             let (Some(outcome), Some(told)) = (noted.outcome, noted.told) else {
@@ -360,80 +251,6 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Begins a new study, or with `resume` goes on with the one of that name, and takes its log from now on. `planned` is
-    /// the number of trials that the budget allows.
-    ///
-    /// # Errors
-    /// When a new study's name is taken, one to resume is not there or was begun with another identity, or the file fails.
-    pub fn begin(
-        self,
-        name: &str,
-        identity: &Identity,
-        planned: Option<u64>,
-        resume: bool,
-    ) -> Result<StudyLog, StoreError> {
-        let path = self.path.clone();
-        self.begin_study(name, identity, planned, resume)
-            .map_err(|e| e.at(&path))
-    }
-
-    fn begin_study(
-        mut self,
-        name: &str,
-        identity: &Identity,
-        planned: Option<u64>,
-        resume: bool,
-    ) -> Result<StudyLog, StoreError> {
-        let (study, planned) = match (self.find(name)?, resume) {
-            (Some(_), false) => {
-                return Err(StoreError::Exists {
-                    name: name.to_owned(),
-                });
-            }
-            (Some(study), true) => {
-                let (was, planned) = self.identity(study, name)?;
-                let was = renewed(was).map_err(|reason| StoreError::Damaged {
-                    name: name.to_owned(),
-                    at: format!("its identity: {reason}"),
-                })?;
-                // Both through text, so that what was read and what was made have the same numbers.
-                let text = |json: Json| serde_json::from_str(&json.to_string()).unwrap_or_default();
-                if let Some(difference) = difference(&text(was), &text(identity.to_json())) {
-                    return Err(StoreError::Changed {
-                        name: name.to_owned(),
-                        difference,
-                    });
-                }
-                (study, planned)
-            }
-            (None, true) => return Err(self.unknown(name)?),
-            (None, false) => {
-                let transaction = self.connection.transaction()?;
-                transaction.execute("INSERT INTO studies (study_name) VALUES (?1)", [name])?;
-                let study = transaction.last_insert_rowid();
-                let rows = Rows {
-                    connection: &transaction,
-                    study,
-                    goal: &identity.goal,
-                    distributions: &[],
-                };
-                rows.describe()?;
-                transaction.execute(
-                    "INSERT INTO lapidary_studies VALUES (?1, ?2, ?3, ?4)",
-                    params![
-                        study,
-                        schema::LOG_VERSION,
-                        planned.and_then(|n| i64::try_from(n).ok()),
-                        identity.to_json().to_string()
-                    ],
-                )?;
-                transaction.commit()?;
-                (study, planned)
-            }
-        };
-        StudyLog::new(self, name, study, planned, &identity.space, &identity.goal)
-    }
-
     fn find(&self, name: &str) -> Result<Option<i64>, StoreError> {
         Ok(self
             .connection
@@ -483,97 +300,6 @@ impl Store {
         })?;
         let trials: Option<i64> = trials;
         Ok((identity, trials.and_then(|n| u64::try_from(n).ok())))
-    }
-
-    /// What a study's log says of every trial, by id.
-    fn history(
-        &self,
-        study: i64,
-        name: &str,
-        space: &Arc<Space>,
-    ) -> Result<Vec<Noted>, StoreError> {
-        let mut rows = self.connection.prepare(
-            "SELECT seq, kind, id, trial_id, at, body FROM lapidary_log WHERE study_id = ?1 ORDER BY seq",
-        )?;
-        let mut rows = rows.query([study])?;
-        let mut history = Vec::new();
-        while let Some(row) = rows.next()? {
-            let seq: i64 = row.get(0)?;
-            let record = Record {
-                kind: row.get(1)?,
-                id: row.get(2)?,
-                row: row.get(3)?,
-                at: row.get(4)?,
-                body: row.get_ref(5)?.as_str().unwrap_or_default(),
-            };
-            record
-                .read(space, &mut history)
-                .ok_or_else(|| StoreError::Damaged {
-                    name: name.to_owned(),
-                    at: format!("record {seq}"),
-                })?;
-        }
-        Ok(history)
-    }
-}
-
-/// A record of the log.
-struct Record<'a> {
-    kind: i64,
-    id: i64,
-    row: i64,
-    at: i64,
-    body: &'a str,
-}
-
-impl Record<'_> {
-    /// Adds what the record says to `history`; `None` where it makes no sense.
-    fn read(&self, space: &Arc<Space>, history: &mut Vec<Noted>) -> Option<()> {
-        let id = u64::try_from(self.id).ok()?;
-        let kind = Kind::read(self.kind)?;
-        if kind == Kind::Run {
-            return Some(());
-        }
-        if kind == Kind::Tell {
-            let noted = history.get_mut(usize::try_from(id).ok()?)?;
-            let (outcome, curve, repeats) = record::read_tell(self.body)?;
-            if noted.outcome.replace(outcome).is_some() {
-                return None;
-            }
-            if repeats.is_some_and(|earlier| earlier >= id) {
-                return None;
-            }
-            noted.curve = curve;
-            noted.repeats = repeats;
-            noted.told = Some(self.at);
-            return Some(());
-        }
-        if id != history.len() as u64 {
-            return None;
-        }
-        let (candidate, outcome) = if kind == Kind::Ask {
-            (record::read_ask(space, id, self.body)?, None)
-        } else {
-            let (point, outcome) = record::read_foreign(space, self.body)?;
-            let candidate = Candidate {
-                id,
-                point,
-                fidelity: 1.0,
-                parent: None,
-            };
-            (candidate, Some(outcome))
-        };
-        history.push(Noted {
-            row: self.row,
-            candidate,
-            foreign: kind == Kind::Foreign,
-            told: outcome.is_some().then_some(self.at),
-            outcome,
-            curve: Vec::new(),
-            repeats: None,
-            asked: self.at,
-        });
-        Some(())
     }
 }
 

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use lapidary_core::evaluator::{
-    Artefact, Checkpoints, EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo,
-};
+use lapidary_core::evaluator::{Artefact, Checkpoints, EvalContext, Evaluator, MetricInfo};
 use lapidary_core::fit::Verdict;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise};
+use lapidary_core::registry::{BuildError, Entry, EvalInit, EvalSource, Factory, Info, Promise};
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Schema, Settings};
 use lapidary_core::space::{Axis, AxisValue, Domain};

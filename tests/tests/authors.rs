@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::model::Model;
-use lapidary_core::registry::Entry;
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::{Entry, SearchInit};
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_core::trial::{Score, Trial};
 use lapidary_model::GraphModel;

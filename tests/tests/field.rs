@@ -69,13 +69,20 @@ fn the_first_of_equal_elements_is_the_largest() {
         let at = b.node(op, "at", &[&x], [("axis", 1.into())]);
         let y = b.node("Cast", "y", &[&at], [("to", 1.into())]);
         b.output(&y, DType::F32, &[1]);
-        let rows = [[0.0, value, value], [value, value, value], [0.0, 0.0, value]];
+        let rows = [
+            [0.0, value, value],
+            [value, value, value],
+            [0.0, 0.0, value],
+        ];
         let x = Dense::f32(&[3, 3], rows.concat()).unwrap();
         let case = Case::new(b.finish(17).unwrap(), &x, &[0, 0, 0]);
         case.data("numbers.npz", &x, |npz| {
-            npz.add_array("y", &Array1::from(vec![1.0f32, 0.0, 2.0])).unwrap();
+            npz.add_array("y", &Array1::from(vec![1.0f32, 0.0, 2.0]))
+                .unwrap();
         });
-        let answer = case.run("eval model.onnx --data numbers.npz --split all --json").done();
+        let answer = case
+            .run("eval model.onnx --data numbers.npz --split all --json")
+            .done();
         assert_eq!(metric(&answer, "mse"), 0.0, "{op}");
     }
 }
@@ -100,15 +107,23 @@ fn the_output_that_fits_the_classes_is_measured() {
     let case = Case::new(embedding_first(), &x, &classes(60, 3));
     let answer = case.run("eval model.onnx --data data.npz --json").done();
     assert_eq!(answer.json["output"], "logits");
-    let named = case.run("eval model.onnx --data data.npz --output embedding --json").done();
+    let named = case
+        .run("eval model.onnx --data data.npz --output embedding --json")
+        .done();
     assert_eq!(named.json["output"], "embedding");
-    let wrong = case.run("eval model.onnx --data data.npz --output logit --json").refused();
+    let wrong = case
+        .run("eval model.onnx --data data.npz --output logit --json")
+        .refused();
     assert!(wrong.contains("embedding, logits"), "{wrong}");
-    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx").done();
+    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx")
+        .done();
     // With two of the three classes either could be meant.
     let case = Case::new(embedding_first(), &x, &classes(60, 2));
     let unclear = case.run("eval model.onnx --data data.npz --json").refused();
-    assert!(unclear.contains("embedding") && unclear.contains("--output"), "{unclear}");
+    assert!(
+        unclear.contains("embedding") && unclear.contains("--output"),
+        "{unclear}"
+    );
 }
 
 #[test]
@@ -129,7 +144,8 @@ fn what_only_a_label_needs_is_not_run() {
     graph.outputs.insert(0, label);
     let case = Case::new(graph, &random(&[60, 6], 3), &classes(60, 3));
     case.run("eval model.onnx --data data.npz --json").done();
-    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx").done();
+    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx")
+        .done();
     let trained = case.run(
         "optimize model.onnx --with prune:sparsity=0.5,finetune_epochs=1 --data data.npz -o p.onnx",
     );
@@ -147,11 +163,20 @@ fn a_mask_of_infinities_is_no_broken_weight() {
     let mask = b.weight("mask", Dense::f32(&[4, 4], mask.collect()).unwrap());
     let s = b.node(&ops::ADD, "masked", &[&s, &mask], []);
     let p = b.node(&ops::SOFTMAX, "shares", &[&s], [("axis", (-1).into())]);
-    let m = b.node("ReduceMean", "mean", &[&p], [("axes", [1].into()), ("keepdims", 0.into())]);
+    let m = b.node(
+        "ReduceMean",
+        "mean",
+        &[&p],
+        [("axes", [1].into()), ("keepdims", 0.into())],
+    );
     let v = b.weight("v", random(&[4, 3], 2));
     let y = b.node(&ops::MAT_MUL, "y", &[&m, &v], []);
     b.output(&y, DType::F32, &[3]);
-    let case = Case::new(b.finish(17).unwrap(), &random(&[60, 4, 6], 3), &classes(60, 3));
+    let case = Case::new(
+        b.finish(17).unwrap(),
+        &random(&[60, 4, 6], 3),
+        &classes(60, 3),
+    );
     for step in ["quantize", "prune:sparsity=0.5,finetune_epochs=1"] {
         let args = format!("optimize model.onnx --with {step} --data data.npz -o o.onnx --json");
         let done = case.run(&args).done();
@@ -176,18 +201,25 @@ fn data_need_not_have_what_is_not_used() {
     graph.inputs.push(scalar);
     let case = Case::new(graph, &random(&[60, 6], 3), &classes(60, 3));
     case.run("eval model.onnx --data data.npz --json").done();
-    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx").done();
+    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx")
+        .done();
 }
 
 #[test]
 fn a_model_with_nothing_to_do_is_written_as_it_was() {
     let case = Case::new(embedding_first(), &random(&[60, 6], 3), &classes(60, 3));
-    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx").done();
-    let again = case.run("optimize q.onnx --with quantize --data data.npz -o again.onnx --json").done();
+    case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx")
+        .done();
+    let again = case
+        .run("optimize q.onnx --with quantize --data data.npz -o again.onnx --json")
+        .done();
     let read = |name: &str| std::fs::read(case.path().join(name)).unwrap();
     assert_eq!(read("again.onnx"), read("q.onnx"));
     let stages = again.json["stages"].as_array().unwrap();
-    let bytes: Vec<u64> = stages.iter().map(|s| s["bytes"].as_u64().unwrap()).collect();
+    let bytes: Vec<u64> = stages
+        .iter()
+        .map(|s| s["bytes"].as_u64().unwrap())
+        .collect();
     assert_eq!(bytes, [read("q.onnx").len() as u64; 2]);
     // And what a table says of one that was changed is what its file takes.
     let pruned = case.run("optimize q.onnx --with prune:structure=channels,sparsity=0.5,finetune_epochs=0 -o p.onnx --json");
@@ -209,14 +241,16 @@ fn data_files_of_earlier_runs_do_not_pile_up() {
     let case = Case::new(graph, &random(&[60, 64], 3), &classes(60, 3));
     let mut data = Vec::new();
     for _ in 0..3 {
-        case.run("optimize model.onnx --with quantize:scheme=weight_only -o q.onnx").done();
+        case.run("optimize model.onnx --with quantize:scheme=weight_only -o q.onnx")
+            .done();
         let beside = |name: &String| name.starts_with("q.onnx") && name.contains("data");
         data.push(files(case.path()).into_iter().filter(beside).count());
     }
     assert_eq!(data, [1; 3]);
     // The model's own data is not touched, nor a file that merely looks like one of ours.
     std::fs::write(case.path().join("q.onnx.9.data"), "mine").unwrap();
-    case.run("optimize model.onnx --with quantize:scheme=weight_only -o q.onnx").done();
+    case.run("optimize model.onnx --with quantize:scheme=weight_only -o q.onnx")
+        .done();
     assert!(files(case.path()).contains(&"q.onnx.9.data".to_owned()));
     case.run("eval model.onnx --data data.npz --json").done();
     case.run("eval q.onnx --data data.npz --json").done();
@@ -244,7 +278,10 @@ fn models_of_narrow_floats_are_quantized_and_pruned() {
         let case = Case::new(b.finish(17).unwrap(), &random(&[60, 6], 3), &classes(60, 3));
         let size = dtype.size().unwrap() as u64;
         let inspected = case.run("inspect model.onnx --json").done();
-        assert_eq!(inspected.json["layers"][0]["bytes"].as_u64(), Some(96 * size));
+        assert_eq!(
+            inspected.json["layers"][0]["bytes"].as_u64(),
+            Some(96 * size)
+        );
         let plain = case.run("eval model.onnx --data data.npz --json").done();
         for step in [
             "quantize",
@@ -252,11 +289,17 @@ fn models_of_narrow_floats_are_quantized_and_pruned() {
             "prune:sparsity=0.5,finetune_epochs=0",
             "prune:structure=channels,sparsity=0.25,finetune_epochs=0",
         ] {
-            let args = format!("optimize model.onnx --with {step} --data data.npz -o o.onnx --json");
+            let args =
+                format!("optimize model.onnx --with {step} --data data.npz -o o.onnx --json");
             let done = case.run(&args).done();
             assert!(!done.stderr.contains("left alone"), "{}", done.stderr);
             let layers = case.run("inspect o.onnx --json").done().json["layers"].clone();
-            let bits: Vec<&Value> = layers.as_array().unwrap().iter().map(|l| &l["bits"]).collect();
+            let bits: Vec<&Value> = layers
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|l| &l["bits"])
+                .collect();
             let wanted = match step {
                 "quantize" => 8,
                 "quantize:bits=4" => 4,
@@ -295,16 +338,33 @@ fn words_say_what_to_do() {
     let x = random(&[60, 6], 3);
     let case = Case::new(embedding_first(), &x, &classes(60, 3));
     case.data("bare.npz", &x, |_| {});
-    let bare = case.run("optimize model.onnx --with quantize --data bare.npz -o q.onnx").done().stderr;
+    let bare = case
+        .run("optimize model.onnx --with quantize --data bare.npz -o q.onnx")
+        .done()
+        .stderr;
     assert!(bare.contains("no targets"), "{bare}");
     let bare = case.run("eval model.onnx --data bare.npz").refused();
     assert!(bare.contains("--calibration"), "{bare}");
-    let none = case.run("optimize model.onnx --with quantize -o q.onnx").refused();
+    let none = case
+        .run("optimize model.onnx --with quantize -o q.onnx")
+        .refused();
     assert!(none.contains("--calibration"), "{none}");
-    case.run("optimize model.onnx --with quantize --calibration bare.npz -o q.onnx").done();
+    case.run("optimize model.onnx --with quantize --calibration bare.npz -o q.onnx")
+        .done();
     // Quotes that a shell took away.
-    let args = ["optimize", "model.onnx", "--with", "quantize:layers=[product,logits]", "-o", "q.onnx"];
-    run_in(case.path(), &[&args[..], &["--calibration", "bare.npz"]].concat()).done();
+    let args = [
+        "optimize",
+        "model.onnx",
+        "--with",
+        "quantize:layers=[product,logits]",
+        "-o",
+        "q.onnx",
+    ];
+    run_in(
+        case.path(),
+        &[&args[..], &["--calibration", "bare.npz"]].concat(),
+    )
+    .done();
 
     let mut b = GraphBuilder::new("scalar");
     let x = b.input("x", DType::F32, &[6]);
@@ -314,6 +374,8 @@ fn words_say_what_to_do() {
     graph.outputs[0].shape = Some(vec![]);
     let x = Dense::F32(array(&[4, 6], vec![0.5; 24]).unwrap());
     let case = Case::new(graph, &x, &[0, 1, 0, 1]);
-    let scalar = case.run("eval model.onnx --data data.npz --split all --json").refused();
+    let scalar = case
+        .run("eval model.onnx --data data.npz --split all --json")
+        .refused();
     assert!(scalar.contains("no axis of samples"), "{scalar}");
 }

@@ -37,13 +37,13 @@ y = {{ float = [0, 1], when = "c == b" }}
 }
 
 /// A session and its caller's ends of the lines.
-struct Session {
+struct SessionProcess {
     program: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Session {
+impl SessionProcess {
     fn start(args: &[&str]) -> Self {
         let mut program = Command::new(lapidary().get_program())
             .arg("session")
@@ -96,11 +96,11 @@ impl Caller {
     }
 
     /// Works until the study has ended, true, or the program was killed.
-    fn work(&mut self, session: &mut Session) -> bool {
+    fn work(&mut self, session: &mut SessionProcess) -> bool {
         self.try_work(session).is_some()
     }
 
-    fn try_work(&mut self, session: &mut Session) -> Option<()> {
+    fn try_work(&mut self, session: &mut SessionProcess) -> Option<()> {
         let pending = session.say(&json!({"pending": true}))?;
         let mut ids = self.see(&pending["pending"]);
         for id in &ids {
@@ -134,14 +134,17 @@ fn a_session_killed_again_and_again_gives_the_candidates_of_an_undisturbed_one()
         let study = study(strategy);
         let (path, store) = (study.path(), study.beside("s.db"));
         let mut whole = Caller::default();
-        assert!(whole.work(&mut Session::start(&[&path])), "nobody kills it");
+        assert!(
+            whole.work(&mut SessionProcess::start(&[&path])),
+            "nobody kills it"
+        );
         assert_eq!(whole.taken.len() as u64, TRIALS);
 
         let mut caller = Caller::default();
         let args = [path.as_str(), "--store", &store, "--resume"];
         let mut rng = Rng::keyed(seed as u64, 0, "kill");
         for _ in 0..KILLS {
-            let mut session = Session::start(&args);
+            let mut session = SessionProcess::start(&args);
             let id = session.program.id().to_string();
             let wait = Duration::from_secs_f64(0.002 + 0.06 * rng.unit());
             let (ended, end) = mpsc::channel::<()>();
@@ -157,7 +160,10 @@ fn a_session_killed_again_and_again_gives_the_candidates_of_an_undisturbed_one()
             session.program.kill().ok();
             session.program.wait().unwrap();
         }
-        assert!(caller.work(&mut Session::start(&args)), "nobody kills it");
+        assert!(
+            caller.work(&mut SessionProcess::start(&args)),
+            "nobody kills it"
+        );
         assert_eq!(caller.seen, whole.seen, "{strategy}");
     }
 }

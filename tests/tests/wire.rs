@@ -11,11 +11,11 @@ use lapidary_core::condition::Condition;
 use lapidary_core::evaluator::EvalContext;
 use lapidary_core::fit::Verdict;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Entry, Factory, Registry};
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher};
+use lapidary_core::log::Log;
+use lapidary_core::registry::{Entry, Factory, Registry, SearchInit};
+use lapidary_core::searcher::{SearchError, Searcher};
 use lapidary_core::session::Session;
 use lapidary_core::space::{Axis, Domain, Space};
-use lapidary_core::study::Log;
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Report, Score, Trial};
 use lapidary_core::wire::{CandidateForm, Found};
 use lapidary_plugin_host::{Host, Isolation, Limits};
@@ -122,7 +122,8 @@ fn trial() -> impl Strategy<Value = Trial> {
             _ => Outcome::Failed { reason },
         });
     let curve = prop::collection::btree_map(any::<u64>(), metrics(), 0..3);
-    let place = (space(), any::<[Index; 6]>(), 1e-3..=1.0_f64);
+    let fidelity = prop_oneof![Just(1.0), 1e-3..1.0_f64];
+    let place = (space(), any::<[Index; 6]>(), fidelity);
     let rest = (prop::num::f64::POSITIVE, any::<bool>());
     (place, outcome, curve, rest).prop_map(|((space, place, fidelity), outcome, curve, rest)| {
         let unit = place.map(|index| index.index(1 << 20) as f64 / (1 << 20) as f64);
@@ -245,8 +246,9 @@ fn session(trial: &Trial, forms: &Forms) {
     let (mut log, clock) = ((), WallClock::start());
     let mut session = Session::new(&study, &mut searcher, &mut log, clock.now());
     let mut lines = "{\"ask\":1}\n{\"pending\":true}\n".to_owned();
+    // The best is one of those at full fidelity.
     let measured = match &trial.outcome {
-        Outcome::Measured { .. } => {
+        Outcome::Measured { .. } if trial.candidate.fidelity == 1.0 => {
             lines += &format!("{{\"tell\":{{\"id\":0,{}}}}}\n", inside(&forms.outcome));
             lines += "{\"best\":true}\n";
             true
@@ -332,7 +334,7 @@ fn store(trial: &Trial, forms: &Forms) {
     let path = path.to_str().unwrap();
     let shown = run(&["study", "show", "any", "--store", path, "--json"]);
     assert_eq!(shown.code, 0, "{}", shown.stderr);
-    if let Outcome::Measured { .. } = trial.outcome {
+    if let (Outcome::Measured { .. }, 1.0) = (&trial.outcome, trial.candidate.fidelity) {
         let found = forms
             .found
             .replace("\"feasible\":false", "\"feasible\":true");

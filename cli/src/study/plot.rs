@@ -5,9 +5,9 @@ use std::path::Path;
 use lapidary_report::{Drawn, Kind, draw, importances};
 use serde_json::{Map, Value, json};
 
-use super::read;
+use super::stored::read;
 use crate::args::{self, PlotKind};
-use crate::failure::{End, Failure};
+use crate::end::{End, Failure};
 use crate::{files, output};
 
 /// What a picture is written as.

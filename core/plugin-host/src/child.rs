@@ -6,39 +6,37 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use lapidary_plugin::abi::Status;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::callbacks::{Callbacks, Outgoing};
 use crate::error::PluginError;
-use crate::frame::{self, Frame, Frames};
-use crate::host::{Limits, Program};
-use crate::hosted::{Hosted, Outgoing};
-use crate::line::Line;
-use crate::optimizer::Order;
+use crate::frame::{self, Frame, Frames, HOST_CALL, REFUSED, SILENT};
+use crate::instance::{Answer, Call, Instance, Order, Over, Reply};
+use crate::isolation::{Limits, Program};
 use crate::parcel::{self, Parcel};
-use crate::serve::{HOST_CALL, REFUSED, SILENT};
-use crate::session::{Answer, Call, Over, Reply, Session};
+use crate::socket::Socket;
 
 /// How often the time is looked at while an answer is waited for.
 const TICK: Duration = Duration::from_millis(100);
 /// How long the end of a child that closed its socket is waited for.
 const GRACE: Duration = Duration::from_secs(2);
-/// An optimizer may take so many times as long as a searcher before it says a word.
+/// How many times as long as a searcher an optimizer may take before its first word.
 const WORK: u32 = 10;
-/// Bytes of calls that are not answered before they are sent on.
-const GATHERED: usize = 1 << 16;
+/// How many bytes of calls without answers are buffered before they are sent.
+const BUFFERED: usize = 1 << 16;
 
 /// A child process that has a plug-in open.
 pub(crate) struct Child {
     process: Process,
-    line: Line,
+    socket: Socket,
     frames: Frames,
-    /// Calls that go with the next one that is answered.
-    gathered: Vec<u8>,
+    /// Calls that wait to be sent with the next one that is answered.
+    buffered: Vec<u8>,
     /// The last call that was not answered, where there were any since the last one that was.
     posted: Option<Call>,
     limits: Limits,
@@ -52,7 +50,7 @@ pub(crate) struct Child {
 pub(crate) type Hung = Arc<OnceLock<String>>;
 
 impl Child {
-    /// Starts `program` as a child that opens `plugin`, whose panics end it where it `aborts`.
+    /// Starts `program` as a child that opens `plugin`. `aborts` says whether a panic of the plug-in ends the child.
     pub fn start(
         program: &Program,
         plugin: &Path,
@@ -76,9 +74,9 @@ impl Child {
                 .spawn()?;
             Ok(Self {
                 process,
-                line: Line::new(socket),
+                socket: Socket::new(socket),
                 frames: Frames::default(),
-                gathered: Vec::new(),
+                buffered: Vec::new(),
                 posted: None,
                 limits,
                 aborts,
@@ -93,15 +91,20 @@ impl Child {
         })
     }
 
-    /// Sends what was gathered, and a file with it.
+    /// Whether nothing has ended it.
+    pub fn works(&self) -> bool {
+        self.over.is_none()
+    }
+
+    /// Sends what is buffered, and a file with it.
     fn send(&mut self, call: Call, file: Option<OwnedFd>, deadline: Instant) -> Result<(), Over> {
         let file = file.as_ref().map(AsFd::as_fd);
-        let sent = (self.line).send(&self.gathered, file, || Instant::now() < deadline);
+        let sent = (self.socket).send(&self.buffered, file, || Instant::now() < deadline);
         sent.map_err(|error| match is_wait(&error) {
             true => self.hang(call),
             false => self.end(call, &error),
         })?;
-        self.gathered.clear();
+        self.buffered.clear();
         Ok(())
     }
 
@@ -126,7 +129,7 @@ impl Child {
                 Ok(None) => {}
                 Err(error) => return Err(self.end(call, &error)),
             }
-            match self.frames.fill(|room| self.line.receive(room)) {
+            match self.frames.fill(|room| self.socket.receive(room)) {
                 Ok(true) => {}
                 Ok(false) => return Err(self.end(call, &ErrorKind::UnexpectedEof.into())),
                 Err(error) if is_wait(&error) && cancelled() => {
@@ -192,7 +195,7 @@ impl Child {
         "closed its connection and was killed".to_owned()
     }
 
-    /// The reply, or the end of the session where it says that the plug-in panicked.
+    /// The reply, or the end of the instance where it says that the plug-in panicked.
     fn unless_panicked(&mut self, reply: Reply) -> Result<Reply, Over> {
         if reply.status != Status::PANICKED {
             return Ok(reply);
@@ -236,12 +239,12 @@ fn ended(status: ExitStatus, memory: u64, aborts: bool) -> String {
     text
 }
 
-impl Session for Child {
+impl Instance for Child {
     fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
         if let Some(over) = &self.over {
             return Err(over.clone());
         }
-        frame::write(&mut self.gathered, call as u32, payload);
+        frame::write(&mut self.buffered, call as u32, payload);
         let deadline = Instant::now() + self.limits.time;
         self.send(call, None, deadline)?;
         let reply = self.receive(call, deadline)?;
@@ -249,12 +252,12 @@ impl Session for Child {
         self.unless_panicked(reply)
     }
 
-    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over> {
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Callbacks) -> Result<Reply, Over> {
         if let Some(over) = &self.over {
             return Err(over.clone());
         }
         let call = Call::Optimize;
-        frame::write(&mut self.gathered, call as u32, &order.to_bytes());
+        frame::write(&mut self.buffered, call as u32, &order.to_bytes());
         let mut file = None;
         loop {
             // An optimizer works longer than a searcher before it says a word.
@@ -276,7 +279,7 @@ impl Session for Child {
             };
             let packed = parcel::pack(&outgoing.message);
             let (bytes, beside) = packed.map_err(|error| self.end(call, &error))?;
-            frame::write(&mut self.gathered, number, &bytes);
+            frame::write(&mut self.buffered, number, &bytes);
             file = beside;
         }
     }
@@ -285,9 +288,9 @@ impl Session for Child {
         if let Some(over) = &self.over {
             return Err(over.clone());
         }
-        frame::write(&mut self.gathered, call as u32 | SILENT, payload);
+        frame::write(&mut self.buffered, call as u32 | SILENT, payload);
         self.posted = Some(call);
-        if self.gathered.len() > GATHERED {
+        if self.buffered.len() > BUFFERED {
             self.send(call, None, Instant::now() + self.limits.time)?;
         }
         Ok(Reply::done())
@@ -297,69 +300,5 @@ impl Session for Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// Children that may end their searcher and make another: starting one takes longer than most of what searchers do.
-#[derive(Clone, Default)]
-pub(crate) struct Idle(Arc<Mutex<Vec<Child>>>);
-
-impl Idle {
-    pub fn take(&self) -> Option<Child> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn give(&self, child: Child) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(child);
-    }
-
-    /// A session that gives its child back where it still works.
-    pub fn lend(&self, child: Child) -> Lent {
-        Lent {
-            child: Some(child),
-            idle: self.clone(),
-        }
-    }
-}
-
-/// A child at work.
-pub(crate) struct Lent {
-    /// Taken when it is given back.
-    child: Option<Child>,
-    idle: Idle,
-}
-
-impl Lent {
-    fn child(&mut self) -> Result<&mut Child, Over> {
-        self.child
-            .as_mut()
-            .ok_or_else(|| Over("was given back".to_owned()))
-    }
-}
-
-impl Session for Lent {
-    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over> {
-        self.child()?.optimize(order, host)
-    }
-
-    fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
-        self.child()?.call(call, payload)
-    }
-
-    fn post(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
-        self.child()?.post(call, payload)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(child) = self.child.take()
-            && child.over.is_none()
-        {
-            self.idle.give(child);
-        }
     }
 }

@@ -1,12 +1,22 @@
-//! Frames: what goes between the host and a child process. A length, a number and so many bytes, and a file where one came with
-//! them.
+//! Frames, the unit of what the host and a child process send each other: a length, a number, a payload of that length, and at
+//! most one open file.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::line::{Received, too_many_files};
+use lapidary_plugin::abi::Status;
 
-use crate::serve::{HOST_CALL, REFUSED};
+use crate::socket::{Received, too_many_files};
+
+/// The number of a call to the host, and of its answer.
+pub(crate) const HOST_CALL: u32 = 1 << 17;
+/// The number of the answer that the host cannot do it.
+pub(crate) const REFUSED: u32 = HOST_CALL + 1;
+/// Marks a call that is answered only by the failure of the next one.
+pub(crate) const SILENT: u32 = 1 << 16;
+
+/// The status of every answer where the plug-in cannot be opened; none of the interface's.
+pub(crate) const UNOPENED: Status = Status(1 << 15);
 
 /// Bytes before the payload: its length and the number, 32 bits each.
 const HEADER: usize = 8;

@@ -1,26 +1,26 @@
 //! Loading.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lapidary_core::json::Json;
 use lapidary_core::optimizer::Optimizer;
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Origin, PluginFile};
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Origin, PluginFile, SearchInit};
+use lapidary_core::searcher::Searcher;
 use lapidary_plugin::abi::{SEARCHER, Status};
 use lapidary_plugin::wire::{Described, read};
 
-use crate::child::{Child, Hung, Idle};
+use crate::child::Hung;
 use crate::error::PluginError;
+use crate::frame::UNOPENED;
+use crate::instance::{Call, Over, Reply};
+use crate::isolation::{Isolation, Limits};
+use crate::launcher::{Children, Idle, Launcher};
 use crate::library::Library;
 use crate::manifest::Manifest;
 use crate::optimizer::PluginOptimizer;
 use crate::policy;
 use crate::searcher::PluginSearcher;
-use crate::serve::UNOPENED;
-use crate::session::{Call, Over, Reply, Session};
 
 /// How plug-ins are run.
 #[derive(Debug, Clone)]
@@ -29,43 +29,6 @@ pub struct Host {
     pub isolation: Isolation,
     /// What they may take in a child process.
     pub limits: Limits,
-}
-
-/// Where plug-ins run.
-#[derive(Debug, Clone)]
-pub enum Isolation {
-    /// Each searcher in a child process, which this program is started as.
-    Child(Program),
-    /// In this process, which ends when they crash.
-    InProcess,
-}
-
-/// A program that calls [`serve`](crate::serve) with its last two arguments, a path and a number of bytes.
-#[derive(Debug, Clone)]
-pub struct Program {
-    /// The program.
-    pub path: PathBuf,
-    /// Its arguments before those two.
-    pub args: Vec<OsString>,
-}
-
-/// What a plug-in may take in a child process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Time for one call.
-    pub time: Duration,
-    /// Memory, in bytes.
-    pub memory: u64,
-}
-
-impl Default for Limits {
-    /// A minute and 4 GiB.
-    fn default() -> Self {
-        Self {
-            time: Duration::from_secs(60),
-            memory: 4 << 30,
-        }
-    }
 }
 
 /// A plug-in that was loaded.
@@ -99,7 +62,7 @@ impl Host {
         })?;
         policy::check(&path)?;
         let manifest = Manifest::read(&path)?;
-        let (reply, sessions) = self.open(&path, &manifest)?;
+        let (reply, launcher) = self.open(&path, &manifest)?;
         if reply.status == UNOPENED {
             return Err(PluginError::Unopened {
                 reason: reply.bytes.text(),
@@ -130,11 +93,11 @@ impl Host {
             });
         }
         let info = described.leak();
-        let hung = match &sessions {
-            Sessions::InProcess(_) => Hung::default(),
-            Sessions::Children(children) => children.hung.clone(),
+        let hung = match &launcher {
+            Launcher::InProcess(_) => Hung::default(),
+            Launcher::Children(children) => children.hung.clone(),
         };
-        let factory = factory(sessions, info, manifest.kind);
+        let factory = factory(launcher, info, manifest.kind);
         let file = PluginFile {
             path,
             version: manifest.version.clone(),
@@ -148,17 +111,17 @@ impl Host {
     }
 
     /// Opens the plug-in and asks what it says about itself.
-    fn open(&self, path: &Path, manifest: &Manifest) -> Result<(Reply, Sessions), PluginError> {
+    fn open(&self, path: &Path, manifest: &Manifest) -> Result<(Reply, Launcher), PluginError> {
         match &self.isolation {
             Isolation::InProcess if manifest.aborts => Err(PluginError::Aborts {
                 path: path.to_owned(),
             }),
             Isolation::InProcess => {
                 let library = Library::open(path, manifest)?;
-                Ok((library.info(), Sessions::InProcess(library)))
+                Ok((library.info(), Launcher::InProcess(library)))
             }
             Isolation::Child(program) => {
-                let sessions = Children {
+                let children = Children {
                     program: program.clone(),
                     plugin: path.to_owned(),
                     aborts: manifest.aborts,
@@ -166,89 +129,38 @@ impl Host {
                     idle: Idle::default(),
                     hung: Hung::default(),
                 };
-                let mut session = sessions.begin()?;
+                let mut instance = children.begin()?;
                 let reply =
-                    session
+                    instance
                         .call(Call::Info, &[])
                         .map_err(|Over(reason)| PluginError::Broken {
                             path: path.to_owned(),
                             reason,
                         })?;
-                Ok((reply, Sessions::Children(sessions)))
+                Ok((reply, Launcher::Children(children)))
             }
         }
     }
 }
 
 /// What makes the things that a plug-in is for. As the library that it calls, it stays as long as the program.
-fn factory(sessions: Sessions, info: Info, kind: u32) -> Factory {
+fn factory(launcher: Launcher, info: Info, kind: u32) -> Factory {
     if kind == SEARCHER {
         let make = move |settings: &Json, init: &SearchInit<'_>| {
             let broken = |reason| BuildError::Broken {
                 name: info.name,
                 reason,
             };
-            let session = sessions.begin().map_err(|e| broken(e.to_string()))?;
-            let searcher = PluginSearcher::build(session, &info, settings, init)?;
+            let instance = launcher.begin().map_err(|e| broken(e.to_string()))?;
+            let searcher = PluginSearcher::build(instance, &info, settings, init)?;
             Ok(Box::new(searcher) as Box<dyn Searcher>)
         };
         return Factory::Searcher(Box::leak(Box::new(make)));
     }
-    let sessions = Arc::new(sessions);
+    let launcher = Arc::new(launcher);
     let make = move |settings: &Json| {
-        let optimizer = PluginOptimizer::build(&sessions, &info, settings)?;
+        let optimizer = PluginOptimizer::build(&launcher, &info, settings)?;
         Ok(Box::new(optimizer) as Box<dyn Optimizer>)
     };
     Factory::Optimizer(Box::leak(Box::new(make)))
-}
-
-/// What makes the sessions of a plug-in.
-pub(crate) enum Sessions {
-    InProcess(Library),
-    Children(Children),
-}
-
-/// The children of one plug-in.
-pub(crate) struct Children {
-    program: Program,
-    plugin: PathBuf,
-    aborts: bool,
-    limits: Limits,
-    idle: Idle,
-    hung: Hung,
-}
-
-impl Children {
-    fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
-        let child = match self.idle.take() {
-            Some(mut child) => {
-                // Told only now, when its end can be waited for.
-                child
-                    .call(Call::Destroy, &[])
-                    .map_err(|Over(reason)| PluginError::Broken {
-                        path: self.plugin.clone(),
-                        reason,
-                    })?;
-                child
-            }
-            None => Child::start(
-                &self.program,
-                &self.plugin,
-                self.aborts,
-                self.limits,
-                self.hung.clone(),
-            )?,
-        };
-        Ok(Box::new(self.idle.lend(child)))
-    }
-}
-
-impl Sessions {
-    /// A session for one thing that the plug-in makes.
-    pub fn begin(&self) -> Result<Box<dyn Session>, PluginError> {
-        match self {
-            Self::InProcess(library) => Ok(Box::new(library.session())),
-            Self::Children(children) => children.begin(),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The host's side of plug-ins: finds them, looks at them without opening them, and makes ordinary entries of the registry of
+//! The host's side of plug-ins: finds them, reads what they say of themselves without opening them, and makes ordinary entries of the registry of
 //! those that may be opened.
 //!
 //! A plug-in runs in a child process of its own unless asked for otherwise: what it breaks is its own process. That isolates
@@ -7,15 +7,16 @@
 //!
 //! [`Host::load`] gives a [`Plugin`] with an entry. Nothing that was opened in this process is ever closed.
 
+mod callbacks;
 mod child;
 mod error;
 mod folder;
 mod frame;
 mod host;
-mod hosted;
+mod instance;
+mod isolation;
+mod launcher;
 mod library;
-mod line;
-pub mod look;
 mod manifest;
 mod memory;
 mod optimizer;
@@ -23,10 +24,13 @@ mod parcel;
 pub mod policy;
 mod searcher;
 mod serve;
-mod session;
+mod socket;
+pub mod spin;
+mod table;
 
 pub use error::PluginError;
 pub use folder::{FOLDER_VARIABLE, files, folder};
-pub use host::{Host, Isolation, Limits, Plugin, Program};
+pub use host::{Host, Plugin};
+pub use isolation::{Isolation, Limits, Program};
 pub use manifest::Manifest;
 pub use serve::{ServeError, serve};

@@ -10,12 +10,11 @@ use lapidary_plugin::abi::{
 };
 use libloading::os::unix::{Library as Opened, RTLD_LOCAL, RTLD_NOW};
 
+use crate::callbacks::Callbacks;
 use crate::error::PluginError;
-use crate::frame::LONGEST_ANSWER;
-use crate::hosted::Hosted;
+use crate::instance::{Call, Instance, Order, Over, Reply};
 use crate::manifest::Manifest;
-use crate::optimizer::{self, Order};
-use crate::session::{Answer, Call, Over, Reply, Session};
+use crate::table;
 
 /// The functions of a plug-in that was opened; it is never closed.
 #[derive(Clone, Copy)]
@@ -97,14 +96,14 @@ impl Library {
 
     /// What the plug-in says about itself.
     pub fn info(&self) -> Reply {
-        answer(|out| {
+        Reply::filled(|out| {
             // SAFETY: a function of the plug-in's, called as the interface says, with an empty buffer.
             unsafe { (self.info)(out) }
         })
     }
 
     /// A place for one searcher.
-    pub fn session(&self) -> InProcess {
+    pub fn instance(&self) -> InProcess {
         InProcess {
             library: *self,
             searcher: std::ptr::null_mut(),
@@ -145,26 +144,6 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// The reply of a function that fills a buffer.
-pub(crate) fn answer(call: impl FnOnce(*mut Buffer) -> Status) -> Reply {
-    let mut out = Buffer::empty();
-    let status = call(&raw mut out);
-    if out.len() > LONGEST_ANSWER {
-        // So much cannot be true: it is given back without a look at it.
-        return Reply::refused(
-            Status::FAILED,
-            format!(
-                "it gave {} bytes at once, {LONGEST_ANSWER} are the most",
-                out.len()
-            ),
-        );
-    }
-    Reply {
-        status,
-        bytes: Answer::Lent(out),
-    }
-}
-
 /// A searcher in this process.
 pub(crate) struct InProcess {
     library: Library,
@@ -185,15 +164,15 @@ impl InProcess {
             Functions::Optimizer(table) => {
                 // Built to see whether it takes the settings; it is made anew for every run.
                 let mut made = std::ptr::null_mut();
-                let reply = optimizer::build(table, request, &mut made);
+                let reply = table::build(table, request, &mut made);
                 if reply.status == Status::OK {
-                    optimizer::destroy(table, made);
+                    table::destroy(table, made);
                 }
                 return reply;
             }
         };
         let mut searcher = std::ptr::null_mut();
-        let reply = answer(|out| match table.build {
+        let reply = Reply::filled(|out| match table.build {
             // SAFETY: called as the interface says.
             Some(build) => unsafe { build(Bytes::lend(request), &raw mut searcher, out) },
             None => Status::FAILED,
@@ -215,7 +194,7 @@ impl InProcess {
         }
     }
 
-    /// The reply, or the end of the session where it says that the plug-in panicked.
+    /// The reply, or the end of the instance where it says that the plug-in panicked.
     fn unless_panicked(&mut self, call: Call, reply: Reply) -> Result<Reply, Over> {
         if reply.status != Status::PANICKED {
             return Ok(reply);
@@ -244,7 +223,7 @@ impl InProcess {
             return Reply::refused(Status::FAILED, "it makes optimizers");
         };
         let lent = Bytes::lend(payload);
-        answer(|out| {
+        Reply::filled(|out| {
             // SAFETY: called as the interface says, with a searcher that this library has built.
             unsafe {
                 match (call, table.ask, table.tell, table.snapshot, table.restore) {
@@ -263,7 +242,7 @@ impl InProcess {
     }
 }
 
-impl Session for InProcess {
+impl Instance for InProcess {
     fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
         if let Some(over) = &self.over {
             return Err(over.clone());
@@ -272,14 +251,14 @@ impl Session for InProcess {
         self.unless_panicked(call, reply)
     }
 
-    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over> {
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Callbacks) -> Result<Reply, Over> {
         if let Some(over) = &self.over {
             return Err(over.clone());
         }
         let Functions::Optimizer(table) = &self.library.functions else {
             return Ok(Reply::refused(Status::FAILED, "it makes searchers"));
         };
-        let reply = optimizer::run(table, order, host);
+        let reply = table::run(table, order, host);
         self.unless_panicked(Call::Optimize, reply)
     }
 }

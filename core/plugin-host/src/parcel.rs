@@ -9,7 +9,7 @@ use lapidary_plugin::wire::{Message, Piece};
 use crate::frame::Frame;
 use crate::memory::{Mapped, sealed};
 
-/// Tensors of so many bytes are put into the memory file: what is shorter is copied sooner than mapped.
+/// Tensors of at least so many bytes go into the memory file: shorter ones are copied faster than mapped.
 const LARGE: usize = 1 << 16;
 /// Each tensor in a memory file begins at a multiple of this.
 const ALIGNMENT: usize = 64;

@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Info};
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::registry::{BuildError, Info, SearchInit};
+use lapidary_core::searcher::{SearchError, Searcher, Snapshot};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Trial};
 use lapidary_plugin::abi::Status;
 use lapidary_plugin::wire::{Request, read, read_candidates, write};
 
-use crate::session::{Call, Over, Reply, Session};
+use crate::instance::{Call, Instance, Over, Reply};
 
-/// A searcher behind the border. What it says is checked; what it is told it may rely on.
+/// A searcher in a plug-in. What it says is checked before it is used.
 pub(crate) struct PluginSearcher {
-    /// Snapshots are taken of what is not changed, but a session is at work then as well.
-    session: RefCell<Box<dyn Session>>,
+    /// Snapshots are taken of what is not changed, but an instance is at work then as well.
+    instance: RefCell<Box<dyn Instance>>,
     name: &'static str,
     space: Arc<Space>,
     objectives: usize,
@@ -32,7 +32,7 @@ pub(crate) struct PluginSearcher {
 impl PluginSearcher {
     /// Builds the searcher of the plug-in that `info` is about.
     pub fn build(
-        mut session: Box<dyn Session>,
+        mut instance: Box<dyn Instance>,
         info: &Info,
         settings: &Json,
         init: &SearchInit<'_>,
@@ -41,13 +41,13 @@ impl PluginSearcher {
         write(&mut request, &Request::new(settings, init));
         let name = info.name;
         let broken = |reason| BuildError::Broken { name, reason };
-        let reply = session
+        let reply = instance
             .call(Call::Build, &request)
             .map_err(|over| broken(text(&over)))?;
         let reason = reply.reason();
         match reply.status {
             Status::OK => Ok(Self {
-                session: RefCell::new(session),
+                instance: RefCell::new(instance),
                 name,
                 space: init.space.clone(),
                 objectives: init.objectives,
@@ -62,7 +62,7 @@ impl PluginSearcher {
     }
 
     fn call(&self, call: Call, payload: &[u8]) -> Result<Reply, SearchError> {
-        let reply = self.session.borrow_mut().call(call, payload);
+        let reply = self.instance.borrow_mut().call(call, payload);
         reply.map_err(|over| self.wrong(text(&over)))
     }
 
@@ -74,7 +74,7 @@ impl PluginSearcher {
         }
     }
 
-    /// What a call was refused for, where there is nothing more to say about it than the plug-in does.
+    /// The error of a refused call, in the words of the plug-in.
     fn refused(&self, reply: &Reply) -> SearchError {
         self.wrong(reply.reason())
     }
@@ -126,9 +126,9 @@ impl Searcher for PluginSearcher {
         self.scratch.clear();
         write(&mut self.scratch, trial);
         let reply = if sure {
-            self.session.get_mut().post(Call::Tell, &self.scratch)
+            self.instance.get_mut().post(Call::Tell, &self.scratch)
         } else {
-            self.session.get_mut().call(Call::Tell, &self.scratch)
+            self.instance.get_mut().call(Call::Tell, &self.scratch)
         };
         let reply = reply.map_err(|over| self.wrong(text(&over)))?;
         let strategy = self.name;

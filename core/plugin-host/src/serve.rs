@@ -11,25 +11,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
 use thiserror::Error;
 
+use crate::callbacks::{Callbacks, Outgoing};
 use crate::error::PluginError;
-use crate::frame::{self, Frame, Frames};
-use crate::hosted::{Hosted, Outgoing};
+use crate::frame::{self, Frame, Frames, HOST_CALL, REFUSED, SILENT, UNOPENED};
+use crate::instance::{Call, Instance, Order, Over, Reply};
 use crate::library::{InProcess, Library};
-use crate::line::Line;
 use crate::manifest::Manifest;
-use crate::optimizer::Order;
 use crate::parcel::{self, Parcel};
-use crate::session::{Call, Over, Reply, Session};
-
-/// The number of a call to the host, and of its answer.
-pub(crate) const HOST_CALL: u32 = 1 << 17;
-/// The number of the answer that the host cannot do it.
-pub(crate) const REFUSED: u32 = HOST_CALL + 1;
-/// Marks a call that is answered only by the failure of the next one.
-pub(crate) const SILENT: u32 = 1 << 16;
-
-/// The status of every answer where the plug-in cannot be opened; none of the interface's.
-pub(crate) const UNOPENED: Status = Status(1 << 15);
+use crate::socket::Socket;
 
 /// What can go wrong with serving.
 #[derive(Debug, Error)]
@@ -48,21 +37,21 @@ pub enum ServeError {
 /// can be had.
 ///
 /// # Errors
-/// When stdin is no socket, or the host says what is not understood. That the plug-in cannot be opened is told to the host.
+/// When stdin is no socket, or the host sends a call that is unknown. A plug-in that cannot be opened is no error here: the host is told.
 pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
     let stdin: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
     let socket = UnixStream::from(stdin);
     socket.peer_addr().map_err(|_| ServeError::NoHost)?;
     setrlimit(Resource::RLIMIT_DATA, memory, memory).map_err(ServeError::Memory)?;
     leave_with(socket.try_clone()?);
-    let mut line = Line::new(socket);
-    let mut session = open(path);
+    let mut socket = Socket::new(socket);
+    let mut instance = open(path);
     let mut frames = Frames::default();
     let mut late: Option<Reply> = None;
     let mut answer = Vec::new();
     loop {
         let Some(frame) = frames.next()? else {
-            if !frames.fill(|room| line.receive(room))? {
+            if !frames.fill(|room| socket.receive(room))? {
                 return Ok(());
             }
             continue;
@@ -81,12 +70,12 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
             Some(reply) => reply,
             None if call == Call::Optimize => {
                 let mut relay = Relay {
-                    line: &mut line,
+                    socket: &mut socket,
                     frames: &mut frames,
                 };
-                optimize(&mut session, &frame.payload, &mut relay)
+                optimize(&mut instance, &frame.payload, &mut relay)
             }
-            None => reply(&mut session, call, &frame.payload),
+            None => reply(&mut instance, call, &frame.payload),
         };
         if silent {
             late = match reply.status {
@@ -106,18 +95,18 @@ pub fn serve(path: &Path, memory: u64) -> Result<(), ServeError> {
             reply.status.0.cast_unsigned(),
             reply.bytes.get(),
         );
-        line.send(&answer, None, || true)?;
+        socket.send(&answer, None, || true)?;
     }
 }
 
 fn open(path: &Path) -> Result<InProcess, PluginError> {
     let manifest = Manifest::read(path)?;
-    Ok(Library::open(path, &manifest)?.session())
+    Ok(Library::open(path, &manifest)?.instance())
 }
 
 /// Passes calls to the host on to it.
 struct Relay<'a> {
-    line: &'a mut Line,
+    socket: &'a mut Socket,
     frames: &'a mut Frames,
 }
 
@@ -127,19 +116,19 @@ impl Relay<'_> {
         let mut bytes = Vec::new();
         frame::write(&mut bytes, HOST_CALL, &request);
         let file = file.as_ref().map(AsFd::as_fd);
-        self.line.send(&bytes, file, || true)?;
+        self.socket.send(&bytes, file, || true)?;
         loop {
             if let Some(frame) = self.frames.next()? {
                 return Ok(frame);
             }
-            if !self.frames.fill(|room| self.line.receive(room))? {
+            if !self.frames.fill(|room| self.socket.receive(room))? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     }
 }
 
-impl Hosted for Relay<'_> {
+impl Callbacks for Relay<'_> {
     fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble> {
         let lost = |error| Trouble::Graph(format!("the connection to the host: {error}"));
         let frame = self.ask(request).map_err(lost)?;
@@ -157,15 +146,15 @@ impl Hosted for Relay<'_> {
 }
 
 fn optimize(
-    session: &mut Result<InProcess, PluginError>,
+    instance: &mut Result<InProcess, PluginError>,
     payload: &[u8],
     relay: &mut Relay<'_>,
 ) -> Reply {
     let Some(order) = Order::from_bytes(payload) else {
         return Reply::refused(Status::FAILED, "the order is cut off");
     };
-    match session {
-        Ok(session) => match session.optimize(&order, relay) {
+    match instance {
+        Ok(instance) => match instance.optimize(&order, relay) {
             Ok(reply) => reply,
             Err(Over(reason)) => Reply::refused(Status::PANICKED, reason),
         },
@@ -173,9 +162,9 @@ fn optimize(
     }
 }
 
-fn reply(session: &mut Result<InProcess, PluginError>, call: Call, payload: &[u8]) -> Reply {
-    match session {
-        Ok(session) => match session.call(call, payload) {
+fn reply(instance: &mut Result<InProcess, PluginError>, call: Call, payload: &[u8]) -> Reply {
+    match instance {
+        Ok(instance) => match instance.call(call, payload) {
             Ok(reply) => reply,
             Err(Over(reason)) => Reply::refused(Status::PANICKED, reason),
         },

@@ -2,7 +2,7 @@
 //! references. A validator of the whole standard would bring a regular-expression engine along, and its messages know nothing
 //! of settings.
 
-use super::SettingsError;
+use super::error::SettingsError;
 use super::words::{self, number};
 use crate::json::Json;
 

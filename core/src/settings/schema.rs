@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::{Map, json};
 
+use super::check;
+use super::error::SettingsError;
 use super::words::{self, KIND};
-use super::{Settings, SettingsError, check};
 use crate::json::Json;
 
 /// The settings of an entry as a JSON Schema (draft 2020-12) of one object. It stands in a constant: the schema itself is made
@@ -19,7 +21,7 @@ use crate::json::Json;
 /// | `x-entry` | it is the name of what is installed, of this kind (`"searcher"`); with `x-open` other texts will do as well |
 /// | `x-settings-of` | it is the settings of what the setting of this name names |
 #[derive(Clone, Copy)]
-pub struct Schema(&'static (dyn Fn() -> Json + Sync));
+pub struct Schema(pub(super) &'static (dyn Fn() -> Json + Sync));
 
 /// One setting, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,11 +40,6 @@ pub struct Setting {
 }
 
 impl Schema {
-    /// That of the type that the settings are read into.
-    pub const fn of<T: Settings>() -> Self {
-        Self(&derived::<T>)
-    }
-
     /// A schema that came from elsewhere, without references; `None` where it describes no table of named settings.
     pub fn given(schema: Json) -> Option<Self> {
         let named = schema.get("properties").is_some_and(Json::is_object);
@@ -102,7 +99,7 @@ impl fmt::Debug for Schema {
     }
 }
 
-fn derived<T: Settings>() -> Json {
+pub(super) fn derived<T: JsonSchema>() -> Json {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::rank;
+use lapidary_core::registry::SearchInit;
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::SearchInit;
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Score, Trial};
 use lapidary_testkit::searcher::run;

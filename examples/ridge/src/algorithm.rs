@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use lapidary_core::evaluator::{
-    Artefact, EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo,
-};
+use lapidary_core::evaluator::{Artefact, EvalContext, Evaluator, MetricInfo};
 use lapidary_core::fit::Verdict;
 use lapidary_core::json::Json;
 use lapidary_core::metrics;
 use lapidary_core::model::{Edit, Model, ModelError, TaskShape, predict};
-use lapidary_core::registry::{BuildError, Registry};
+use lapidary_core::registry::{BuildError, EvalInit, EvalSource, Registry};
 use lapidary_core::samples::{Samples, Targets};
 use lapidary_core::space::{Axis, Domain};
 use lapidary_core::tensor::Dense;
@@ -21,7 +19,7 @@ use serde_json::json;
 
 use crate::ENTRY;
 use crate::config::Config;
-use crate::line::{Line, Rows};
+use crate::regression::{LinearFit, Rows};
 
 /// Name of the axis.
 const PENALTY: &str = "penalty";
@@ -167,13 +165,13 @@ impl Ridge<'_> {
         })
     }
 
-    fn line(&self, rows: &Rows, penalty: f64) -> Result<Line, String> {
-        Line::through(rows, penalty)
+    fn line(&self, rows: &Rows, penalty: f64) -> Result<LinearFit, String> {
+        LinearFit::through(rows, penalty)
             .ok_or_else(|| format!("no weights can be found with a penalty of {penalty}"))
     }
 
     /// The line as a model: a network without hidden layers, whose weights are set.
-    fn model(&self, line: &Line) -> Result<Box<dyn Model>, BuildError> {
+    fn model(&self, line: &LinearFit) -> Result<Box<dyn Model>, BuildError> {
         let settings = json!({ "depth": 0 });
         let model = self.registry.family("mlp", &settings, &self.shape, 0)?;
         let layer = model.topology().layers.first();
@@ -212,8 +210,8 @@ impl Evaluator for Ridge<'_> {
         let Some(targets) = &self.test.targets else {
             return Ok(None);
         };
-        let predicted = predict(model, &self.test, BATCH)?;
-        let measured = metrics::evaluate(&predicted, targets, &[]);
+        let predicted = predict(model, &self.test, BATCH)?.values;
+        let measured = metrics::evaluate(&predicted, targets, None, &[]);
         measured
             .map(Some)
             .map_err(|error| ModelError::Measure(error.to_string()))

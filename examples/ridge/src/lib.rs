@@ -8,7 +8,7 @@
 
 mod algorithm;
 mod config;
-mod line;
+mod regression;
 
 use lapidary_core::inventory;
 use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};

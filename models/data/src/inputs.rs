@@ -23,7 +23,13 @@ pub fn fit_inputs(samples: &Samples, signature: &Signature) -> Result<Samples, D
             Some(array) => array,
             None => match samples.inputs.values().next() {
                 Some(only) if samples.inputs.len() == 1 && signature.inputs.len() == 1 => only,
-                _ if signature.inputs.iter().any(|i| samples.inputs.contains_key(&i.name)) => continue,
+                _ if signature
+                    .inputs
+                    .iter()
+                    .any(|i| samples.inputs.contains_key(&i.name)) =>
+                {
+                    continue;
+                }
                 _ => {
                     return Err(DataError::MissingInput {
                         name: port.name.clone(),
@@ -212,6 +218,7 @@ mod tests {
                 name: name.into(),
                 dtype,
                 shape: dims.collect(),
+                activation: None,
             }],
             outputs: vec![],
         }
@@ -300,7 +307,9 @@ mod tests {
         assert_eq!(fitted.inputs.keys().collect::<Vec<_>>(), ["x"]);
         // What is missing may be unused: whoever runs the model knows.
         let mut wider = signature("x", DType::F32, &[-1, 1]);
-        wider.inputs.extend(signature("mask", DType::Bool, &[-1]).inputs);
+        wider
+            .inputs
+            .extend(signature("mask", DType::Bool, &[-1]).inputs);
         let fitted = fit_inputs(&two, &wider).unwrap();
         assert_eq!(fitted.inputs.keys().collect::<Vec<_>>(), ["x"]);
         let message = fit_inputs(&two, &signature("b", DType::F32, &[-1, 1]))

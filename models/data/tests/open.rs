@@ -396,6 +396,7 @@ fn samples_fit_a_model_that_wants_them_flat() {
             name: "pixels".into(),
             dtype: DType::F32,
             shape: vec![Dim::Symbol("batch".into()), Dim::Fixed(784)],
+            activation: None,
         }],
         outputs: vec![],
     };

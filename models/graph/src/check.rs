@@ -42,7 +42,9 @@ fn check_types(graph: &Graph, around: &types::Known) -> Result<(), GraphError> {
             if wanted != dtype {
                 return Err(GraphError::node(
                     node,
-                    format!("it reads `{other}` of {wanted} and `{name}` of {dtype}, where one element type is needed"),
+                    format!(
+                        "it reads `{other}` of {wanted} and `{name}` of {dtype}, where one element type is needed"
+                    ),
                 ));
             }
         }
@@ -90,7 +92,10 @@ mod tests {
         let y = b.node("Pad", "pad", &[&x, &pads, &fill], []);
         b.output(&y, DType::F64, &[5]);
         let error = check(&b.finish(17).unwrap()).unwrap_err().to_string();
-        assert!(error.contains("`pad`") && error.contains("f64") && error.contains("f32"), "{error}");
+        assert!(
+            error.contains("`pad`") && error.contains("f64") && error.contains("f32"),
+            "{error}"
+        );
 
         let mut b = GraphBuilder::new("g");
         let x = b.input("x", DType::F32, &[4]);
@@ -98,6 +103,9 @@ mod tests {
         let y = b.node("Gemm", "product", &[&x, &w], []);
         b.output(&y, DType::F32, &[2]);
         let error = check(&b.finish(17).unwrap()).unwrap_err().to_string();
-        assert!(error.contains("`product`") && error.contains("4 and 3"), "{error}");
+        assert!(
+            error.contains("`product`") && error.contains("4 and 3"),
+            "{error}"
+        );
     }
 }

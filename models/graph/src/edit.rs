@@ -207,7 +207,9 @@ fn existing_pair(graph: &Graph, value: &str, affine: Affine) -> Option<String> {
     };
     let same = |n: &Node| same_scale(n.input(1)) && same_zero(n.input(2));
     let reader = |value: &str, op: &Operator| -> Option<String> {
-        let reads = |n: &&Node| n.is(op) && n.input(0) == Some(value) && (op.name == ops::CAST.name || same(n));
+        let reads = |n: &&Node| {
+            n.is(op) && n.input(0) == Some(value) && (op.name == ops::CAST.name || same(n))
+        };
         Some(graph.nodes.iter().find(reads)?.outputs[0].clone())
     };
     let rounded = |value: &str| {
@@ -246,7 +248,9 @@ fn insert_pair(graph: &mut Graph, value: &str, affine: Affine) -> String {
         op.node(name, inputs, vec![output.to_owned()])
     };
     // Pairs are of `f32`: a value of another type is cast before and behind.
-    let dtype = types::infer(graph, &types::Known::new()).get(value).copied();
+    let dtype = types::infer(graph, &types::Known::new())
+        .get(value)
+        .copied();
     let other = dtype.filter(|dtype| dtype.is_float() && *dtype != DType::F32);
     let (wide, given) = match other {
         Some(_) => (name("act_wide"), name("act_given")),

@@ -94,7 +94,10 @@ pub(crate) fn moved(
 }
 
 /// A view of input 0 under another shape.
-pub(crate) fn viewed(c: &Constants<'_>, shape: impl FnOnce(&[usize]) -> Option<Vec<usize>>) -> Option<Tensor> {
+pub(crate) fn viewed(
+    c: &Constants<'_>,
+    shape: impl FnOnce(&[usize]) -> Option<Vec<usize>>,
+) -> Option<Tensor> {
     let shape = shape(c.tensor(0)?.shape())?;
     match c.tensor(0)? {
         Tensor::Dense(dense) => Some(dense.reshape(&shape).ok()?.into()),
@@ -166,11 +169,11 @@ fn key(node: &Node) -> Key {
 
 /// Computes the weights that are computed of constants.
 fn computed(graph: &mut Graph) {
-    let wanted = wanted(graph);
+    let (wanted, light) = wanted(graph);
     let mut aliases: HashMap<String, String> = HashMap::new();
     let mut known: BTreeMap<Key, String> = BTreeMap::new();
     let mut sources = HashSet::new();
-    let readers = readers(graph);
+    let readers = readers(graph, &wanted);
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for mut node in std::mem::take(&mut graph.nodes) {
         rename_reads(&mut node, &aliases);
@@ -178,7 +181,7 @@ fn computed(graph: &mut Graph) {
         let alone = node.outputs.iter().skip(1).all(String::is_empty);
         let constant = |name: &String| name.is_empty() || graph.weights.contains_key(name);
         let foldable = alone
-            && wanted.contains(&out)
+            && (wanted.contains(&out) || light.contains(&out))
             && !graph.is_output(&out)
             && node.input(0).is_some()
             && node.inputs.iter().all(constant);
@@ -202,12 +205,7 @@ fn computed(graph: &mut Graph) {
         let fold = ops::find(&node).and_then(|operator| operator.fold);
         let tensor = fold
             .filter(|_| !node.inputs.iter().any(large))
-            .and_then(|fold| {
-                fold(&Constants {
-                    node: &node,
-                    graph,
-                })
-            });
+            .and_then(|fold| fold(&Constants { node: &node, graph }));
         let Some(tensor) = tensor else {
             nodes.push(node);
             continue;
@@ -237,7 +235,11 @@ fn note_types(graph: &mut Graph, node: &Node, tensor: &Tensor) {
             let narrow = |dtype: &DType| dtype.is_float() && dtype.size() < dense.dtype().size();
             let kept = match cast {
                 true => graph.weight_type(from),
-                false => graph.kept_as.get(from).copied().filter(|_| ops::find(node).is_some_and(|o| o.hands_on)),
+                false => graph
+                    .kept_as
+                    .get(from)
+                    .copied()
+                    .filter(|_| ops::find(node).is_some_and(|o| o.hands_on)),
             };
             if let Some(dtype) = kept.filter(narrow) {
                 graph.kept_as.insert(to.clone(), dtype);
@@ -264,11 +266,17 @@ fn rename_reads(node: &mut Node, aliases: &HashMap<String, String>) {
     }
 }
 
-/// What reads each value, nodes that compute the same counting once.
-fn readers(graph: &Graph) -> HashMap<String, HashSet<Key>> {
+/// What reads each value, nodes that compute the same counting once. Nodes that only compute a part of a weight go with it where
+/// all of it is of constants, and count as one.
+fn readers(graph: &Graph, wanted: &HashSet<String>) -> HashMap<String, HashSet<Key>> {
     let mut readers: HashMap<String, HashSet<Key>> = HashMap::new();
     for node in &graph.nodes {
-        let key = key(node);
+        let part = ops::find(node).is_some_and(|o| o.fold.is_some() && !o.hands_on)
+            && wanted.contains(&node.outputs[0]);
+        let key = match part {
+            true => Key::default(),
+            false => key(node),
+        };
         for name in node.reads() {
             readers
                 .entry(name.to_owned())
@@ -279,9 +287,11 @@ fn readers(graph: &Graph) -> HashMap<String, HashSet<Key>> {
     readers
 }
 
-/// Names of values that are layers' weights by their place, or parts of them, and of what those are computed of.
-fn wanted(graph: &Graph) -> HashSet<String> {
+/// Names of values that are layers' weights by their place, or parts of them, and of what those are computed of; and of values that
+/// are added or multiplied, which are constants in another shape at most.
+fn wanted(graph: &Graph) -> (HashSet<String>, HashSet<String>) {
     let mut wanted: HashSet<String> = HashSet::new();
+    let mut light: HashSet<String> = HashSet::new();
     for node in graph.nodes.iter().rev() {
         let Some(operator) = ops::find(node) else {
             continue;
@@ -292,9 +302,20 @@ fn wanted(graph: &Graph) -> HashSet<String> {
         let handed = operator.fold.is_some() && wanted.contains(&node.outputs[0]);
         if handed || node.is(&ops::DEQUANTIZE_LINEAR) {
             wanted.extend(node.inputs.iter().cloned());
+        } else if operator.hands_on && light.contains(&node.outputs[0]) {
+            light.extend(node.inputs.first().cloned());
+        } else if node.is(&ops::ADD) || node.is(&ops::MUL) {
+            light.extend(node.inputs.iter().cloned());
+        }
+        let (out, kept) = (
+            &node.outputs[0],
+            operator.hands_on && operator.fold.is_some(),
+        );
+        if !kept {
+            light.remove(out);
         }
     }
-    wanted
+    (wanted, light)
 }
 
 /// Drops the weights among `names` that nothing reads any more.
@@ -310,7 +331,10 @@ pub(crate) fn drop_unused(graph: &mut Graph, names: &HashSet<String>) {
 }
 
 /// The elements of input 0 put together along axes, which are kept as single indices where the node says so.
-pub(crate) fn reduced(c: &Constants<'_>, f: fn(&mut dyn Iterator<Item = f64>) -> f64) -> Option<Tensor> {
+pub(crate) fn reduced(
+    c: &Constants<'_>,
+    f: fn(&mut dyn Iterator<Item = f64>) -> f64,
+) -> Option<Tensor> {
     let x = c.floats(0)?;
     let rank = x.ndim();
     let mut axes: Vec<usize> = match c.list("axes", 1) {
@@ -383,18 +407,32 @@ mod tests {
         let turned = graph.weight("turned").unwrap().as_dense().unwrap();
         assert_eq!(turned.shape(), [3, 4]);
         assert_eq!(turned.as_f32().unwrap()[[1, 0]], -2.5);
-        assert_eq!((&*graph.nodes[1].inputs[1], &*graph.nodes[2].inputs[1]), ("v", "v"));
+        assert_eq!(
+            (&*graph.nodes[1].inputs[1], &*graph.nodes[2].inputs[1]),
+            ("v", "v")
+        );
         assert_eq!(graph.kept_as["viewed"], DType::F16);
         let layers = topology(&graph).layers;
         let sizes: Vec<_> = layers.iter().map(|l| (l.params, l.bytes, l.macs)).collect();
-        assert_eq!(sizes, [(12, 48, Some(12)), (16, 64, Some(16)), (0, 0, Some(16)), (8, 16, Some(8))]);
+        assert_eq!(
+            sizes,
+            [
+                (12, 48, Some(12)),
+                (16, 64, Some(16)),
+                (0, 0, Some(16)),
+                (8, 16, Some(8))
+            ]
+        );
     }
 
     #[test]
     fn the_arithmetic_of_weight_normalisation_is_folded() {
         let mut b = GraphBuilder::new("g");
         let x = b.input("x", DType::F32, &[1, 2, 2]);
-        let v = b.weight("v", Dense::f32(&[2, 1, 1, 2], vec![3.0, 4.0, 0.0, 2.0]).unwrap());
+        let v = b.weight(
+            "v",
+            Dense::f32(&[2, 1, 1, 2], vec![3.0, 4.0, 0.0, 2.0]).unwrap(),
+        );
         let g = b.weight("g", Dense::f32(&[2, 1, 1, 1], vec![10.0, 1.0]).unwrap());
         let norm = b.node("ReduceL2", "norm", &[&v], [("axes", [1, 2, 3].into())]);
         let s = b.node("Div", "s", &[&g, &norm], []);
@@ -412,7 +450,10 @@ mod tests {
     fn weights_rounded_in_training_are_codes() {
         let mut b = GraphBuilder::new("g");
         let x = b.input("x", DType::F32, &[2]);
-        let w = b.weight("w", Dense::f32(&[2, 2], vec![0.9, -1.1, 2.0, 0.24]).unwrap());
+        let w = b.weight(
+            "w",
+            Dense::f32(&[2, 2], vec![0.9, -1.1, 2.0, 0.24]).unwrap(),
+        );
         let scale = b.weight("scale", Dense::f32(&[], vec![0.5]).unwrap());
         let zero = Dense::I8(array(&[], vec![0]).unwrap());
         let zero = b.weight("zero", zero);

@@ -133,7 +133,10 @@ fn added_biases(graph: &Graph) -> HashMap<&str, (String, String)> {
         let vector = |name: &&String| {
             graph.weight(name).is_some_and(|w| {
                 let (last, front) = w.shape().split_last().unwrap_or((&1, &[]));
-                is_float(w) && !w.shape().is_empty() && *last == w.len() && front.iter().all(|&d| d == 1)
+                is_float(w)
+                    && !w.shape().is_empty()
+                    && *last == w.len()
+                    && front.iter().all(|&d| d == 1)
             })
         };
         if let (true, Some(bias)) = (adder.is(&ops::ADD), bias.filter(vector)) {
@@ -258,7 +261,9 @@ fn other(
             .map(str::to_owned)
             .collect(),
     };
-    let inner = node.subgraphs().any(|g| !inner_weights(g).is_empty() || multiplies(g));
+    let inner = node
+        .subgraphs()
+        .any(|g| !inner_weights(g).is_empty() || multiplies(g));
     let call = within.get(&node.name);
     if weights.is_empty() && !inner && product.is_none() && call.is_none() {
         return None;
@@ -453,7 +458,10 @@ mod tests {
             ..crate::Function::default()
         });
         let layers = topology(&graph).layers;
-        let sizes: Vec<_> = layers.iter().map(|l| (&*l.name, l.params, l.macs)).collect();
+        let sizes: Vec<_> = layers
+            .iter()
+            .map(|l| (&*l.name, l.params, l.macs))
+            .collect();
         assert_eq!(sizes, [("call", 24, Some(24))]);
     }
 

@@ -6,6 +6,7 @@ mod carried;
 pub mod check;
 pub mod codes;
 pub mod edit;
+pub mod ending;
 pub mod error;
 pub mod fold;
 pub mod graph;

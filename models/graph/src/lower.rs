@@ -34,7 +34,12 @@ pub fn lower(graph: &Graph) -> Result<Graph, ModelError> {
     graph.values.clear();
     let mut taken = graph.names();
     let opset = graph.opset();
-    lower_within(&mut graph, &Shapes::of_opset(opset), &types::Known::new(), &mut taken)?;
+    lower_within(
+        &mut graph,
+        &Shapes::of_opset(opset),
+        &types::Known::new(),
+        &mut taken,
+    )?;
     Ok(graph)
 }
 

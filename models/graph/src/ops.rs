@@ -47,7 +47,7 @@ mod unroll;
 mod vision;
 mod window;
 
-use lapidary_core::model::{ModelError, Product};
+use lapidary_core::model::{Activation, ModelError, Product};
 
 use crate::fold::Fold;
 use crate::graph::Node;
@@ -89,6 +89,10 @@ pub struct Operator {
     pub(crate) quantized: bool,
     /// Whether it hands its first input on, so that a weight may stand behind it.
     pub hands_on: bool,
+    /// Whether its output holds the numbers of its first input in their order, as another shape or type, or rounded.
+    pub(crate) keeps_numbers: bool,
+    /// Which activation it is, where it makes a model's outputs of logits.
+    pub(crate) activation: Option<Activation>,
 
     /// Element types of the outputs, each where it follows.
     pub(crate) types: fn(&Typed<'_>) -> Types,
@@ -174,6 +178,8 @@ impl Operator {
             alike: Alike::No,
             misfit: |_| None,
             fold: None,
+            keeps_numbers: false,
+            activation: None,
             shape: |_| None,
             other_shapes: |_| None,
             ints: |_| None,

@@ -1,8 +1,8 @@
 //! Bringing a graph to a newer version of the standard operator set.
 //!
 //! Most operators only took further element types or further attributes over the versions; a node of theirs means the
-//! same in a newer set. Those whose definition changed say how a node is rewritten, or that it cannot be
-//! ([`Change`]). Versions are those of the ONNX operator changelog.
+//! same in a newer set. Those whose definition changed say how a node is rewritten, or that it cannot be.
+//! Versions are those of the ONNX operator changelog.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -429,7 +429,12 @@ mod tests {
         let go = b.input("go", DType::Bool, &[]);
         let y = b.node("Own", "call", &[&x], []);
         let graph = || Attribute::Graph(Box::new(branch.clone()));
-        let z = b.node("If", "if", &[&go], [("then_branch", graph()), ("else_branch", graph())]);
+        let z = b.node(
+            "If",
+            "if",
+            &[&go],
+            [("then_branch", graph()), ("else_branch", graph())],
+        );
         b.output(&y, DType::F64, &[1]);
         b.output(&z, DType::F64, &[1]);
         let mut graph = b.finish(10).unwrap();
@@ -498,8 +503,15 @@ mod tests {
         let y = b.node("GroupNormalization", "norm", &[&x, &scale, &shift], groups);
         b.output(&y, DType::F32, &[4, 5, 5]);
         let new = convert(&b.finish(18).unwrap(), 21).unwrap();
-        let scale = new.weight(&new.nodes[0].inputs[1]).unwrap().to_f32().unwrap();
-        assert_eq!(scale.iter().copied().collect::<Vec<_>>(), [1.0, 1.0, 3.0, 3.0]);
+        let scale = new
+            .weight(&new.nodes[0].inputs[1])
+            .unwrap()
+            .to_f32()
+            .unwrap();
+        assert_eq!(
+            scale.iter().copied().collect::<Vec<_>>(),
+            [1.0, 1.0, 3.0, 3.0]
+        );
     }
 
     #[test]

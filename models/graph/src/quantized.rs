@@ -49,7 +49,10 @@ fn fold_dequantize(graph: &mut Graph) -> Result<(), GraphError> {
         };
         let stands_for = scales.dtype();
         let said = node.int("output_dtype", 0);
-        let (Some(scales), true) = (scales.to_f32(), matches!(said, 0) || said == number_of(stands_for)) else {
+        let (Some(scales), true) = (
+            scales.to_f32(),
+            matches!(said, 0) || said == number_of(stands_for),
+        ) else {
             continue;
         };
         let zero_points = match node.input(2) {
@@ -445,7 +448,12 @@ impl<'a> Plan<'a> {
                 unreachable!("a quantized tensor has as many zero points as scales: {e}")
             });
         tensors.push((inputs[0].clone(), store(&q.codes.to_owned())));
-        let stands_for = self.graph.stands_for.get(name).copied().unwrap_or(DType::F32);
+        let stands_for = self
+            .graph
+            .stands_for
+            .get(name)
+            .copied()
+            .unwrap_or(DType::F32);
         // From version 19 on scales may be of a narrower type, and so the values; else these are cast.
         let scales = Dense::from(scales);
         let narrow = || {

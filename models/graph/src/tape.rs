@@ -153,8 +153,9 @@ pub trait Tape {
     /// `x − log Σ eˣ` along `axis`.
     fn log_softmax(&self, x: Var, axis: usize) -> Var;
 
-    /// Matrix products `[…, n, k] · […, k, m]` of tensors of one rank, whose axes of extent 1 before the last two broadcast.
-    fn matmul(&self, a: Var, b: Var) -> Var;
+    /// Matrix products `[…, n, k] · […, k, m]` of tensors of one rank, whose axes of extent 1 before the last two broadcast; a factor that is
+    /// `turned` is given with its last two axes in the other order.
+    fn matmul(&self, a: Var, b: Var, turned: [bool; 2]) -> Var;
 
     /// The convolution of `x` `[batch, channels, height, width]` by `weight` `[filters, channels / groups, …]`, whose further axes
     /// are those of the window, plus `bias` `[filters]`: `[batch, filters, height, width]`.

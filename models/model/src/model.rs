@@ -13,11 +13,12 @@ use lapidary_core::model::{
 use lapidary_core::outputs;
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::Dense;
+use lapidary_graph::ending::ending;
 use lapidary_graph::opset::check_opset;
 use lapidary_graph::{Graph, GraphError, ValueInfo, edit, layers, structure};
 use lapidary_onnx::{Form, OnnxError};
 use lapidary_runtime::rten::{Rten, RtenSession};
-use lapidary_runtime::run::{Run, Runner};
+use lapidary_runtime::run::{RunnableGraph, Runner};
 
 /// A model of a graph. Copies share weights and whatever was computed about the graph; models that come of it by edits or
 /// training share what its engine has loaded, so that one with other values of the same weights loads nothing.
@@ -106,18 +107,15 @@ impl GraphModel {
         read_bytes: Option<u64>,
         source: Option<Source>,
     ) -> Self {
-        let ports = |list: &[ValueInfo]| {
-            list.iter()
-                .map(|v| Port {
-                    name: v.name.clone(),
-                    dtype: v.dtype,
-                    shape: v.shape.clone().unwrap_or_default(),
-                })
-                .collect()
+        let port = |v: &ValueInfo| Port {
+            name: v.name.clone(),
+            dtype: v.dtype,
+            shape: v.shape.clone().unwrap_or_default(),
+            activation: ending(&graph, &v.name).map(|ending| ending.activation),
         };
         let signature = Signature {
-            inputs: ports(&graph.inputs),
-            outputs: ports(&graph.outputs),
+            inputs: graph.inputs.iter().map(port).collect(),
+            outputs: graph.outputs.iter().map(port).collect(),
         };
         Self {
             inner: Arc::new(Inner {
@@ -148,8 +146,8 @@ impl GraphModel {
         &self.inner.engine
     }
 
-    fn run(&self) -> Run<'_, Rten> {
-        Run {
+    fn run(&self) -> RunnableGraph<'_, Rten> {
+        RunnableGraph {
             graph: &self.inner.graph,
             engine: &self.inner.engine,
             runner: &self.inner.runner,
@@ -285,7 +283,8 @@ impl GraphModel {
         let names = outputs::candidates(self.signature(), task.as_ref(), None)?;
         let mut graph = self.graph().clone();
         let own = graph.outputs.clone();
-        let (one, rest): (Vec<_>, Vec<_>) = (own.iter().cloned()).partition(|o| names.first() == Some(&o.name));
+        let (one, rest): (Vec<_>, Vec<_>) =
+            (own.iter().cloned()).partition(|o| names.first() == Some(&o.name));
         graph.outputs = one.into_iter().chain(rest).collect();
         Ok((graph, own))
     }

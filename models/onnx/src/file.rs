@@ -124,7 +124,10 @@ fn checked(graph: &Graph, form: Form) -> Result<ModelProto, OnnxError> {
 /// The data files beside `path` that the model there keeps its weights in, of those that we would name so: no model at another
 /// path is meant by them.
 fn data_files(path: &Path) -> Vec<PathBuf> {
-    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+    let Some(name) = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+    else {
         return Vec::new();
     };
     let ours = |location: &str| {
@@ -133,7 +136,9 @@ fn data_files(path: &Path) -> Vec<PathBuf> {
         let number = middle.strip_suffix('.').unwrap_or(middle);
         (number.bytes().all(|b| b.is_ascii_digit())).then(|| path.with_file_name(location))
     };
-    let model = std::fs::read(path).ok().and_then(|bytes| ModelProto::decode(&*bytes).ok());
+    let model = std::fs::read(path)
+        .ok()
+        .and_then(|bytes| ModelProto::decode(&*bytes).ok());
     let graph = model.and_then(|model| model.graph).unwrap_or_default();
     let mut files: Vec<PathBuf> = (graph.initializer.iter())
         .filter(|t| t.data_location == Some(EXTERNAL))
@@ -171,8 +176,8 @@ mod tests {
 
     use super::*;
     use crate::proto::{
-        AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, TensorType,
-        TypeProto, TypeValue, ValueInfoProto, attribute_type,
+        AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto,
+        TensorType, TypeProto, TypeValue, ValueInfoProto, attribute_type,
     };
 
     fn node(op: &str, domain: &str, inputs: &[&str], output: &str) -> NodeProto {
@@ -230,7 +235,11 @@ mod tests {
             input: vec!["x".into(), "w".into()],
             output: vec!["y".into()],
             attribute: vec!["along".into()],
-            node: vec![node("MatMul", "", &["x", "w"], "m"), mean, node("Sub", "", &["m", "mu"], "y")],
+            node: vec![
+                node("MatMul", "", &["x", "w"], "m"),
+                mean,
+                node("Sub", "", &["m", "mu"], "y"),
+            ],
             opset_import: vec![set("", 17)],
             ..FunctionProto::default()
         };
@@ -264,10 +273,16 @@ mod tests {
     fn functions_are_kept_and_written_out_where_they_run() {
         let (graph, _) = from_bytes(&with_function(), None).unwrap();
         let again = to_bytes(&graph, Form::Stored).unwrap();
-        assert_eq!(from_bytes(&again, None).unwrap().0.functions, graph.functions);
+        assert_eq!(
+            from_bytes(&again, None).unwrap().0.functions,
+            graph.functions
+        );
         let flat = lower::lower(&graph).unwrap();
         let ops: Vec<&str> = flat.nodes.iter().map(|n| n.op.as_str()).collect();
-        assert_eq!(ops, ["MatMul", "ReduceMean", "Sub", "MatMul", "ReduceMean", "Sub"]);
+        assert_eq!(
+            ops,
+            ["MatMul", "ReduceMean", "Sub", "MatMul", "ReduceMean", "Sub"]
+        );
         assert_eq!(flat.nodes[1].ints("axes"), Some(&[-1][..]));
         // The axes are the call's also where they are an input.
         let new = convert(&graph, 21).unwrap();
@@ -289,11 +304,15 @@ mod tests {
     fn files_that_are_too_new_say_so() {
         let mut model = ModelProto::decode(&*with_function()).unwrap();
         model.ir_version = Some(99);
-        let error = from_bytes(&model.encode_to_vec(), None).unwrap_err().to_string();
+        let error = from_bytes(&model.encode_to_vec(), None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("99") && error.contains("14"), "{error}");
         model.ir_version = Some(8);
         model.opset_import[0].version = Some(99);
-        let error = from_bytes(&model.encode_to_vec(), None).unwrap_err().to_string();
+        let error = from_bytes(&model.encode_to_vec(), None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("99") && error.contains("28"), "{error}");
     }
 }

@@ -63,10 +63,7 @@ fn opsets(list: &[OperatorSetIdProto]) -> BTreeMap<String, i64> {
 }
 
 /// A function of the model's own.
-fn function(
-    mut proto: FunctionProto,
-    data: &mut ExternalData<'_>,
-) -> Result<Function, OnnxError> {
+fn function(mut proto: FunctionProto, data: &mut ExternalData<'_>) -> Result<Function, OnnxError> {
     let port = |name: String| ValueInfoProto {
         name: Some(name),
         ..ValueInfoProto::default()
@@ -74,8 +71,14 @@ fn function(
     let body = GraphProto {
         name: proto.name.clone(),
         node: std::mem::take(&mut proto.node),
-        input: std::mem::take(&mut proto.input).into_iter().map(port).collect(),
-        output: std::mem::take(&mut proto.output).into_iter().map(port).collect(),
+        input: std::mem::take(&mut proto.input)
+            .into_iter()
+            .map(port)
+            .collect(),
+        output: std::mem::take(&mut proto.output)
+            .into_iter()
+            .map(port)
+            .collect(),
         ..GraphProto::default()
     };
     let (mut body, mut beside) = graph(body, data)?;
@@ -130,7 +133,10 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<(Graph, Besid
     }
     for stored in proto.sparse_initializer {
         let (name, dense) = tensor::decode_sparse(stored)?;
-        if weights.insert(name.clone(), Arc::new(Tensor::Dense(dense))).is_some() {
+        if weights
+            .insert(name.clone(), Arc::new(Tensor::Dense(dense)))
+            .is_some()
+        {
             return Err(OnnxError::value(&name, "it is defined more than once"));
         }
         beside.sparse.insert(name);

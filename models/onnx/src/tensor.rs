@@ -263,7 +263,10 @@ pub(crate) fn decode_sparse(proto: SparseTensorProto) -> Result<(String, Dense),
     let Dense::I64(indices) = indices else {
         return Err(refuse("its indices are no i64"));
     };
-    let size = values.dtype().size().ok_or_else(|| refuse("its elements have no fixed size"))?;
+    let size = values
+        .dtype()
+        .size()
+        .ok_or_else(|| refuse("its elements have no fixed size"))?;
     if count > LARGEST_SPARSE / size {
         return Err(refuse("it is too large to be written out"));
     }
@@ -278,12 +281,17 @@ pub(crate) fn decode_sparse(proto: SparseTensorProto) -> Result<(String, Dense),
     for (i, index) in flat.chunks_exact(each.max(1)).enumerate() {
         let at = match index {
             [at] => usize::try_from(*at).ok(),
-            index => index.iter().zip(&shape).try_fold(0usize, |at, (&i, &extent)| {
-                let i = usize::try_from(i).ok().filter(|&i| i < extent)?;
-                at.checked_mul(extent)?.checked_add(i)
-            }),
+            index => index
+                .iter()
+                .zip(&shape)
+                .try_fold(0usize, |at, (&i, &extent)| {
+                    let i = usize::try_from(i).ok().filter(|&i| i < extent)?;
+                    at.checked_mul(extent)?.checked_add(i)
+                }),
         };
-        let at = at.filter(|&at| at < count).ok_or_else(|| refuse("an index is outside its shape"))?;
+        let at = at
+            .filter(|&at| at < count)
+            .ok_or_else(|| refuse("an index is outside its shape"))?;
         bytes[at * size..][..size].copy_from_slice(&stored[i * size..][..size]);
     }
     let dense = from_bytes(values.dtype(), shape, bytes);
@@ -306,8 +314,12 @@ pub(crate) fn encode_sparse(name: &str, dense: &Dense) -> Option<SparseTensorPro
         raw_data: Some(raw),
         ..TensorProto::default()
     };
-    let raw = elements.iter().flat_map(|(_, element)| element.iter().copied());
-    let places = elements.iter().flat_map(|(at, _)| (*at as i64).to_le_bytes());
+    let raw = elements
+        .iter()
+        .flat_map(|(_, element)| element.iter().copied());
+    let places = elements
+        .iter()
+        .flat_map(|(at, _)| (*at as i64).to_le_bytes());
     Some(SparseTensorProto {
         values: Some(TensorProto {
             name: Some(name.to_owned()),
@@ -403,7 +415,11 @@ mod tests {
             let again = encode_sparse("w", &dense).unwrap();
             assert_eq!(decode_sparse(again).unwrap().1, dense);
         }
-        for (dims, indices) in [(vec![4, 5], line), (vec![1 << 20, 1 << 20], pairs.clone()), (vec![3, 6], pairs)] {
+        for (dims, indices) in [
+            (vec![4, 5], line),
+            (vec![1 << 20, 1 << 20], pairs.clone()),
+            (vec![3, 6], pairs),
+        ] {
             assert!(decode_sparse(sparse(&dims, indices)).is_err());
         }
     }

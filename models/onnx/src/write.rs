@@ -13,8 +13,8 @@ use crate::carried::Beside;
 use crate::error::OnnxError;
 use crate::proto::{
     AttributeProto, DimValue, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
-    attribute_type,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
+    ValueInfoProto, attribute_type,
 };
 use crate::{external, tensor};
 

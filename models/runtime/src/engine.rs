@@ -8,7 +8,7 @@ use lapidary_graph::{Graph, ValueInfo};
 /// Makes sessions of graphs.
 pub trait Engine: Clone + Send + Sync {
     /// What it makes.
-    type Session: Session;
+    type Session: InferenceSession;
 
     /// A session of `graph` that gives `outputs`: different values, each computed by a node of the graph.
     ///
@@ -29,7 +29,7 @@ pub trait Engine: Clone + Send + Sync {
 }
 
 /// A graph that an engine has loaded.
-pub trait Session: Send + Sync {
+pub trait InferenceSession: Send + Sync {
     /// The outputs it was loaded for, for tensors in the order of the graph's inputs.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use lapidary_core::tensor::{Dense, Tensor};
 use lapidary_graph::Graph;
 
 use crate::engine::Engine;
-use crate::run::{Run, Runner};
+use crate::run::{RunnableGraph, Runner};
 
 /// A graph that runs by an engine.
 pub struct LoadedGraph<E: Engine> {
@@ -35,8 +35,8 @@ impl<E: Engine> LoadedGraph<E> {
         Ok(loaded)
     }
 
-    fn run_by(&self) -> Run<'_, E> {
-        Run {
+    fn run_by(&self) -> RunnableGraph<'_, E> {
+        RunnableGraph {
             graph: &self.graph,
             engine: &self.engine,
             runner: &self.runner,

@@ -19,7 +19,7 @@ use lapidary_onnx::Form;
 use ort::session::builder::SessionBuilder;
 use ort::session::{Session as Loaded, SessionInputValue};
 
-use crate::engine::{Engine, Session, failure};
+use crate::engine::{Engine, InferenceSession, failure};
 pub use library::{Missing, find};
 
 /// The engine's name.
@@ -117,7 +117,7 @@ impl Engine for Ort {
     }
 }
 
-impl Session for OrtSession {
+impl InferenceSession for OrtSession {
     fn run(&self, given: &[Dense]) -> Result<Vec<Dense>, ModelError> {
         let fitted = (self.inputs.iter().zip(given))
             .map(|(input, dense)| value::fit(input, dense))

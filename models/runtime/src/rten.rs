@@ -18,7 +18,7 @@ use lapidary_core::tensor::{Dense, Shared};
 use lapidary_graph::{Graph, ValueInfo};
 use rten::{NodeId, RunOptions, ThreadPool};
 
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, InferenceSession};
 pub use pool::Pool;
 use program::Program;
 
@@ -87,7 +87,7 @@ impl Engine for Rten {
     }
 }
 
-impl Session for RtenSession {
+impl InferenceSession for RtenSession {
     fn run(&self, given: &[Dense]) -> Result<Vec<Dense>, ModelError> {
         self.program.run(given, &self.weights, &self.options)
     }

@@ -11,7 +11,7 @@ use lapidary_core::tensor::{DType, Dense};
 use lapidary_graph::{Graph, ValueInfo};
 
 use crate::batch::{agree, fixed_batch, free_batch, join, trial_inputs, used_inputs};
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, InferenceSession};
 
 /// The sessions of one graph, each made when it is first needed.
 pub struct Runner<S> {
@@ -64,7 +64,7 @@ enum Source {
     Weight(Dense),
 }
 
-impl<S: Session> Ready<S> {
+impl<S: InferenceSession> Ready<S> {
     fn load(
         engine: &impl Engine<Session = S>,
         graph: &Graph,
@@ -117,7 +117,7 @@ impl<S: Session> Ready<S> {
 }
 
 /// A graph to run: the graph, what makes its sessions, and those there are.
-pub struct Run<'a, E: Engine> {
+pub struct RunnableGraph<'a, E: Engine> {
     /// The graph.
     pub graph: &'a Graph,
     /// What makes its sessions.
@@ -126,7 +126,7 @@ pub struct Run<'a, E: Engine> {
     pub runner: &'a Runner<E::Session>,
 }
 
-impl<E: Engine> Run<'_, E> {
+impl<E: Engine> RunnableGraph<'_, E> {
     /// Makes the session for `values`, or for the graph's outputs where there are none, unless it is there.
     ///
     /// # Errors
@@ -317,7 +317,6 @@ impl<E: Engine> Run<'_, E> {
             compare().unwrap_or(false)
         })
     }
-
 }
 
 /// The tensors for the inputs `wanted`, in their order.
@@ -356,7 +355,7 @@ fn samples(given: &[Dense]) -> usize {
 }
 
 /// Runs batches of the size the graph is fixed to, the last one filled up with its last sample.
-fn in_batches<S: Session>(
+fn in_batches<S: InferenceSession>(
     ready: &Ready<S>,
     given: &[Dense],
     samples: usize,

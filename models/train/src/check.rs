@@ -8,7 +8,7 @@ use lapidary_core::rng::Rng;
 use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{DType, Dense, Tensor};
 
-use super::engine::{self, PLAIN, TAPED, data};
+use super::engine::{self, DEVICE, Gradients, data};
 use super::program::Program;
 use lapidary_graph::tape::{Pass, Value};
 use lapidary_graph::{Attribute, Graph, Node, ValueInfo};
@@ -107,8 +107,8 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
         }
     };
     let run = |weights: Vec<Value>, x: Vec<Value>| -> Result<Vec<f32>, ModelError> {
-        let out = program.run(PLAIN, weights, x, batch, &mut pass())?;
-        Ok(PLAIN.read(&super::only(out)?))
+        let out = program.run(DEVICE, weights, x, batch, &mut pass())?;
+        Ok(DEVICE.read(&super::only(out)?))
     };
     let plain: Vec<Value> = program.plain().collect();
     let out = run(plain.clone(), x.clone())?;
@@ -131,14 +131,14 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
         })
         .collect();
     let (weights, inputs) = (taped[..plain.len()].to_vec(), taped[plain.len()..].to_vec());
-    let output = super::only(program.run(TAPED, weights, inputs, batch, &mut pass())?)?;
-    for (taped, plain) in TAPED.read(&output).iter().zip(&out) {
+    let output = super::only(program.run(DEVICE, weights, inputs, batch, &mut pass())?)?;
+    for (taped, plain) in DEVICE.read(&output).iter().zip(&out) {
         assert!(
             (taped - plain).abs() <= 1e-5 * (1.0 + plain.abs()),
             "on the tape {taped}, off it {plain}"
         );
     }
-    let gradients = engine::gradients(output, factors.clone(), [1, factors.len()]);
+    let gradients = Gradients::of(output, factors.clone());
 
     for (at, value) in all.iter().enumerate() {
         let (Value::Float(t), Value::Float(leaf)) = (value, &taped[at]) else {
@@ -147,7 +147,7 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
         if program.weights.get(at).is_some_and(|w| !w.trained) {
             continue;
         }
-        let found = gradients.by(leaf).map(|g| data(&g).to_vec());
+        let found = gradients.by(leaf).map(<[f32]>::to_vec);
         let values = data(t).to_vec();
         for i in 0..values.len() {
             const STEP: f32 = 0.01;
@@ -155,7 +155,7 @@ pub(super) fn gradients(graph: &Graph, x: &Dense, training: bool) -> Result<(), 
                 let mut moved = values.clone();
                 moved[i] += step;
                 let mut all = all.clone();
-                all[at] = Value::Float(PLAIN.constant(moved, value.shape()));
+                all[at] = Value::Float(DEVICE.constant(moved, value.shape()));
                 let inputs = all.split_off(plain.len());
                 run(all, inputs).map(sum)
             };

@@ -6,7 +6,7 @@ use lapidary_graph::tape::Value;
 use serde::{Deserialize, Serialize};
 
 use super::Trainer;
-use super::engine::{PLAIN, data};
+use super::engine::{DEVICE, data};
 
 /// Version of the form.
 const VERSION: u32 = 1;
@@ -90,7 +90,7 @@ impl Trainer<'_> {
             if new.len() != data(old).len() {
                 return None;
             }
-            *value = Value::Float(PLAIN.constant(new.clone(), old.shape()));
+            *value = Value::Float(DEVICE.constant(new.clone(), old.shape()));
         }
         floats.next().is_none().then_some(values)
     }

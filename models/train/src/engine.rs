@@ -1,533 +1,549 @@
-//! The device that trains: burn's rank-dynamic primitives on the CPU, once plain (evaluation) and once remembered (training). Only this
-//! file and the kernels of `convolution.rs` know burn.
+//! The device that trains: our kernels on the CPU, remembered where something is differentiated by an operand.
 
-use std::marker::PhantomData;
+use std::sync::Arc;
 
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients as Grads;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
-use burn_backend::ops::{FloatTensorOps, PadMode};
-use burn_backend::tensor::FloatTensor;
-use burn_backend::{
-    AutodiffBackend, Backend, BackendTypes, BoolDType, Scalar, Slice, TensorData, TensorMetadata,
-};
-use burn_flex::{Flex, FlexDevice, FlexTensor};
-use lapidary_graph::tape::{Cut, Statistics, Tape, Value, Var};
+use lapidary_graph::tape::{Cut, Statistics, Tape, Var};
 use lapidary_graph::window::{Convolution, Window};
+use rten_simd::SimdUnaryOp;
+use rten_vecmath::{Erf, Exp, Sigmoid, Tanh};
 
-use super::{convolution, norm};
+use super::array::Array;
+use super::kernels::elementwise::{
+    broadcast, broadcast_back, changed, erf_back, expanded, gelu, gelu_back, map, zip,
+};
+use super::kernels::{convolution, layout, norm, pool, product, reduce};
+use super::record::{self, Tensor};
 
-/// Burn's engine that remembers what it did.
-type Taped = Autodiff<Flex>;
+/// The device.
+pub(super) const DEVICE: &dyn Tape = &Device;
 
-/// The device that only computes.
-pub(super) const PLAIN: &dyn Tape = &Device::<Flex>(PhantomData);
+struct Device;
 
-/// The device that remembers what it computed, for [`gradients`].
-pub(super) const TAPED: &dyn Tape = &Device::<Taped>(PhantomData);
-
-/// A value of the plain device on the one that remembers; nothing is differentiated by it.
-pub(super) fn constant(value: Value) -> Value {
-    match value {
-        Value::Float(x) => Value::Float(var::<Taped>(Taped::constant(x.take()))),
-        Value::Int(a) => Value::Int(a),
-    }
-}
-
-/// A tensor of the plain device on the one that remembers, to be differentiated by.
+/// A tensor of the same values as `x`, to be differentiated by.
 pub(super) fn leaf(x: &Var) -> Var {
-    let x = x.get::<FlexTensor>().clone();
-    var::<Taped>(Taped::constant(x).require_grad())
+    var(Tensor::leaf(x.get::<Tensor>().array.clone()))
 }
 
-/// The row-major values of a plain tensor that has not been permuted or cut.
+/// The row-major values of a tensor.
 pub(super) fn data(x: &Var) -> &[f32] {
-    slice(x.get())
+    x.get::<Tensor>().array.values()
 }
 
 /// As [`data`], to be changed.
 pub(super) fn data_mut(x: &mut Var) -> &mut [f32] {
-    x.get_mut::<FlexTensor>().storage_mut()
+    x.get_mut::<Tensor>().array.values_mut()
 }
 
 /// Gradients by leaves.
-pub(super) struct Gradients(<Taped as AutodiffBackend>::Gradients);
+pub(super) struct Gradients(record::Gradients);
 
 impl Gradients {
-    /// The gradient by `leaf`, where what was differentiated depends on it: a plain tensor.
-    pub(super) fn by(&self, leaf: &Var) -> Option<Var> {
-        let gradient = Taped::grad(leaf.get::<FloatTensor<Taped>>(), &self.0)?;
-        Some(var::<Flex>(gradient.to_contiguous()))
+    /// Gradients of `Σ output · gradient`.
+    pub(super) fn of(output: Var, gradient: Vec<f32>) -> Self {
+        let gradient = Array::new(gradient, output.shape());
+        Self(record::Gradients::of(output.take(), gradient))
+    }
+
+    /// The gradient by `leaf`, row by row, where what was differentiated depends on it.
+    pub(super) fn by(&self, leaf: &Var) -> Option<&[f32]> {
+        Some(self.0.by(leaf.get())?.values())
     }
 }
 
-/// Gradients of `Σ output · gradient`, for a gradient by the output of shape `[rows, columns]`: the tape carries on from one that is known.
-pub(super) fn gradients(output: Var, gradient: Vec<f32>, shape: [usize; 2]) -> Gradients {
-    let gradient = TAPED.constant(gradient, &shape);
-    let product = TAPED.mul(TAPED.reshape(output, &shape), gradient);
-    // Rows first: burn groups a sum over the whole of a large tensor by how threads steal work.
-    let rows: FloatTensor<Taped> = TAPED.sum(product, 1).take();
-    Gradients(Taped::backward(Taped::float_sum(rows)))
-}
-
-/// One of burn's engines, and those kernels that are ours.
-struct Device<B>(PhantomData<B>);
-
-/// Burn's operations, and those of ours that have a gradient of their own.
-trait Engine:
-    Backend
-    + BackendTypes<
-        Device = FlexDevice,
-        IntTensorPrimitive = FlexTensor,
-        BoolTensorPrimitive = FlexTensor,
-    >
-{
-    /// A tensor that nothing is differentiated by.
-    fn constant(tensor: FlexTensor) -> FloatTensor<Self>;
-
-    /// The numbers of a tensor.
-    fn plain(tensor: &FloatTensor<Self>) -> &FlexTensor;
-
-    /// A convolution.
-    fn convolve(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        by: Convolution,
-    ) -> FloatTensor<Self>;
-
-    /// Batch normalization by the statistics of the batch, which it returns.
-    fn normalize(
-        x: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> (FloatTensor<Self>, Statistics);
-}
-
-/// The handle of one of burn's tensors.
-fn var<B: Engine>(tensor: FloatTensor<B>) -> Var {
-    let shape = tensor.shape();
+fn var(tensor: Tensor) -> Var {
+    let shape: Arc<[usize]> = tensor.array.shape().into();
     Var::new(tensor, &shape)
 }
 
-fn number(value: f32) -> Scalar {
-    Scalar::Float(f64::from(value))
+/// A kernel of one operand: `forward` of its elements, and the gradient by it from that by the result.
+fn unary(
+    x: Var,
+    forward: impl FnOnce(Array) -> Array,
+    backward: impl FnOnce(Array) -> Array + Send + 'static,
+) -> Var {
+    let (x, operand) = x.take::<Tensor>().parts();
+    var(Tensor::computed(forward(x), [operand], |g, _| {
+        vec![Some(backward(g))]
+    }))
 }
 
-/// `a` where `mask` is true, else `b`.
-fn choose<B: Engine>(mask: FlexTensor, a: FloatTensor<B>, b: FloatTensor<B>) -> Var {
-    var::<B>(B::float_mask_where(b, mask, a))
+/// As [`unary`], where the gradient takes the operand's elements.
+fn of_operand(
+    x: Var,
+    forward: impl FnOnce(Array) -> Array,
+    backward: impl FnOnce(Array, &Array) -> Array + Send + 'static,
+) -> Var {
+    let tensor: Tensor = x.take();
+    let kept = tensor.is_recorded().then(|| tensor.array.clone());
+    let (x, operand) = tensor.parts();
+    var(Tensor::computed(forward(x), [operand], |g, _| {
+        vec![kept.map(|x| backward(g, &x))]
+    }))
 }
 
-impl<B: Engine> Device<B> {
-    /// `x` with the margins its windows need.
-    fn padded(x: Var, window: &Window, value: f32) -> FloatTensor<B> {
-        let [rows, columns] = window.margins();
-        if [rows, columns] == [(0, 0); 2] {
-            return x.take();
+/// As [`unary`], where the gradient takes the result's elements.
+fn of_result(
+    x: Var,
+    forward: impl FnOnce(Array) -> Array,
+    backward: impl FnOnce(Array, &Array) -> Array + Send + 'static,
+) -> Var {
+    let (x, operand) = x.take::<Tensor>().parts();
+    let y = forward(x);
+    let kept = y.clone();
+    var(Tensor::computed(y, [operand], move |g, _| {
+        vec![Some(backward(g, &kept))]
+    }))
+}
+
+/// A kernel of two operands that broadcast: `f(a, b)`, and the gradients by `a` and by `b` that are wanted, from that by the result and both
+/// operands.
+fn binary(
+    a: Var,
+    b: Var,
+    f: impl Fn(f32, f32) -> f32 + Sync,
+    backward: impl FnOnce(&Array, &Array, &Array, &[bool]) -> [Option<Array>; 2] + Send + 'static,
+) -> Var {
+    let (a, b): (Tensor, Tensor) = (a.take(), b.take());
+    let kept = (a.is_recorded() || b.is_recorded()).then(|| (a.array.clone(), b.array.clone()));
+    let ((a, first), (b, second)) = (a.parts(), b.parts());
+    let out = broadcast(a, &b, f);
+    var(Tensor::computed(out, [first, second], move |g, wanted| {
+        let Some((a, b)) = kept else {
+            return Vec::new();
+        };
+        backward(&g, &a, &b, wanted).into()
+    }))
+}
+
+/// As [`binary`], where the gradients are that by the result, the second times `sign`.
+fn linear(a: Var, b: Var, f: impl Fn(f32, f32) -> f32 + Sync, sign: f32) -> Var {
+    let (a, first) = a.take::<Tensor>().parts();
+    let (b, second) = b.take::<Tensor>().parts();
+    let shapes = (a.shape().to_vec(), b.shape().to_vec());
+    let out = broadcast(a, &b, f);
+    var(Tensor::computed(out, [first, second], move |g, wanted| {
+        let by_a = wanted[0].then(|| reduce::sum_to(g.clone(), &shapes.0));
+        let by_b = wanted[1].then(|| {
+            let g = reduce::sum_to(g, &shapes.1);
+            if sign == 1.0 { g } else { map(g, |g| sign * g) }
+        });
+        vec![by_a, by_b]
+    }))
+}
+
+/// One of two operands of one shape, element by element: `a` where `mask` is true.
+fn chosen(mask: Vec<bool>, a: Var, b: Var) -> Var {
+    let (a, first) = a.take::<Tensor>().parts();
+    let (b, second) = b.take::<Tensor>().parts();
+    let shape = a.shape().to_vec();
+    let out = Array::written(&shape, |out| {
+        let pairs = a.values().iter().zip(b.values());
+        for ((out, (a, b)), mask) in out.iter_mut().zip(pairs).zip(&mask) {
+            *out = if *mask { *a } else { *b };
         }
-        let pads = [(0, 0), (0, 0), rows, columns];
-        B::float_pad(x.take(), &pads, PadMode::Constant(value))
-    }
+    });
+    var(Tensor::computed(out, [first, second], move |g, wanted| {
+        let part = |side: bool| {
+            Array::written(&shape, |out| {
+                for ((out, g), mask) in out.iter_mut().zip(g.values()).zip(&mask) {
+                    *out = if *mask == side { *g } else { 0.0 };
+                }
+            })
+        };
+        vec![
+            wanted[0].then(|| part(true)),
+            wanted[1].then(|| part(false)),
+        ]
+    }))
 }
 
-impl<B: Engine> Tape for Device<B> {
+/// Whether `test` holds, element by element.
+fn compared(a: &Var, b: &Var, test: impl Fn(f32, f32) -> bool) -> Vec<bool> {
+    let pairs = data(a).iter().zip(data(b));
+    pairs.map(|(a, b)| test(*a, *b)).collect()
+}
+
+impl Tape for Device {
     fn constant(&self, values: Vec<f32>, shape: &[usize]) -> Var {
-        var::<B>(B::constant(tensor(values, shape)))
+        var(Tensor::constant(Array::new(values, shape)))
     }
 
     fn read(&self, x: &Var) -> Vec<f32> {
-        slice(&B::plain(x.get()).to_contiguous()).to_vec()
+        data(x).to_vec()
     }
 
     fn relu(&self, x: Var) -> Var {
-        var::<B>(B::relu(x.take()))
+        of_result(
+            x,
+            |x| map(x, |x| x.max(0.0)),
+            |g, y| zip(g, y, |g, y| if y > 0.0 { g } else { 0.0 }),
+        )
     }
 
     fn sigmoid(&self, x: Var) -> Var {
-        var::<B>(B::sigmoid(x.take()))
+        of_result(
+            x,
+            |x| changed(x, |piece| Sigmoid {}.map_mut(piece)),
+            |g, y| zip(g, y, |g, y| g * y * (1.0 - y)),
+        )
     }
 
     fn log_sigmoid(&self, x: Var) -> Var {
-        var::<B>(B::log_sigmoid(x.take()))
+        of_result(
+            x,
+            |x| map(x, |x| x.min(0.0) - (-x.abs()).exp().ln_1p()),
+            |g, y| zip(g, y, |g, y| g * (1.0 - y.exp())),
+        )
     }
 
     fn tanh(&self, x: Var) -> Var {
-        var::<B>(B::float_tanh(x.take()))
+        of_result(
+            x,
+            |x| changed(x, |piece| Tanh {}.map_mut(piece)),
+            |g, y| zip(g, y, |g, y| g * (1.0 - y * y)),
+        )
     }
 
     fn gelu(&self, x: Var) -> Var {
-        var::<B>(B::gelu(x.take()))
+        of_operand(x, |x| gelu(&x), gelu_back)
     }
 
     fn exp(&self, x: Var) -> Var {
-        var::<B>(B::float_exp(x.take()))
+        of_result(
+            x,
+            |x| changed(x, |piece| Exp {}.map_mut(piece)),
+            |g, y| zip(g, y, |g, y| g * y),
+        )
     }
 
     fn log(&self, x: Var) -> Var {
-        var::<B>(B::float_log(x.take()))
+        of_operand(x, |x| map(x, f32::ln), |g, x| zip(g, x, |g, x| g / x))
     }
 
     fn sqrt(&self, x: Var) -> Var {
-        var::<B>(B::float_sqrt(x.take()))
+        of_result(
+            x,
+            |x| map(x, f32::sqrt),
+            |g, y| zip(g, y, |g, y| 0.5 * g / y),
+        )
     }
 
     fn erf(&self, x: Var) -> Var {
-        var::<B>(B::float_erf(x.take()))
+        of_operand(x, |x| changed(x, |piece| Erf {}.map_mut(piece)), erf_back)
     }
 
     fn abs(&self, x: Var) -> Var {
-        var::<B>(B::float_abs(x.take()))
+        of_operand(
+            x,
+            |x| map(x, f32::abs),
+            |g, x| zip(g, x, |g, x| if x == 0.0 { 0.0 } else { g * x.signum() }),
+        )
     }
 
     fn neg(&self, x: Var) -> Var {
-        var::<B>(B::float_neg(x.take()))
+        self.scale(x, -1.0)
     }
 
     fn reciprocal(&self, x: Var) -> Var {
-        var::<B>(B::float_recip(x.take()))
+        of_result(
+            x,
+            |x| map(x, f32::recip),
+            |g, y| zip(g, y, |g, y| -g * y * y),
+        )
     }
 
     fn round(&self, x: Var) -> Var {
-        let exact: FloatTensor<B> = x.take();
-        let error = B::float_sub(B::float_round(exact.clone()), exact.clone());
-        var::<B>(B::float_add(exact, B::float_detach(error)))
+        unary(x, |x| map(x, f32::round_ties_even), |g| g)
     }
 
     fn shift(&self, x: Var, term: f32) -> Var {
-        var::<B>(B::float_add_scalar(x.take(), number(term)))
+        unary(x, |x| map(x, |x| x + term), |g| g)
     }
 
     fn scale(&self, x: Var, factor: f32) -> Var {
-        var::<B>(B::float_mul_scalar(x.take(), number(factor)))
+        unary(
+            x,
+            |x| map(x, |x| x * factor),
+            move |g| map(g, |g| g * factor),
+        )
     }
 
     fn power(&self, x: Var, exponent: f32) -> Var {
-        var::<B>(B::float_powf_scalar(x.take(), number(exponent)))
+        if exponent == 2.0 {
+            return of_operand(
+                x,
+                |x| map(x, |x| x * x),
+                |g, x| zip(g, x, |g, x| 2.0 * g * x),
+            );
+        }
+        of_operand(
+            x,
+            |x| map(x, |x| x.powf(exponent)),
+            move |g, x| zip(g, x, |g, x| g * exponent * x.powf(exponent - 1.0)),
+        )
     }
 
     fn clamp(&self, x: Var, low: Option<f32>, high: Option<f32>) -> Var {
-        match (low.map(number), high.map(number)) {
-            (Some(low), Some(high)) => var::<B>(B::float_clamp(x.take(), low, high)),
-            (Some(low), None) => var::<B>(B::float_clamp_min(x.take(), low)),
-            (None, Some(high)) => var::<B>(B::float_clamp_max(x.take(), high)),
-            (None, None) => x,
-        }
+        let low = low.unwrap_or(f32::NEG_INFINITY);
+        let high = high.unwrap_or(f32::INFINITY);
+        of_operand(
+            x,
+            |x| map(x, |x| x.max(low).min(high)),
+            move |g, x| zip(g, x, |g, x| if (low..=high).contains(&x) { g } else { 0.0 }),
+        )
     }
 
     fn add(&self, a: Var, b: Var) -> Var {
-        var::<B>(B::float_add(a.take(), b.take()))
+        linear(a, b, |a, b| a + b, 1.0)
     }
 
     fn sub(&self, a: Var, b: Var) -> Var {
-        var::<B>(B::float_sub(a.take(), b.take()))
+        linear(a, b, |a, b| a - b, -1.0)
     }
 
     fn mul(&self, a: Var, b: Var) -> Var {
-        var::<B>(B::float_mul(a.take(), b.take()))
+        binary(
+            a,
+            b,
+            |a, b| a * b,
+            |g, a, b, wanted| {
+                [
+                    wanted[0].then(|| broadcast_back(g, b, a.shape(), |g, b| g * b)),
+                    wanted[1].then(|| broadcast_back(g, a, b.shape(), |g, a| g * a)),
+                ]
+            },
+        )
     }
 
     fn div(&self, a: Var, b: Var) -> Var {
-        var::<B>(B::float_div(a.take(), b.take()))
+        binary(
+            a,
+            b,
+            |a, b| a / b,
+            |g, a, b, wanted| {
+                [
+                    wanted[0].then(|| broadcast_back(g, b, a.shape(), |g, b| g / b)),
+                    wanted[1].then(|| {
+                        let product = broadcast(g.clone(), a, |g, a| -g * a);
+                        broadcast_back(&product, b, b.shape(), |p, b| p / (b * b))
+                    }),
+                ]
+            },
+        )
     }
 
     fn max(&self, a: Var, b: Var) -> Var {
-        let (a, b): (FloatTensor<B>, FloatTensor<B>) = (a.take(), b.take());
-        choose::<B>(
-            B::float_greater(a.clone(), b.clone(), BoolDType::Native),
-            a,
-            b,
-        )
+        chosen(compared(&a, &b, |a, b| a > b), a, b)
     }
 
     fn min(&self, a: Var, b: Var) -> Var {
-        let (a, b): (FloatTensor<B>, FloatTensor<B>) = (a.take(), b.take());
-        choose::<B>(
-            B::float_lower(a.clone(), b.clone(), BoolDType::Native),
-            a,
-            b,
-        )
+        chosen(compared(&a, &b, |a, b| a < b), a, b)
     }
 
     fn select(&self, mask: Vec<bool>, a: Var, b: Var) -> Var {
-        let mask = FlexTensor::from_data(TensorData::new(mask, a.shape().to_vec()));
-        choose::<B>(mask, a.take(), b.take())
+        chosen(mask, a, b)
     }
 
     fn reshape(&self, x: Var, shape: &[usize]) -> Var {
-        var::<B>(B::float_reshape(x.take(), shape.to_vec().into()))
+        let before = x.shape().to_vec();
+        unary(x, |x| x.reshaped(shape), move |g| g.reshaped(&before))
     }
 
     fn permute(&self, x: Var, order: &[usize]) -> Var {
-        var::<B>(B::float_permute(x.take(), order))
+        let back = layout::reversed(order);
+        unary(
+            x,
+            |x| layout::permuted(&x, order),
+            move |g| layout::permuted(&g, &back),
+        )
     }
 
     fn expand(&self, x: Var, shape: &[usize]) -> Var {
-        var::<B>(B::float_expand(x.take(), shape.to_vec().into()))
+        let before = x.shape().to_vec();
+        unary(
+            x,
+            |x| expanded(&x, shape),
+            move |g| reduce::sum_to(g, &before),
+        )
     }
 
     fn slice(&self, x: Var, cuts: &[Cut]) -> Var {
-        let cut = |cut: &Cut| {
-            Slice::new(
-                cut.start as isize,
-                Some(cut.end as isize),
-                cut.step as isize,
-            )
-        };
-        let cuts: Vec<Slice> = cuts.iter().map(cut).collect();
-        var::<B>(B::float_slice(x.take(), &cuts))
+        let (before, kept) = (x.shape().to_vec(), cuts.to_vec());
+        unary(
+            x,
+            |x| layout::cut(&x, cuts),
+            move |g| layout::cut_back(&g, &before, &kept),
+        )
     }
 
     fn concat(&self, parts: Vec<Var>, axis: usize) -> Var {
-        let parts = parts.into_iter().map(Var::take).collect();
-        var::<B>(B::float_cat(parts, axis))
+        let extents: Vec<usize> = parts.iter().map(|part| part.shape()[axis]).collect();
+        let parts = parts.into_iter().map(|part| part.take::<Tensor>().parts());
+        let (arrays, operands): (Vec<Array>, Vec<_>) = parts.unzip();
+        let out = layout::concatenated(&arrays, axis);
+        var(Tensor::computed_of(out, operands, move |g, _| {
+            let parts = layout::parted(&g, axis, &extents);
+            parts.into_iter().map(Some).collect()
+        }))
     }
 
     fn pad(&self, x: Var, sizes: &[(usize, usize)], value: f32) -> Var {
-        var::<B>(B::float_pad(x.take(), sizes, PadMode::Constant(value)))
+        let kept = sizes.to_vec();
+        unary(
+            x,
+            |x| layout::padded(&x, sizes, value),
+            move |g| layout::cut(&g, &layout::inside(g.shape(), &kept)),
+        )
     }
 
     fn gather(&self, x: Var, axis: usize, indices: &[usize]) -> Var {
-        let indices: Vec<i64> = indices.iter().map(|&i| i as i64).collect();
-        let count = indices.len();
-        let indices = FlexTensor::from_data(TensorData::new(indices, vec![count]));
-        var::<B>(B::float_select(x.take(), axis, indices))
+        let (before, kept) = (x.shape().to_vec(), indices.to_vec());
+        unary(
+            x,
+            |x| layout::gathered(&x, axis, indices),
+            move |g| layout::gathered_back(&g, &before, axis, &kept),
+        )
     }
 
     fn sum(&self, x: Var, axis: usize) -> Var {
-        var::<B>(B::float_sum_dim(x.take(), axis))
+        let before = x.shape().to_vec();
+        unary(x, |x| reduce::sum(&x, axis), move |g| expanded(&g, &before))
     }
 
     fn mean(&self, x: Var, axis: usize) -> Var {
-        var::<B>(B::float_mean_dim(x.take(), axis))
+        let share = 1.0 / x.shape()[axis] as f32;
+        let sum = self.sum(x, axis);
+        self.scale(sum, share)
     }
 
     fn largest(&self, x: Var, axis: usize) -> Var {
-        var::<B>(B::float_max_dim(x.take(), axis))
+        let before = x.shape().to_vec();
+        let (x, operand) = x.take::<Tensor>().parts();
+        let (out, indices) = reduce::largest(&x, axis);
+        var(Tensor::computed(out, [operand], move |g, _| {
+            vec![Some(reduce::largest_back(&g, &indices, &before, axis))]
+        }))
     }
 
     fn softmax(&self, x: Var, axis: usize) -> Var {
-        var::<B>(B::softmax(x.take(), axis))
+        of_result(
+            x,
+            |x| reduce::softmax(x, axis),
+            move |g, y| reduce::softmax_back(g, y, axis),
+        )
     }
 
     fn log_softmax(&self, x: Var, axis: usize) -> Var {
-        var::<B>(B::log_softmax(x.take(), axis))
+        of_result(
+            x,
+            |x| reduce::log_softmax(x, axis),
+            move |g, y| reduce::log_softmax_back(g, y, axis),
+        )
     }
 
-    fn matmul(&self, a: Var, b: Var) -> Var {
-        var::<B>(B::float_matmul(a.take(), b.take()))
+    fn matmul(&self, a: Var, b: Var, turned: [bool; 2]) -> Var {
+        let (a, first) = a.take::<Tensor>().parts();
+        let (b, second) = b.take::<Tensor>().parts();
+        let out = product::matmul(&a, &b, turned);
+        var(Tensor::computed(out, [first, second], move |g, wanted| {
+            vec![
+                wanted[0].then(|| product::first_back(&g, &b, a.shape(), turned)),
+                wanted[1].then(|| product::second_back(&g, &a, b.shape(), turned)),
+            ]
+        }))
     }
 
     fn convolve(&self, x: Var, weight: Var, bias: Option<Var>, by: Convolution) -> Var {
-        let bias = bias.map_or_else(
-            || B::constant(tensor(vec![0.0; by.filters], &[by.filters])),
-            Var::take,
-        );
-        var::<B>(B::convolve(x.take(), weight.take(), bias, by))
+        let (x, first) = x.take::<Tensor>().parts();
+        let (weight, second) = weight.take::<Tensor>().parts();
+        let bias = bias.map(|bias| bias.take::<Tensor>().parts());
+        let [height, width] = by.window.output;
+        let out = Array::written(&[by.batch, by.filters, height, width], |out| {
+            let bias = bias.as_ref().map(|(bias, _)| bias.values());
+            convolution::forward(&by, x.values(), weight.values(), bias, out);
+        });
+        let mut operands = vec![first, second];
+        operands.extend(bias.map(|(_, operand)| operand));
+        var(Tensor::computed_of(out, operands, move |g, wanted| {
+            let found =
+                convolution::backward(&by, x.values(), weight.values(), g.values(), wanted[0]);
+            let mut gradients = vec![
+                found.x.map(|g| Array::new(g, x.shape())),
+                Some(Array::new(found.weight, weight.shape())),
+            ];
+            if wanted.len() == 3 {
+                gradients.push(Some(Array::new(found.bias, &[by.filters])));
+            }
+            gradients
+        }))
     }
 
     fn max_pool(&self, x: Var, window: &Window) -> Var {
-        let x = Self::padded(x, window, f32::NEG_INFINITY);
-        var::<B>(B::max_pool2d(
-            x,
-            window.kernel,
-            window.stride,
-            [0; 2],
-            window.dilation,
-            false,
-        ))
+        let (before, window) = (x.shape().to_vec(), window.clone());
+        let (x, operand) = x.take::<Tensor>().parts();
+        let (out, places) = pool::largest(&x, &window);
+        var(Tensor::computed(out, [operand], move |g, _| {
+            vec![Some(pool::largest_back(&g, &places, &before, &window))]
+        }))
     }
 
     fn average_pool(&self, x: Var, window: &Window) -> Var {
-        let x = Self::padded(x, window, 0.0);
-        var::<B>(B::avg_pool2d(
+        let (before, kept) = (x.shape().to_vec(), window.clone());
+        unary(
             x,
-            window.kernel,
-            window.stride,
-            [0; 2],
-            true,
-            false,
-        ))
+            |x| pool::mean(&x, window),
+            move |g| pool::mean_back(&g, &before, &kept),
+        )
     }
 
     fn batch_norm(&self, x: Var, scale: Var, bias: Var, epsilon: f32) -> (Var, Statistics) {
-        let (out, statistics) = B::normalize(x.take(), scale.take(), bias.take(), epsilon);
-        (var::<B>(out), statistics)
+        let (x, first) = x.take::<Tensor>().parts();
+        let (scale, second) = scale.take::<Tensor>().parts();
+        let (bias, third) = bias.take::<Tensor>().parts();
+        let (out, statistics) = norm::forward(
+            x.values(),
+            x.shape(),
+            scale.values(),
+            bias.values(),
+            epsilon,
+        );
+        let out = Array::new(out, x.shape());
+        let kept = statistics.clone();
+        let out = Tensor::computed(out, [first, second, third], move |g, _| {
+            let found = norm::backward(
+                x.values(),
+                x.shape(),
+                scale.values(),
+                &kept,
+                epsilon,
+                g.values(),
+            );
+            vec![
+                Some(Array::new(found.x, x.shape())),
+                Some(Array::new(found.scale, scale.shape())),
+                Some(Array::new(found.bias, scale.shape())),
+            ]
+        });
+        (var(out), statistics)
     }
 
     fn layer_norm(&self, x: Var, scale: Var, bias: Option<Var>, epsilon: f32) -> Var {
-        var::<B>(B::layer_norm(
-            x.take(),
-            scale.take(),
-            bias.map(Var::take),
-            f64::from(epsilon),
-        ))
-    }
-}
-
-impl Engine for Flex {
-    fn constant(tensor: FlexTensor) -> FlexTensor {
-        tensor
-    }
-
-    fn plain(tensor: &FlexTensor) -> &FlexTensor {
-        tensor
-    }
-
-    fn convolve(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        by: Convolution,
-    ) -> FlexTensor {
-        let (x, weight, bias) = (
-            x.to_contiguous(),
-            weight.to_contiguous(),
-            bias.to_contiguous(),
-        );
-        let out = convolution::forward(&by, slice(&x), &weight, slice(&bias));
-        let [height, width] = by.window.output;
-        tensor(out, &[by.batch, by.filters, height, width])
-    }
-
-    fn normalize(
-        x: FlexTensor,
-        scale: FlexTensor,
-        bias: FlexTensor,
-        epsilon: f32,
-    ) -> (FlexTensor, Statistics) {
-        let (x, scale, bias) = (
-            x.to_contiguous(),
-            scale.to_contiguous(),
-            bias.to_contiguous(),
-        );
-        let shape = x.shape().to_vec();
-        let (out, statistics) =
-            norm::forward(slice(&x), &shape, slice(&scale), slice(&bias), epsilon);
-        (tensor(out, &shape), statistics)
-    }
-}
-
-impl Engine for Taped {
-    fn constant(tensor: FlexTensor) -> FloatTensor<Self> {
-        <Self as burn_backend::AutodiffBackend>::from_inner(tensor)
-    }
-
-    fn plain(tensor: &FloatTensor<Self>) -> &FlexTensor {
-        tensor.primitive()
-    }
-
-    fn convolve(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        by: Convolution,
-    ) -> FloatTensor<Self> {
-        let (x, x_node) = x.into_parts();
-        let (weight, weight_node) = weight.into_parts();
-        let (bias, bias_node) = bias.into_parts();
-        let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-        let out = Flex::convolve(x.clone(), weight.clone(), bias, by.clone());
-        match Convolve
-            .prepare::<NoCheckpointing>([x_node, weight_node, bias_node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((x, weight, by), out),
-            OpsKind::UnTracked(prep) => prep.finish(out),
-        }
-    }
-
-    fn normalize(
-        x: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        epsilon: f32,
-    ) -> (FloatTensor<Self>, Statistics) {
-        let (x, x_node) = x.into_parts();
-        let (scale, scale_node) = scale.into_parts();
-        let (bias, bias_node) = bias.into_parts();
-        let (x, scale) = (x.to_contiguous(), scale.to_contiguous());
-        let (out, statistics) = Flex::normalize(x.clone(), scale.clone(), bias, epsilon);
-        let out = match Normalize
-            .prepare::<NoCheckpointing>([x_node, scale_node, bias_node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish((x, scale, statistics.clone(), epsilon), out),
-            OpsKind::UnTracked(prep) => prep.finish(out),
-        };
-        (out, statistics)
-    }
-}
-
-/// The backward step of [`Engine::convolve`].
-#[derive(Debug)]
-struct Convolve;
-
-impl Backward<Flex, 3> for Convolve {
-    type State = (FlexTensor, FlexTensor, Convolution);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Grads, _: &mut Checkpointer) {
-        let grad = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let (x, weight, by) = ops.state;
-        let [x_parent, weight_parent, bias_parent] = ops.parents;
-        let found =
-            convolution::backward(&by, slice(&x), &weight, slice(&grad), x_parent.is_some());
-        if let (Some(parent), Some(grad)) = (x_parent, found.x) {
-            grads.register::<Flex>(parent.id, tensor(grad, &x.shape()));
-        }
-        if let Some(parent) = weight_parent {
-            grads.register::<Flex>(parent.id, tensor(found.weight, &weight.shape()));
-        }
-        if let Some(parent) = bias_parent {
-            grads.register::<Flex>(parent.id, tensor(found.bias, &[by.filters]));
-        }
-    }
-}
-
-/// The backward step of [`Engine::normalize`].
-#[derive(Debug)]
-struct Normalize;
-
-impl Backward<Flex, 3> for Normalize {
-    type State = (FlexTensor, FlexTensor, Statistics, f32);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Grads, _: &mut Checkpointer) {
-        let grad = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let (x, scale, statistics, epsilon) = ops.state;
-        let shape = x.shape().to_vec();
-        let found = norm::backward(
-            slice(&x),
-            &shape,
-            slice(&scale),
-            &statistics,
-            epsilon,
-            slice(&grad),
-        );
-        let channels = [scale.shape().num_elements()];
-        let [x_parent, scale_parent, bias_parent] = ops.parents;
-        for (parent, grad, shape) in [
-            (x_parent, found.x, &shape[..]),
-            (scale_parent, found.scale, &channels),
-            (bias_parent, found.bias, &channels),
-        ] {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, tensor(grad, shape));
+        let (x, first) = x.take::<Tensor>().parts();
+        let (scale, second) = scale.take::<Tensor>().parts();
+        let bias = bias.map(|bias| bias.take::<Tensor>().parts());
+        let mut out = x.clone();
+        let by = bias.as_ref().map(|(bias, _)| bias.values());
+        norm::rows(out.values_mut(), scale.values(), by, epsilon);
+        let mut operands = vec![first, second];
+        operands.extend(bias.map(|(_, operand)| operand));
+        var(Tensor::computed_of(out, operands, move |mut g, wanted| {
+            let (by_scale, by_bias) =
+                norm::rows_back(g.values_mut(), x.values(), scale.values(), epsilon);
+            let mut gradients = vec![Some(g), Some(Array::new(by_scale, scale.shape()))];
+            if wanted.len() == 3 {
+                gradients.push(Some(Array::new(by_bias, scale.shape())));
             }
-        }
+            gradients
+        }))
     }
-}
-
-/// A tensor of row-major `values`.
-pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
-}
-
-/// The row-major values of a contiguous tensor.
-pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().expect("a contiguous tensor of f32")
 }

@@ -9,17 +9,18 @@
 //! - Where the model ends in Softmax, LogSoftmax or Sigmoid and targets are classes, the loss is taken on what goes into it. A model with a
 //!   single output and two classes is a logistic regression.
 
+mod array;
+mod buffers;
 #[cfg(test)]
 mod check;
 mod checkpoint;
-mod convolution;
 mod engine;
 #[cfg(test)]
 mod gradients;
+mod kernels;
 mod loss;
-mod norm;
 mod program;
-mod sums;
+mod record;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -28,14 +29,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Verdict};
+use lapidary_core::metrics::{Metric, evaluate};
 use lapidary_core::model::ModelError;
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples, Targets};
 use lapidary_core::tensor::{Dense, Shared, Tensor};
-use ndarray::{ArcArray, IxDyn};
+use ndarray::{ArcArray, ArrayD, IxDyn};
 
-use engine::{PLAIN, TAPED, data, data_mut};
+use engine::{DEVICE, Gradients, data, data_mut};
 use lapidary_graph::Graph;
+use lapidary_graph::ending::ending;
 use lapidary_graph::sharing::unshared;
 use lapidary_graph::tape::{BatchStatistics, Pass, Value, Var};
 use loss::Objective;
@@ -60,7 +63,7 @@ pub fn run(graph: &Graph, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
     if batch == 0 {
         return Err(ModelError::Fit("there are no samples".into()));
     }
-    let outputs = program.run(PLAIN, program.plain(), given, batch, &mut Pass::Evaluate)?;
+    let outputs = program.run(DEVICE, program.plain(), given, batch, &mut Pass::Evaluate)?;
     Ok(outputs
         .into_iter()
         .map(|value| match value {
@@ -86,6 +89,7 @@ pub fn fit(
     valid: Option<&Samples>,
     cx: &FitContext<'_>,
 ) -> Result<(Graph, Vec<Epoch>, Option<Checkpoint>), ModelError> {
+    let _kept = buffers::Kept::new();
     let (graph, copies) = unshared(graph);
     let mut trainer = Trainer::new(&graph, &copies, plan, train, valid)?;
     if let Some(checkpoint) = &plan.from {
@@ -319,7 +323,6 @@ impl<'a> Trainer<'a> {
         };
         self.steps += 1;
         let inputs = select(&self.program, &self.train.inputs, Some(samples))?;
-        let inputs = inputs.into_iter().map(engine::constant).collect();
         let mut leaves = Vec::with_capacity(self.trained.len());
         let weights: Vec<Value> = self
             .program
@@ -331,14 +334,14 @@ impl<'a> Trainer<'a> {
                     leaves.push(leaf.clone());
                     Value::Float(leaf)
                 }
-                value => engine::constant(value.clone()),
+                value => value.clone(),
             })
             .collect();
         let output = self
             .program
-            .run(TAPED, weights, inputs, samples.len(), &mut pass)?;
+            .run(DEVICE, weights, inputs, samples.len(), &mut pass)?;
         let output = only(output)?;
-        let values = TAPED.read(&output);
+        let values = DEVICE.read(&output);
         if values.len() != samples.len() * self.width {
             return Err(ModelError::Fit(format!(
                 "the model gives shape {:?} for {} samples",
@@ -350,7 +353,7 @@ impl<'a> Trainer<'a> {
         if !loss.is_finite() {
             return Ok(loss);
         }
-        let gradients = engine::gradients(output, grad, [samples.len(), self.width]);
+        let gradients = Gradients::of(output, grad);
         let rate = self.updater.begin();
         for (index, leaf) in leaves.into_iter().enumerate() {
             let grad = gradients.by(&leaf);
@@ -364,7 +367,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Moves a trained weight; one that the loss does not depend on has a gradient of zero.
-    fn update(&mut self, rate: Rate, index: usize, grad: Option<Var>) {
+    fn update(&mut self, rate: Rate, index: usize, grad: Option<&[f32]>) {
         let Value::Float(weight) = &mut self.program.weights[self.trained[index]].value else {
             unreachable!("only floats are trained");
         };
@@ -374,7 +377,7 @@ impl<'a> Trainer<'a> {
         let decays = weight.shape().len() >= 2;
         let mask = self.masks[index].as_deref();
         self.updater
-            .apply(rate, index, data_mut(weight), data(&grad), decays, mask);
+            .apply(rate, index, data_mut(weight), grad, decays, mask);
     }
 
     /// Moves running statistics towards those of a batch: `running · momentum + batch · (1 − momentum)`.
@@ -410,7 +413,7 @@ impl<'a> Trainer<'a> {
             let indices: Vec<usize> = range.collect();
             outputs.extend(forward(&self.program, samples, &indices)?);
         }
-        Ok(Some(loss::metric(targets, &outputs, self.width)))
+        metric(targets, outputs, self.width).map(Some)
     }
 
     fn check_finite(&self, epoch: usize) -> Result<(), ModelError> {
@@ -459,26 +462,22 @@ fn trained_value(graph: &Graph, classes: bool) -> Result<&str, ModelError> {
         .iter()
         .find(|o| o.dtype.is_float())
         .ok_or_else(|| ModelError::Unsupported("training a model without a float output".into()))?;
-    let mut name = output.name.as_str();
-    // At most once for each node, should they form a circle.
-    for _ in graph.nodes.iter().filter(|_| classes) {
-        let Some(node) = graph
-            .nodes
-            .iter()
-            .find(|n| n.outputs.first().is_some_and(|o| o == name))
-        else {
-            break;
-        };
-        let ends = matches!(node.op.as_str(), "Softmax" | "LogSoftmax" | "Sigmoid");
-        match node.input(0) {
-            Some(input) if ends || node.op == "Identity" => name = input,
-            _ => break,
-        }
-        if ends {
-            break;
-        }
-    }
-    Ok(name)
+    let ending = ending(graph, &output.name).filter(|_| classes);
+    Ok(ending.map_or(&output.name, |ending| ending.logits))
+}
+
+/// How good logits or values are, `width` of them for each target: accuracy for classes, the negative mean squared error for values.
+fn metric(targets: &Targets, outputs: Vec<f32>, width: usize) -> Result<f64, ModelError> {
+    let (metric, sign) = match targets {
+        Targets::Classes { .. } => (Metric::Accuracy, 1.0),
+        Targets::Values(_) => (Metric::Mse, -1.0),
+    };
+    let refuse = |reason: String| ModelError::Fit(format!("validation: {reason}"));
+    let outputs = ArrayD::from_shape_vec(IxDyn(&[outputs.len() / width, width]), outputs)
+        .map_err(|e| refuse(e.to_string()))?;
+    let measured =
+        evaluate(&outputs, targets, None, &[metric]).map_err(|e| refuse(e.to_string()))?;
+    Ok(sign * measured[metric.name()])
 }
 
 fn only(outputs: Vec<Value>) -> Result<Var, ModelError> {
@@ -498,7 +497,7 @@ fn forward(
 ) -> Result<Vec<f32>, ModelError> {
     let inputs = select(program, &samples.inputs, Some(indices))?;
     let weights = program.plain();
-    let outputs = program.run(PLAIN, weights, inputs, indices.len(), &mut Pass::Evaluate)?;
+    let outputs = program.run(DEVICE, weights, inputs, indices.len(), &mut Pass::Evaluate)?;
     let output = only(outputs)?;
     if output.shape().first() != Some(&indices.len()) {
         return Err(ModelError::Fit(format!(
@@ -508,7 +507,7 @@ fn forward(
             indices.len()
         )));
     }
-    Ok(PLAIN.read(&output))
+    Ok(DEVICE.read(&output))
 }
 
 /// The program's inputs at the given samples, or all.
@@ -531,7 +530,7 @@ fn select(
             Some(indices) => &dense.select(0, indices)?,
             None => dense,
         };
-        Value::of(dense, PLAIN)
+        Value::of(dense, DEVICE)
             .map_err(|reason| ModelError::Fit(format!("input `{name}` {reason}")))
     };
     program.inputs.iter().map(|(name, _)| fetch(name)).collect()
@@ -554,7 +553,7 @@ fn gathered(shape: &[usize], rows: &[f32], indices: &[usize]) -> Result<Var, Mod
     let shape: Vec<usize> = std::iter::once(indices.len())
         .chain(shape.iter().skip(1).copied())
         .collect();
-    Ok(PLAIN.constant(values, &shape))
+    Ok(DEVICE.constant(values, &shape))
 }
 
 /// Ranges of batches over `n` samples; a last batch of one sample joins the one before, so that batch statistics mean something.
@@ -572,6 +571,6 @@ fn batches(n: usize, batch: usize) -> Vec<std::ops::Range<usize>> {
 }
 
 fn array(tensor: &Var) -> Shared<f32> {
-    ArcArray::from_shape_vec(IxDyn(tensor.shape()), PLAIN.read(tensor))
+    ArcArray::from_shape_vec(IxDyn(tensor.shape()), DEVICE.read(tensor))
         .expect("a tensor holds as many elements as its shape says")
 }

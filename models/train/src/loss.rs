@@ -102,11 +102,7 @@ impl<'a> Objective<'a> {
                         .into_dyn()
                         .to_shared();
                     Kind::Soft {
-                        rows: if classes && width > 1 {
-                            as_logits(rows)
-                        } else {
-                            rows
-                        },
+                        rows,
                         temperature: f64::from(*temperature),
                     }
                 }
@@ -264,19 +260,6 @@ fn check_class_weights(targets: &Targets, weights: &[f32], width: usize) -> Resu
     }
 }
 
-/// Rows that are all probabilities (what a model ending in Softmax gives) as their logarithms; any other rows as they are.
-fn as_logits(rows: Shared<f32>) -> Shared<f32> {
-    let probabilities = rows.outer_iter().all(|row| {
-        let sum: f32 = row.iter().sum();
-        (sum - 1.0).abs() < 1e-3 && row.iter().all(|p| (0.0..=1.0).contains(p))
-    });
-    if probabilities {
-        rows.mapv(|p| p.max(f32::MIN_POSITIVE).ln()).into_shared()
-    } else {
-        rows
-    }
-}
-
 /// A single logit as the two it stands for: `[0, z]`, whose softmax is `[1 − σ(z), σ(z)]`.
 fn two_sided(row: &[f32]) -> Vec<f32> {
     match row {
@@ -324,50 +307,16 @@ fn squares(row: &[f32], targets: impl Iterator<Item = f32>, grad: &mut Vec<f64>)
         .sum()
 }
 
-/// Accuracy for classes, the negative mean squared error for values.
-pub(super) fn metric(targets: &Targets, outputs: &[f32], width: usize) -> f64 {
-    match targets {
-        Targets::Classes { labels, .. } => {
-            let right = outputs
-                .chunks(width)
-                .zip(labels)
-                .filter(|(row, label)| class_of(row) == **label);
-            right.count() as f64 / labels.len().max(1) as f64
-        }
-        Targets::Values(values) => {
-            let squares = outputs.iter().zip(values.iter()).map(|(&y, &t)| {
-                let difference = f64::from(y) - f64::from(t);
-                difference * difference
-            });
-            -squares.sum::<f64>() / values.len().max(1) as f64
-        }
-    }
-}
-
-/// The class a row of logits names: the first of the largest; for a single logit, 1 where it is positive.
-fn class_of(row: &[f32]) -> usize {
-    match row {
-        [z] => usize::from(*z > 0.0),
-        _ => {
-            let mut best = 0;
-            for (i, z) in row.iter().enumerate() {
-                if *z > row[best] {
-                    best = i;
-                }
-            }
-            best
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use lapidary_core::model::Activation;
     use lapidary_core::samples::Inputs;
     use lapidary_core::tensor::Dense;
 
     use super::*;
+    use crate::metric;
 
     fn shared(shape: &[usize], values: &[f32]) -> Shared<f32> {
         Dense::f32(shape, values.to_vec())
@@ -499,7 +448,10 @@ mod tests {
                 .loss(&[0.3, 0.1], 2, &[0])
                 .0
         };
-        assert!((value(&[0.75, 0.25]) - value(&[3f32.ln(), 0.0])).abs() < 1e-6);
+        let probabilities = shared(&[1, 2], &[0.75, 0.25]).into_owned();
+        let logits = Activation::Softmax.logits(probabilities);
+        let logits = logits.as_slice().unwrap();
+        assert!((value(logits) - value(&[3f32.ln(), 0.0])).abs() < 1e-6);
     }
 
     #[test]
@@ -512,8 +464,8 @@ mod tests {
         let objective = Objective::new(&plan, &samples, 1).unwrap();
         checked(&objective, &[0.4, -1.0], 1, &[0, 1]);
         let targets = samples.targets.as_ref().unwrap();
-        assert_eq!(metric(targets, &[-0.1, 0.2], 1), 1.0);
-        assert_eq!(metric(targets, &[0.1, 0.2], 1), 0.5);
+        assert_eq!(metric(targets, vec![-0.1, 0.2], 1).unwrap(), 1.0);
+        assert_eq!(metric(targets, vec![0.1, 0.2], 1).unwrap(), 0.5);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lapidary_core::tensor::{DType, Tensor};
 use lapidary_core::text::listed;
 use ndarray::{ArrayD, IxDyn};
 
-use super::engine::PLAIN;
+use super::engine::DEVICE;
 use lapidary_graph::tape::{Call, Forward, Pass, Tape, Value};
 use lapidary_graph::{Attribute, Graph, Node, ops};
 
@@ -274,7 +274,7 @@ fn reader_error(live: &[&Node], weight: &str, reason: String) -> ModelError {
 
 fn value_of(weight: &Tensor) -> Result<Value, String> {
     match weight {
-        Tensor::Dense(dense) => Value::of(dense, PLAIN),
+        Tensor::Dense(dense) => Value::of(dense, DEVICE),
         Tensor::Quantized(_) => {
             Err("is quantized; only dense weights can be trained: dequantize it first".into())
         }
@@ -289,9 +289,9 @@ fn constant(node: &Node) -> Result<Value, String> {
             .map_err(|e| e.to_string())
     };
     match node.attributes.iter().next() {
-        Some((_, Attribute::Tensor(dense))) => Value::of(dense, PLAIN),
-        Some((_, Attribute::Float(v))) => Ok(Value::Float(PLAIN.constant(vec![*v], &[]))),
-        Some((_, Attribute::Floats(v))) => Ok(Value::Float(PLAIN.constant(v.clone(), &[v.len()]))),
+        Some((_, Attribute::Tensor(dense))) => Value::of(dense, DEVICE),
+        Some((_, Attribute::Float(v))) => Ok(Value::Float(DEVICE.constant(vec![*v], &[]))),
+        Some((_, Attribute::Floats(v))) => Ok(Value::Float(DEVICE.constant(v.clone(), &[v.len()]))),
         Some((_, Attribute::Int(v))) => ints(&[*v], &[]),
         Some((_, Attribute::Ints(v))) => ints(v, &[v.len()]),
         _ => Err("the constant has no numbers".into()),

@@ -1,6 +1,10 @@
 //! Update rules and schedules.
 
 use lapidary_core::fit::{FitPlan, Schedule, Update};
+use rayon::prelude::*;
+
+/// Elements of a weight that are worth a thread's while.
+const PIECE: usize = 1 << 14;
 
 /// Keeps AdamW's denominator away from zero.
 const EPSILON: f32 = 1e-8;
@@ -97,21 +101,28 @@ impl Updater {
         let decay = if decays { self.decay } else { 0.0 };
         let [first, second] = &mut self.moments[index];
         let lr = rate.learning_rate;
+        let pieces = weight
+            .par_chunks_mut(PIECE)
+            .zip(grad.par_chunks(PIECE))
+            .zip(first.par_chunks_mut(PIECE));
         match self.rule {
-            Update::Sgd { momentum } => {
+            Update::Sgd { momentum } => pieces.for_each(|((weight, grad), first)| {
                 for ((w, &g), v) in weight.iter_mut().zip(grad).zip(first) {
                     *v = momentum * *v + (g + decay * *w);
                     *w -= lr * *v;
                 }
-            }
+            }),
             Update::AdamW { beta1, beta2 } => {
                 let [c1, c2] = rate.corrections;
-                for (((w, &g), m), v) in weight.iter_mut().zip(grad).zip(first).zip(second) {
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *v = beta2 * *v + (1.0 - beta2) * (g * g);
-                    let step = (*m / c1) / ((*v / c2).sqrt() + EPSILON);
-                    *w -= lr * (step + decay * *w);
-                }
+                let pieces = pieces.zip(second.par_chunks_mut(PIECE));
+                pieces.for_each(|(((weight, grad), first), second)| {
+                    for (((w, &g), m), v) in weight.iter_mut().zip(grad).zip(first).zip(second) {
+                        *m = beta1 * *m + (1.0 - beta1) * g;
+                        *v = beta2 * *v + (1.0 - beta2) * (g * g);
+                        let step = (*m / c1) / ((*v / c2).sqrt() + EPSILON);
+                        *w -= lr * (step + decay * *w);
+                    }
+                });
             }
         }
         if let Some(mask) = mask {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lapidary_core::fit::{Epoch, FitContext, FitPlan, Loss, Verdict};
-use lapidary_core::model::{Dim, Edit, Model, Port, Size, check_finite, predict};
+use lapidary_core::model::{Activation, Dim, Edit, Model, Port, Size, check_finite, predict};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Samples, Targets};
@@ -19,9 +19,6 @@ const BATCH: usize = 64;
 
 /// Most training runs: the student learns on from where it was as long as the goal is not met.
 const ROUNDS: usize = 3;
-
-/// Smallest probability whose logarithm is taken: what f32 softmax gives for the least likely class.
-const FLOOR: f32 = 1e-12;
 
 /// The optimizer.
 pub struct Distill {
@@ -130,16 +127,7 @@ fn listed(ports: &[Port]) -> String {
     ports.iter().map(port).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether every row is a distribution over classes.
-fn are_probabilities(rows: &ArrayD<f32>) -> bool {
-    let is_distribution = |row: ndarray::ArrayViewD<'_, f32>| {
-        row.iter().all(|&p| p >= 0.0)
-            && (row.iter().map(|&p| f64::from(p)).sum::<f64>() - 1.0).abs() < 1e-3
-    };
-    !rows.is_empty() && rows.axis_iter(Axis(0)).all(is_distribution)
-}
-
-/// What the teacher gives for each training sample, before its softmax.
+/// What the teacher gives for each training sample, before its activation where the samples are of classes.
 fn logits(
     teacher: &dyn Model,
     train: &Samples,
@@ -148,6 +136,7 @@ fn logits(
 ) -> Result<ArrayD<f32>, OptimizeError> {
     let n = train.len();
     let mut parts: Vec<Shared<f32>> = Vec::new();
+    let mut output = String::new();
     for start in (0..n).step_by(BATCH) {
         cx.check_cancel()?;
         (cx.progress)(0.1 * start as f64 / n as f64, "running the teacher");
@@ -155,7 +144,9 @@ fn logits(
         let batch = train
             .select(&indices)
             .map_err(lapidary_core::model::ModelError::from)?;
-        parts.push(predict(teacher, &batch, BATCH)?.into_shared());
+        let predicted = predict(teacher, &batch, BATCH)?;
+        output = predicted.output;
+        parts.push(predicted.values.into_shared());
     }
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     let shape = || parts.first().map_or(Vec::new(), |p| p.shape().to_vec());
@@ -175,13 +166,21 @@ fn logits(
         }
         .into());
     }
-    if matches!(train.targets, Some(Targets::Values(_))) || !are_probabilities(&outputs) {
+    let activation = match train.targets {
+        Some(Targets::Values(_)) => None,
+        _ => teacher.signature().activation(&output),
+    };
+    let Some(activation) = activation else {
         return Ok(outputs);
-    }
-    notes.push(
-        "the model gives probabilities; the student gives their logarithms up to a constant".into(),
-    );
-    Ok(outputs.mapv_into(|p| p.max(FLOOR).ln()))
+    };
+    notes.extend(match activation {
+        Activation::Softmax => Some(
+            "the model gives probabilities; the student gives their logarithms up to a constant",
+        ),
+        Activation::Sigmoid => Some("the model gives probabilities; the student gives its logits"),
+        Activation::LogSoftmax => None,
+    }.map(str::to_owned));
+    Ok(activation.logits(outputs))
 }
 
 impl Optimizer for Distill {
@@ -201,7 +200,8 @@ impl Optimizer for Distill {
             })?;
         let mut student = self.student(model, cx)?;
         let classes = !matches!(train.targets, Some(Targets::Values(_)));
-        if classes && are_probabilities(&predict(student.as_ref(), &train.head(BATCH), BATCH)?) {
+        let first = predict(student.as_ref(), &train.head(1), 1)?.output;
+        if classes && student.signature().activation(&first) == Some(Activation::Softmax) {
             return Err(DistillError::Probabilities {
                 name: self.config.student.clone(),
             }
@@ -278,6 +278,7 @@ mod tests {
             name: name.into(),
             dtype: DType::F32,
             shape: shape.iter().map(dim).collect(),
+            activation: None,
         }
     }
 
@@ -299,15 +300,5 @@ mod tests {
             error.to_string(),
             "the student's outputs logits f32 [batch, 10] do not fit the model's probs f32 [batch, 3]"
         );
-    }
-
-    #[test]
-    fn only_distributions_are_probabilities() {
-        let rows = |data: [f32; 4]| {
-            ArrayD::from_shape_vec(ndarray::IxDyn(&[2, 2]), data.to_vec()).unwrap()
-        };
-        assert!(are_probabilities(&rows([0.25, 0.75, 1.0, 0.0])));
-        assert!(!are_probabilities(&rows([0.25, 0.75, 2.0, -1.0])));
-        assert!(!are_probabilities(&rows([0.25, 0.75, 0.5, 0.6])));
     }
 }

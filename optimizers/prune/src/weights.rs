@@ -74,7 +74,8 @@ impl Cut for Unstructured {
         let mut edits = Vec::new();
         let mut masks = BTreeMap::new();
         for names in scopes {
-            let found = (names.iter()).filter_map(|name| Some((name, dense(model.weights(), name)?)));
+            let found =
+                (names.iter()).filter_map(|name| Some((name, dense(model.weights(), name)?)));
             let found: Vec<(&String, &Dense)> = found.collect();
             let arrays: Vec<Shared<f32>> = (found.iter())
                 .filter_map(|(_, dense)| dense.to_f32())

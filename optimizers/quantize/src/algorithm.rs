@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use lapidary_core::model::{
-    Edit, Layer, Model, ModelError, Product, Seen, ValueId, check_finite,
-};
+use lapidary_core::model::{Edit, Layer, Model, ModelError, Product, Seen, ValueId, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
 use lapidary_core::outputs;
 use lapidary_core::rng::Rng;
@@ -34,6 +32,8 @@ struct Target {
     values: Shared<f32>,
     /// Axis of the weight that counts output channels.
     channel_axis: usize,
+    /// Whether each output channel may have a scale: of products of stacks and vectors runtimes take one for all.
+    by_channel: bool,
     /// Axis along which blocks run, where the weight can be stored in blocks.
     input_axis: Option<usize>,
     /// Names of the layers and the activations they read.
@@ -116,7 +116,10 @@ impl Quantize {
                 Tensor::Dense(dense) => match dense.to_f32() {
                     Some(values) => values,
                     None => {
-                        leave(&format!("its weight `{name}` holds {}, no floats", dense.dtype()));
+                        leave(&format!(
+                            "its weight `{name}` holds {}, no floats",
+                            dense.dtype()
+                        ));
                         continue;
                     }
                 },
@@ -145,6 +148,7 @@ impl Quantize {
             targets.push(Target {
                 weight: name.to_owned(),
                 channel_axis: first.channel_axis,
+                by_channel: matrix || first.product == Some(Product::Convolution),
                 input_axis: matrix.then(|| 1 - first.channel_axis.min(1)),
                 values,
                 layers: layers
@@ -190,7 +194,8 @@ impl Quantize {
                 Tensor::Quantized(quantized).into()
             }),
             _ => int8.get_or_init(|| {
-                let axis = self.config.per_channel.then_some(target.channel_axis);
+                let by_channel = self.config.per_channel && target.by_channel;
+                let axis = by_channel.then_some(target.channel_axis);
                 Tensor::Quantized(quantize_symmetric(&target.values, axis)).into()
             }),
         };

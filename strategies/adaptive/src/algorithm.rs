@@ -5,21 +5,23 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
-use lapidary_core::registry::BuildError;
+use lapidary_core::registry::{BuildError, SearchInit};
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::searcher::{SearchError, Searcher, Snapshot, check_objectives};
 use lapidary_core::settings::Checked;
 use lapidary_core::space::{Point, Space};
 use lapidary_core::trial::{Candidate, Origin, Score, Trial};
 use lapidary_core::tried::Tried;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{Archive, Entry};
+use crate::archive::Archive;
 use crate::config::{Config, Start};
 use crate::credit::Credits;
+use crate::entry::Entry;
 use crate::error::AdaptiveError;
-use crate::member::{Lesson, Members, View, Who};
+use crate::member::{Lesson, View};
 use crate::place::{Place, other_option, reflect};
+use crate::portfolio::{Portfolio, Who};
 
 const NAME: &str = crate::ENTRY.info.name;
 /// Version of the snapshot's form.
@@ -63,7 +65,7 @@ struct State {
     told: u64,
     archive: Archive,
     credits: Credits,
-    members: Members,
+    members: Portfolio,
     /// The best of the running descent; none until its start is told.
     base: Option<Entry>,
     /// Places to begin the running descent from, the next last.
@@ -103,7 +105,7 @@ impl Adaptive {
                 told: 0,
                 archive: Archive::new(init.objectives),
                 credits: Credits::new(),
-                members: Members::new(axes.len()),
+                members: Portfolio::new(axes.len()),
                 base: None,
                 starts,
                 descent: 0,
@@ -163,7 +165,7 @@ impl Adaptive {
         let at = state.told;
         state.told += 1;
         let mut rng = Rng::keyed(state.seed, at, "adaptive tell");
-        let several = state.archive.sight().objectives() > 1;
+        let several = state.archive.scalarisation().objectives() > 1;
         let entry = score.map(|score| state.archive.entry(place.clone(), score, at));
         let running = asked.is_none_or(|a| a.descent == state.descent);
 
@@ -239,7 +241,9 @@ impl Adaptive {
         let state = &mut self.state;
         state.descent = state.descent.wrapping_add(1);
         state.since = 0;
-        state.archive.look(|sight, front| sight.turn(front, rng));
+        state
+            .archive
+            .look(|scalarisation, front| scalarisation.turn(front, rng));
         state.members.restart();
         if let Some(best) = state.archive.best_of_front() {
             state.base = Some(best.clone());
@@ -302,7 +306,7 @@ impl Searcher for Adaptive {
         if trial.origin == Origin::Own {
             state.ledger.check(NAME, id)?;
         }
-        check_objectives(NAME, trial, state.archive.sight().objectives())?;
+        check_objectives(NAME, trial, state.archive.scalarisation().objectives())?;
         let asked = match trial.origin {
             Origin::Own => {
                 state.ledger.tell(NAME, id)?;
@@ -330,7 +334,7 @@ impl Searcher for Adaptive {
         }
         state.restore(
             self.space.axes().len(),
-            self.state.archive.sight().objectives(),
+            self.state.archive.scalarisation().objectives(),
         )?;
         self.state = state;
         Ok(())

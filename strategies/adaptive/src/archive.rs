@@ -1,13 +1,12 @@
 //! What was told: the scored points that are worth remembering, and the front.
 
-use std::cmp::Ordering;
-
 use lapidary_core::rank;
 use lapidary_core::trial::Score;
 use serde::{Deserialize, Serialize};
 
+use crate::entry::Entry;
 use crate::place::Place;
-use crate::sight::Sight;
+use crate::scalarisation::Scalarisation;
 
 /// Entries that are kept: the best for one objective, the latest for several.
 const KEPT: usize = 2000;
@@ -18,27 +17,14 @@ const FAILED: usize = 16;
 /// Rank of the entry that gains are measured against.
 const YARDSTICK: usize = 20;
 
-/// One scored point.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// Where it is.
-    pub place: Place,
-    /// How good it is.
-    pub score: Score,
-    /// Number of the tell it came with.
-    pub at: u64,
-    /// Its objectives as one number under the archive's sight.
-    #[serde(skip)]
-    pub loss: f64,
-}
-
 /// The scored points.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Archive {
-    sight: Sight,
-    /// Best first under the sight, constraints before objectives.
+    /// `sight` in snapshots.
+    #[serde(rename = "sight")]
+    scalarisation: Scalarisation,
+    /// Best first under the scalarisation, constraints before objectives.
     entries: Vec<Entry>,
     /// With several objectives, entries that no other beats, oldest first.
     front: Vec<Entry>,
@@ -46,19 +32,11 @@ pub struct Archive {
     failed: Vec<Place>,
 }
 
-impl Entry {
-    /// Deb's order under a sight: less violation first, then less loss.
-    pub fn compare(&self, other: &Self) -> Ordering {
-        let violation = self.score.violation.total_cmp(&other.score.violation);
-        violation.then(self.loss.total_cmp(&other.loss))
-    }
-}
-
 impl Archive {
     /// An empty archive of scores with `objectives` objectives.
     pub fn new(objectives: usize) -> Self {
         Self {
-            sight: Sight::new(objectives),
+            scalarisation: Scalarisation::new(objectives),
             entries: Vec::new(),
             front: Vec::new(),
             failed: Vec::new(),
@@ -66,8 +44,8 @@ impl Archive {
     }
 
     /// How objectives are seen as one.
-    pub fn sight(&self) -> &Sight {
-        &self.sight
+    pub fn scalarisation(&self) -> &Scalarisation {
+        &self.scalarisation
     }
 
     /// Scored points, best first.
@@ -118,9 +96,9 @@ impl Archive {
         }
     }
 
-    /// An entry under the archive's sight.
+    /// An entry under the archive's scalarisation.
     pub fn entry(&self, place: Place, score: Score, at: u64) -> Entry {
-        let loss = self.sight.loss(&score.objectives);
+        let loss = self.scalarisation.loss(&score.objectives);
         Entry {
             place,
             score,
@@ -135,7 +113,7 @@ impl Archive {
     pub fn add(&mut self, entry: &Entry) -> f64 {
         let at = self.entries.partition_point(|e| e.compare(entry).is_le());
         self.entries.insert(at, entry.clone());
-        if self.sight.objectives() == 1 {
+        if self.scalarisation.objectives() == 1 {
             self.entries.truncate(KEPT);
             return 0.0;
         }
@@ -157,9 +135,9 @@ impl Archive {
         }
         let ahead = |old: &Entry| {
             let pairs = old.score.objectives.iter().zip(&new.score.objectives);
-            let gains = pairs
-                .enumerate()
-                .map(|(m, (a, b))| self.sight.normal(m, *a) - self.sight.normal(m, *b));
+            let gains = pairs.enumerate().map(|(m, (a, b))| {
+                self.scalarisation.normal(m, *a) - self.scalarisation.normal(m, *b)
+            });
             gains.fold(f64::NEG_INFINITY, f64::max)
         };
         let gain = self
@@ -180,17 +158,17 @@ impl Archive {
         gain
     }
 
-    /// Looks at the objectives in another way: measures the front, lets `aim` turn the sight, and sorts by the new losses.
-    pub fn look(&mut self, aim: impl FnOnce(&mut Sight, &[Entry])) {
-        self.sight
+    /// Looks at the objectives in another way: measures the front, lets `aim` turn the scalarisation, and sorts by the new losses.
+    pub fn look(&mut self, aim: impl FnOnce(&mut Scalarisation, &[Entry])) {
+        self.scalarisation
             .fit(self.front.iter().map(|e| e.score.objectives.as_slice()));
-        aim(&mut self.sight, &self.front);
+        aim(&mut self.scalarisation, &self.front);
         self.sort();
     }
 
     fn sort(&mut self) {
         for entry in self.entries.iter_mut().chain(&mut self.front) {
-            entry.loss = self.sight.loss(&entry.score.objectives);
+            entry.loss = self.scalarisation.loss(&entry.score.objectives);
         }
         self.entries.sort_by(Entry::compare);
     }
@@ -210,27 +188,27 @@ impl Archive {
         }
     }
 
-    /// The member of the front that is best under the sight.
+    /// The member of the front that is best under the scalarisation.
     pub fn best_of_front(&self) -> Option<&Entry> {
         self.front.iter().min_by(|a, b| a.compare(b))
     }
 
     /// Makes up what is not written of an entry kept elsewhere; false where it is none of such points.
     pub fn adopt(&self, entry: &mut Entry, axes: usize) -> bool {
-        entry.loss = self.sight.loss(&entry.score.objectives);
+        entry.loss = self.scalarisation.loss(&entry.score.objectives);
         self.fits(entry, axes)
     }
 
     fn fits(&self, e: &Entry, axes: usize) -> bool {
         e.place.len() == axes
-            && e.score.objectives.len() == self.sight.objectives()
+            && e.score.objectives.len() == self.scalarisation.objectives()
             && e.score.objectives.iter().all(|v| v.is_finite())
             && e.score.violation >= 0.0
     }
 
     /// Makes up what is not written; false where it is no archive of such points.
     pub fn restore(&mut self, axes: usize, objectives: usize) -> bool {
-        if !self.sight.is_sound(objectives)
+        if !self.scalarisation.is_sound(objectives)
             || !self
                 .entries
                 .iter()

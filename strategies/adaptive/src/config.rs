@@ -4,7 +4,7 @@ use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use crate::member::Who;
+use crate::portfolio::Who;
 
 /// Settings, as in the study file's table `[strategy]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

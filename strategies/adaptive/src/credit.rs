@@ -3,7 +3,7 @@
 use lapidary_core::rng::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::member::Who;
+use crate::portfolio::Who;
 
 /// Added to every credit, so that no member is given up.
 const FLOOR: f64 = 0.03;

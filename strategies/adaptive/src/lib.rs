@@ -18,17 +18,19 @@ mod algorithm;
 mod archive;
 mod config;
 mod credit;
+mod entry;
 mod error;
 mod member;
 mod place;
-mod sight;
+mod portfolio;
+mod scalarisation;
 
 use lapidary_core::registry::{Entry, Factory, Info, Linked, Promise};
 use lapidary_core::settings::Schema;
 
 pub use config::{Config, Start};
 pub use error::AdaptiveError;
-pub use member::Who;
+pub use portfolio::Who;
 
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {

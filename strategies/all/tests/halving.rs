@@ -1,8 +1,8 @@
 //! Halving works around every other strategy: the properties of searchers hold for each pair.
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Promise, Registry};
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::registry::{BuildError, Entry, Factory, Promise, Registry, SearchInit};
+use lapidary_core::searcher::Searcher;
 use lapidary_strategies::ENTRIES;
 use lapidary_testkit::searcher::PROPERTIES;
 

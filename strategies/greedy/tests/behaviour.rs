@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::rank;
-use lapidary_core::registry::{Entry, Factory};
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::{Entry, Factory, SearchInit};
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Score, Trial};
 use lapidary_testkit::searcher::{Manner, World, run};

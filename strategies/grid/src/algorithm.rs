@@ -2,9 +2,9 @@
 
 use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
-use lapidary_core::registry::BuildError;
+use lapidary_core::registry::{BuildError, SearchInit};
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, Searcher, Snapshot};
 use lapidary_core::settings::Checked;
 use lapidary_core::space::Point;
 use lapidary_core::trial::{Candidate, Origin, Trial};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::SearchInit;
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_grid::ENTRY;
 use lapidary_testkit::searcher::{make, run};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
-use lapidary_core::registry::BuildError;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot, check_objectives};
+use lapidary_core::registry::{BuildError, SearchInit};
+use lapidary_core::searcher::{SearchError, Searcher, Snapshot, check_objectives};
 use lapidary_core::settings::Checked;
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Outcome, Score, Trial};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::SearchInit;
 use lapidary_core::space::{Axis, Domain, Space};
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Score, Trial};
 use lapidary_halving::ENTRY;

@@ -1,8 +1,8 @@
 //! The properties hold for the other variants as well.
 
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory};
-use lapidary_core::searcher::{SearchInit, Searcher};
+use lapidary_core::registry::{BuildError, Entry, Factory, SearchInit};
+use lapidary_core::searcher::Searcher;
 use lapidary_testkit::searcher::PROPERTIES;
 
 fn build<const HYPERBAND: bool>(

@@ -214,6 +214,7 @@ fn what_was_kept_is_found_again_and_what_is_lost_or_changed_is_not() {
     resumed(&mut study);
     assert!(study.kept().is_empty());
     study.keeper.told(&waiting).unwrap();
+    study.keeper.told(&same).unwrap();
     assert_eq!(study.files(), 0);
 }
 

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 
 use lapidary_core::budget::Limits;
-use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::fit::Verdict;
 use lapidary_core::inventory;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Promise};
+use lapidary_core::registry::{
+    BuildError, Entry, EvalInit, EvalSource, Factory, Info, Linked, Promise,
+};
 use lapidary_core::rng::Rng;
 use lapidary_core::settings::Schema;
 use lapidary_core::space::Axis;
@@ -94,11 +96,11 @@ enum Printed {
 }
 
 fn axes(settings: &Json, source: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
-    read(settings, source).map(|_| Vec::new())
+    read(&ENTRY.info, settings, source).map(|_| Vec::new())
 }
 
 fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 'a>, BuildError> {
-    let (settings, program, (args, env)) = read(settings, &init.source)?;
+    let (settings, program, (args, env)) = read(&ENTRY.info, settings, &init.source)?;
     let mut known: Vec<&str> = init.space.axes().iter().map(|a| a.name.as_str()).collect();
     known.extend(WORDS);
     if settings.checkpoints.is_some() {

@@ -4,12 +4,14 @@
 //! nothing else, by its text within others. A setting that is nothing but an inactive axis is left out.
 
 use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::inventory;
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError};
 use lapidary_core::optimizer::{Recipe, Step};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Promise, Registry};
+use lapidary_core::registry::{
+    BuildError, Entry, EvalInit, EvalSource, Factory, Info, Linked, Promise, Registry,
+};
 use lapidary_core::rng::Rng;
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Checked, Schema, Settings};
@@ -20,10 +22,10 @@ use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
+use super::checks::{probe_points, read_settings};
 use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
 use super::template::{fill, placeholders};
-use super::{probe_points, read_settings};
 use crate::file::section::OneOrMany;
 use crate::file::tree::did_you_mean;
 use crate::measure;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lapidary_core::evaluator::{Artefact, EvalContext, EvalSource};
+use lapidary_core::evaluator::{Artefact, EvalContext};
 use lapidary_core::model::{Model, ModelError};
-use lapidary_core::registry::{BuildError, Info};
+use lapidary_core::registry::{BuildError, EvalSource, Info};
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Targets, Task};
 use lapidary_core::schemars::{self, JsonSchema};

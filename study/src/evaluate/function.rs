@@ -7,10 +7,10 @@
 
 use std::f64::consts::{E, PI, TAU};
 
-use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::inventory;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked};
+use lapidary_core::registry::{BuildError, Entry, EvalInit, EvalSource, Factory, Info, Linked};
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Schema, Settings};
 use lapidary_core::space::{Axis, AxisValue, Domain, Point};

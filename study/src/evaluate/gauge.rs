@@ -2,10 +2,10 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use lapidary_core::evaluator::{EvalInit, MetricInfo};
+use lapidary_core::evaluator::MetricInfo;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::Model;
-use lapidary_core::registry::BuildError;
+use lapidary_core::registry::{BuildError, EvalInit};
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
 use lapidary_core::trial::Metrics;
@@ -69,7 +69,7 @@ impl Gauge {
                 .map_err(|e| e.to_string())?
                 .ok_or_else(|| {
                     format!(
-                        "{} runs a quantized model as floats, so its latency is not measured; `ort` does not",
+                        "{} runs a quantized model as floats, or not all outputs, so its latency is not measured; `ort` may",
                         self.runtime.name()
                     )
                 })?;

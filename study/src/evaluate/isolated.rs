@@ -1,7 +1,7 @@
 //! An evaluator of ours in child processes, so that limits of single trials can be kept: the same program runs once more as a
 //! worker ([`crate::worker`]) and is killed when a trial exceeds them.
 //!
-//! A worker takes one trial after the other, unless memory is limited: what a trial leaves behind would count for the next.
+//! A worker takes one trial after the other, unless memory is limited: what one trial leaves allocated would count against the next.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::model::{Model, ModelError};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};
 
-use super::Host;
+use super::host::Host;
 use crate::artefacts::{handed, remove_handed, take};
 use crate::file::StudyFile;
 use crate::process::{Event, Process};

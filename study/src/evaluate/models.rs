@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use lapidary_core::evaluator::{EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo};
+use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::inventory;
 use lapidary_core::json::Json;
 use lapidary_core::model::{Model, ModelError};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Linked, Promise};
+use lapidary_core::registry::{
+    BuildError, Entry, EvalInit, EvalSource, Factory, Info, Linked, Promise,
+};
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Checked, Schema, Settings};
 use lapidary_core::space::{Axis, Domain};
@@ -16,9 +18,9 @@ use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use lapidary_data::Encoder;
 use serde::{Deserialize, Serialize};
 
+use super::checks::read_settings;
 use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
-use super::read_settings;
 use crate::file::section::OneOrMany;
 use crate::models;
 

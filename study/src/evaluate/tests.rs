@@ -6,10 +6,10 @@ use lapidary_core::budget::WallClock;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{Artefact, EvalContext, MetricInfo, evaluate_again};
 use lapidary_core::fit::Verdict;
+use lapidary_core::log::Log;
 use lapidary_core::model::Model;
-use lapidary_core::registry::Registry;
-use lapidary_core::searcher::SearchInit;
-use lapidary_core::study::{Finished, Log};
+use lapidary_core::registry::{Registry, SearchInit};
+use lapidary_core::study::Finished;
 use lapidary_core::trial::{Metrics, Origin, Outcome, Report, Trial};
 use lapidary_model::GraphModel;
 

@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use lapidary_core::cancel::Cancel;
-use lapidary_core::evaluator::{
-    Checkpoints, EvalContext, EvalInit, EvalSource, Evaluator, MetricInfo,
-};
+use lapidary_core::evaluator::{Checkpoints, EvalContext, Evaluator, MetricInfo};
 use lapidary_core::fit::{Checkpoint, Epoch, FitContext, FitPlan, Loss, Schedule, Update, Verdict};
 use lapidary_core::inventory;
 use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::{Model, ModelError, TaskShape};
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Kind, Linked, Promise, Registry};
+use lapidary_core::registry::{
+    BuildError, Entry, EvalInit, EvalSource, Factory, Info, Kind, Linked, Promise, Registry,
+};
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::Task;
 use lapidary_core::schemars::{self, JsonSchema};
@@ -32,9 +32,9 @@ use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use super::checks::probe_points;
 use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
-use super::probe_points;
 use crate::file::tree::did_you_mean;
 use crate::measure;
 
@@ -261,7 +261,7 @@ struct Trained {
 }
 
 /// What a candidate's training is a part of: one run, of which its trials are the stages.
-struct Run {
+struct TrainingRun {
     settings: Settings,
     /// The trials whose training it goes on with, the first of the run first.
     stages: Vec<Candidate>,
@@ -273,7 +273,7 @@ struct Run {
     shuffle: u64,
 }
 
-impl Run {
+impl TrainingRun {
     /// The epochs that a stage before a trial of `epochs` epochs has trained: what the trial itself does not report.
     fn trained_before(&self, epochs: usize) -> usize {
         let stages = self.stages.iter().map(|stage| self.epochs_of(stage));
@@ -406,7 +406,12 @@ impl<'a> Train<'a> {
     }
 
     /// The run that `candidate` is a stage of: those trials of its `lineage` that trained the same point belong to it.
-    fn run(&self, candidate: &Candidate, lineage: &[Candidate], seed: u64) -> Result<Run, String> {
+    fn run(
+        &self,
+        candidate: &Candidate,
+        lineage: &[Candidate],
+        seed: u64,
+    ) -> Result<TrainingRun, String> {
         let same = |stage: &&Candidate| stage.point == candidate.point;
         let stages = lineage.iter().rev().take_while(same).count();
         let stages = lineage[lineage.len() - stages..].to_vec();
@@ -415,7 +420,7 @@ impl<'a> Train<'a> {
         let mut rng = Rng::keyed(seed, first, "train");
         let (weights, shuffle) = (rng.next_u64(), rng.next_u64());
         let model = self.build(&settings.family, weights);
-        Ok(Run {
+        Ok(TrainingRun {
             settings,
             stages,
             key: (seed, first),
@@ -427,7 +432,7 @@ impl<'a> Train<'a> {
     /// Trains the first `epochs` epochs of `run`, what its stages kept being used.
     fn train(
         &self,
-        run: &Run,
+        run: &TrainingRun,
         epochs: usize,
         cancel: &Cancel,
         epoch: &(dyn Fn(&Epoch) -> Verdict + Sync),
@@ -453,7 +458,7 @@ impl<'a> Train<'a> {
     }
 
     /// The furthest state of `run` that was kept and is not beyond `epochs`.
-    fn kept(&self, run: &Run, epochs: usize) -> Option<Checkpoint> {
+    fn kept(&self, run: &TrainingRun, epochs: usize) -> Option<Checkpoint> {
         let stages = run.stages.iter().rev();
         let mut usable = stages.filter(|stage| run.epochs_of(stage) <= epochs);
         usable
@@ -462,7 +467,7 @@ impl<'a> Train<'a> {
     }
 
     /// All that the state of a stage came from, in a line.
-    fn origin(&self, run: &Run, stage: &Candidate) -> String {
+    fn origin(&self, run: &TrainingRun, stage: &Candidate) -> String {
         json!({
             "family": self.family,
             "fixed": self.fixed,
@@ -475,7 +480,7 @@ impl<'a> Train<'a> {
     }
 
     /// Keeps the state of `candidate` for a later stage, and drops that of the stage before, which was gone on from.
-    fn keep(&self, run: &Run, candidate: &Candidate, paused: Option<&Checkpoint>) {
+    fn keep(&self, run: &TrainingRun, candidate: &Candidate, paused: Option<&Checkpoint>) {
         if let Some(paused) = paused.filter(|_| candidate.fidelity < 1.0) {
             let origin = self.origin(run, candidate);
             self.checkpoints.save(candidate.id, &origin, &paused.0);

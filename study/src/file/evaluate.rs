@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use lapidary_core::evaluator::{EvalSource, Paths};
+use lapidary_core::evaluator::Paths;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Kind, Promise, Registry};
+use lapidary_core::registry::{BuildError, Entry, EvalSource, Kind, Promise, Registry};
 use lapidary_core::space::Axis;
 use lapidary_core::text;
 
-use super::tree::{Item, Place, Table, Value, did_you_mean};
+use super::place::Place;
+use super::tree::{Item, Table, Value, did_you_mean};
 use crate::error::StudyFileError;
 use crate::evaluate::ENTRIES;
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use lapidary_core::json::Json;
 
-use super::tree::{FromItem, Place, Table};
+use super::place::Place;
+use super::tree::{FromItem, Table};
 use crate::error::StudyFileError;
 use crate::measure::RUNTIME;
 

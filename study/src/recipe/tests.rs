@@ -133,7 +133,7 @@ fn context<'a>(
         test: Some(&split.test),
         calibration: None,
         batch: measure::BATCH,
-            output: None,
+        output: None,
         limit: Some(Limit {
             metric: Metric::Accuracy,
             max_drop: "1%".parse().unwrap(),

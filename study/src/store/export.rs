@@ -17,7 +17,7 @@ const WORKER: &str = "lapidary";
 
 /// A trial as a line of an export or of `--log`: a candidate with its point by name, and what came of it.
 #[derive(Serialize)]
-struct Line<'a> {
+struct ExportedTrial<'a> {
     #[serde(flatten)]
     candidate: CandidateForm<ByName<'a>>,
     origin: Origin,
@@ -37,7 +37,7 @@ struct Ended<'a> {
     reason: Option<&'a str>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> ExportedTrial<'a> {
     fn of(trial: &'a Trial) -> Self {
         let (state, reason) = match &trial.outcome {
             Outcome::Measured { .. } => ("measured", None),
@@ -61,7 +61,7 @@ impl<'a> Line<'a> {
 
 /// `trial` as a line of JSON, with its end.
 pub fn line(trial: &Trial) -> String {
-    let mut line = serde_json::to_string(&Line::of(trial)).expect("every line is JSON");
+    let mut line = serde_json::to_string(&ExportedTrial::of(trial)).expect("every line is JSON");
     line.push('\n');
     line
 }
@@ -92,7 +92,7 @@ pub fn csv(study: &Stored) -> Result<String, csv::Error> {
     let header = header.chain(axes.iter().map(|axis| format!("point.{}", axis.name)));
     writer.write_record(header.chain(metrics.iter().map(|name| format!("metrics.{name}"))))?;
     for (trial, times) in study.trials.iter().zip(&study.times) {
-        let line = json!(Line::of(trial));
+        let line = json!(ExportedTrial::of(trial));
         let mut row: Vec<String> = ["id", "origin", "fidelity", "repeats", "violation"]
             .map(|key| text(&line[key]))
             .into();

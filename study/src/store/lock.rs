@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Takes the lock of the store at `path`. The system releases it when the file is closed, however the process ends; the lock
 /// file itself stays, since removing it would let two processes hold two locks of one name.

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lapidary_core::goal::Goal;
+use lapidary_core::json::Json;
+use lapidary_core::log::{Log, LogError};
 use lapidary_core::space::{Point, Space};
-use lapidary_core::study::{Log, LogError};
 use lapidary_core::trial::{Candidate, Outcome, Report, Trial};
 use rusqlite::params;
 
+use super::error::StoreError;
+use super::history::{Noted, history, spent};
 use super::optuna::{self, Rows};
 use super::record::{self, Kind};
-use super::{Noted, Store, StoreError};
+use super::{Store, schema};
+use crate::identity::{Identity, difference, renewed};
 
 /// The log of one study, in its store.
 pub struct StudyLog {
@@ -49,8 +53,84 @@ pub struct StudyLog {
     waiting: HashSet<u64>,
 }
 
+impl Store {
+    /// Begins a new study, or with `resume` goes on with the one of that name, and takes its log from now on. `planned` is
+    /// the number of trials that the budget allows.
+    ///
+    /// # Errors
+    /// When a new study's name is taken, one to resume is not there or was begun with another identity, or the file fails.
+    pub fn begin(
+        self,
+        name: &str,
+        identity: &Identity,
+        planned: Option<u64>,
+        resume: bool,
+    ) -> Result<StudyLog, StoreError> {
+        let path = self.path.clone();
+        self.begin_study(name, identity, planned, resume)
+            .map_err(|e| e.at(&path))
+    }
+
+    fn begin_study(
+        mut self,
+        name: &str,
+        identity: &Identity,
+        planned: Option<u64>,
+        resume: bool,
+    ) -> Result<StudyLog, StoreError> {
+        let (study, planned) = match (self.find(name)?, resume) {
+            (Some(_), false) => {
+                return Err(StoreError::Exists {
+                    name: name.to_owned(),
+                });
+            }
+            (Some(study), true) => {
+                let (was, planned) = self.identity(study, name)?;
+                let was = renewed(was).map_err(|reason| StoreError::Damaged {
+                    name: name.to_owned(),
+                    at: format!("its identity: {reason}"),
+                })?;
+                // Both through text, so that what was read and what was made have the same numbers.
+                let text = |json: Json| serde_json::from_str(&json.to_string()).unwrap_or_default();
+                if let Some(difference) = difference(&text(was), &text(identity.to_json())) {
+                    return Err(StoreError::Changed {
+                        name: name.to_owned(),
+                        difference,
+                    });
+                }
+                (study, planned)
+            }
+            (None, true) => return Err(self.unknown(name)?),
+            (None, false) => {
+                let transaction = self.connection.transaction()?;
+                transaction.execute("INSERT INTO studies (study_name) VALUES (?1)", [name])?;
+                let study = transaction.last_insert_rowid();
+                let rows = Rows {
+                    connection: &transaction,
+                    study,
+                    goal: &identity.goal,
+                    distributions: &[],
+                };
+                rows.describe()?;
+                transaction.execute(
+                    "INSERT INTO lapidary_studies VALUES (?1, ?2, ?3, ?4)",
+                    params![
+                        study,
+                        schema::LOG_VERSION,
+                        planned.and_then(|n| i64::try_from(n).ok()),
+                        identity.to_json().to_string()
+                    ],
+                )?;
+                transaction.commit()?;
+                (study, planned)
+            }
+        };
+        StudyLog::new(self, name, study, planned, &identity.space, &identity.goal)
+    }
+}
+
 impl StudyLog {
-    pub(super) fn new(
+    fn new(
         store: Store,
         name: &str,
         study: i64,
@@ -58,7 +138,7 @@ impl StudyLog {
         space: &Arc<Space>,
         goal: &Goal,
     ) -> Result<Self, StoreError> {
-        let history = store.history(study, name, space)?;
+        let history = history(&store.connection, study, name, space)?;
         let seq = store.connection.query_row(
             "SELECT coalesce(max(seq) + 1, 0) FROM lapidary_log WHERE study_id = ?1",
             [study],
@@ -76,7 +156,7 @@ impl StudyLog {
             number: 0,
             data_version: -1,
             began: Some(Timestamp::now().as_microsecond()),
-            spent: spent(&store, study)?,
+            spent: spent(&store.connection, study)?,
             now: (0, String::new()),
             foreign: VecDeque::new(),
             unfit: 0,
@@ -313,24 +393,4 @@ impl Log for StudyLog {
         });
         Some((point, outcome))
     }
-}
-
-/// How long the runs of a study took, each from its start to its last record.
-pub(super) fn spent(store: &Store, study: i64) -> Result<Duration, StoreError> {
-    let mut records = store
-        .connection
-        .prepare("SELECT kind, at FROM lapidary_log WHERE study_id = ?1 ORDER BY seq")?;
-    let mut records = records.query([study])?;
-    // The clock may have been set back.
-    let (mut total, mut began, mut last) = (0_u64, 0_i64, 0_i64);
-    while let Some(row) = records.next()? {
-        let (kind, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-        if Kind::read(kind) == Some(Kind::Run) {
-            total += last.saturating_sub(began).max(0) as u64;
-            began = at;
-        }
-        last = at;
-    }
-    total += last.saturating_sub(began).max(0) as u64;
-    Ok(Duration::from_micros(total))
 }

@@ -13,7 +13,8 @@ use lapidary_core::wire::Number;
 use rusqlite::{Connection, ToSql, params};
 use serde_json::json;
 
-use super::{Noted, StoreError};
+use super::error::StoreError;
+use super::history::Noted;
 
 /// A trial of another program: its row, its point, what came out.
 pub type ForeignTrial = (i64, Point, Outcome);

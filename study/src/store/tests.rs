@@ -6,10 +6,11 @@ use lapidary_core::cancel::Cancel;
 use lapidary_core::condition::Condition;
 use lapidary_core::evaluator::{EvalContext, Evaluator, MetricInfo};
 use lapidary_core::goal::{Constraint, Direction, Goal, Objective};
-use lapidary_core::searcher::SearchInit;
-use lapidary_core::space::{Axis, Domain};
-use lapidary_core::study::{Finished, Log, Study, StudyError};
-use lapidary_core::trial::Metrics;
+use lapidary_core::log::Log;
+use lapidary_core::registry::SearchInit;
+use lapidary_core::space::{Axis, Domain, Space};
+use lapidary_core::study::{Finished, Study, StudyError};
+use lapidary_core::trial::{Metrics, Outcome, Report};
 use rusqlite::types::Value;
 use serde_json::json;
 use tempfile::TempDir;
@@ -301,7 +302,10 @@ fn time_that_earlier_runs_took_counts() {
         ));
     }
     let store = Store::open(&place.path()).unwrap();
-    assert_eq!(log::spent(&store, 1).unwrap(), Duration::from_secs(3 + 5));
+    assert_eq!(
+        history::spent(&store.connection, 1).unwrap(),
+        Duration::from_secs(3 + 5)
+    );
 }
 
 #[test]

@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lapidary_core::budget::Limits;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::{
-    Artefact, Artefacts, Checkpoints, EvalContext, EvalInit, EvalSource, Evaluator, Keeping,
-    MetricInfo, attempt,
+    Artefact, Artefacts, Checkpoints, EvalContext, Evaluator, Keeping, MetricInfo, attempt,
 };
 use lapidary_core::fit::Verdict;
 use lapidary_core::goal::{Direction, Goal, Objective};
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Registry};
+use lapidary_core::registry::{BuildError, Entry, EvalInit, EvalSource, Factory, Registry};
 use lapidary_core::rng::Rng;
 use lapidary_core::space::{Axis, Space};
 use lapidary_core::trial::{Candidate, Metrics, Outcome, Report};

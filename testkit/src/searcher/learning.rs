@@ -4,7 +4,7 @@ use lapidary_core::registry::{Entry, Promise};
 use lapidary_core::rng::Rng;
 
 use super::world::{
-    Essence, Manner, Session, World, check, continuum, essence, finite_worlds, played, worlds,
+    Driver, Essence, Manner, World, check, continuum, essence, finite_worlds, played, worlds,
 };
 
 /// Foreign trials change what is proposed where [`Promise::LearnsFromForeign`] is declared, and nothing otherwise; in no
@@ -17,17 +17,17 @@ pub fn foreign_trials_are_learnt_or_ignored_as_declared(entry: &Entry) {
             manner,
             ..world.clone()
         };
-        let mut session = Session::new(entry, &world);
+        let mut driver = Driver::new(entry, &world);
         let mut rng = Rng::keyed(5, 0, "foreign trials");
-        let first = session.ask(1);
+        let first = driver.ask(1);
         for id in 0..30 {
             let trial = teller.foreign(world.space.sample(&mut rng), id);
-            session
+            driver
                 .searcher
                 .tell(&trial)
                 .expect("foreign trials are accepted");
         }
-        let rest = session.play(199);
+        let rest = driver.play(199);
         let asked = first.iter().chain(&rest);
         asked.map(essence).collect::<Vec<_>>()
     };
@@ -42,15 +42,15 @@ pub fn foreign_trials_are_learnt_or_ignored_as_declared(entry: &Entry) {
         }
     }
     check(16, &finite_worlds(), |world| {
-        let mut session = Session::new(entry, &world);
+        let mut driver = Driver::new(entry, &world);
         let trial = world.foreign(world.space.middle(), 0);
         for _ in 0..3 {
-            session
+            driver
                 .searcher
                 .tell(&trial)
                 .expect("a foreign trial may come again");
         }
-        session.play(20);
+        driver.play(20);
     });
 }
 
@@ -68,7 +68,7 @@ pub fn hard_histories_do_not_stop_it(entry: &Entry) {
                 objectives,
                 ..World::smooth(continuum())
             };
-            let asked = Session::new(entry, &world).play(300);
+            let asked = Driver::new(entry, &world).play(300);
             assert_eq!(asked.len(), 300, "{manner:?} with {objectives} objectives");
         }
     }
@@ -78,29 +78,29 @@ pub fn hard_histories_do_not_stop_it(entry: &Entry) {
 pub fn wrong_tells_are_errors_that_change_nothing(entry: &Entry) {
     check(24, &worlds(), |world| {
         let wanted = played(entry, &world, 40);
-        let mut session = Session::new(entry, &world);
+        let mut driver = Driver::new(entry, &world);
         let mut found: Vec<Essence> = Vec::new();
         let mut told = None;
         for _ in 0..wanted.len() {
-            found.extend(session.play(1).iter().map(essence));
-            let before = session.snapshot();
-            let mut unknown = world.trial(session.pending.back().expect("one was asked"));
+            found.extend(driver.play(1).iter().map(essence));
+            let before = driver.snapshot();
+            let mut unknown = world.trial(driver.pending.back().expect("one was asked"));
             unknown.candidate.id += 1_000;
             assert!(
-                session.searcher.tell(&unknown).is_err(),
+                driver.searcher.tell(&unknown).is_err(),
                 "an unknown id was accepted"
             );
             if let Some(told) = &told {
                 assert!(
-                    session.searcher.tell(told).is_err(),
+                    driver.searcher.tell(told).is_err(),
                     "a trial was accepted twice"
                 );
             }
-            let after = session.snapshot();
+            let after = driver.snapshot();
             assert_eq!(before, after, "a refused tell changed the state");
-            if session.pending.len() > 2 {
-                told = session.pending.front().map(|c| world.trial(c));
-                session.tell();
+            if driver.pending.len() > 2 {
+                told = driver.pending.front().map(|c| world.trial(c));
+                driver.tell();
             }
         }
         // Tells come earlier here than under the window, so only what was asked before them is comparable.

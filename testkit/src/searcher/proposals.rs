@@ -7,7 +7,7 @@ use lapidary_core::trial::Candidate;
 use proptest::prelude::*;
 
 use super::world::{
-    Session, World, check, continuum, count, essence, extremes, finite_worlds, played, worlds,
+    Driver, World, check, continuum, count, essence, extremes, finite_worlds, played, worlds,
 };
 
 /// A searcher that has asked so often on one real axis will not end.
@@ -16,7 +16,7 @@ const ENDLESS: usize = 20_000;
 /// Every candidate has a value of the domain for exactly the active axes, and a fidelity in (0, 1].
 pub fn values_are_in_the_space(entry: &Entry) {
     check(48, &worlds(), |world| {
-        for candidate in Session::new(entry, &world).play(60) {
+        for candidate in Driver::new(entry, &world).play(60) {
             assert_inside(&world, &candidate);
         }
     });
@@ -53,12 +53,12 @@ fn assert_inside(world: &World, candidate: &Candidate) {
 pub fn asks_keep_to_their_number(entry: &Entry) {
     let plan = prop::collection::vec((0usize..9, 0usize..9), 1..12);
     check(24, &(worlds(), plan), |(world, plan)| {
-        let mut session = Session::new(entry, &world);
+        let mut driver = Driver::new(entry, &world);
         for (n, tells) in plan {
-            let got = session.ask(n).len();
+            let got = driver.ask(n).len();
             assert!(got <= n, "ask({n}) gave {got}");
             for _ in 0..tells {
-                session.tell();
+                driver.tell();
             }
         }
     });
@@ -67,7 +67,7 @@ pub fn asks_keep_to_their_number(entry: &Entry) {
 /// Ids rise over all asks, so none comes twice.
 pub fn ids_are_fresh_and_rise(entry: &Entry) {
     check(24, &worlds(), |world| {
-        let ids: Vec<u64> = Session::new(entry, &world)
+        let ids: Vec<u64> = Driver::new(entry, &world)
             .play(60)
             .iter()
             .map(|c| c.id)
@@ -80,14 +80,14 @@ pub fn ids_are_fresh_and_rise(entry: &Entry) {
 pub fn asking_for_none_changes_nothing(entry: &Entry) {
     check(16, &worlds(), |world| {
         let wanted = played(entry, &world, 40);
-        let mut session = Session::new(entry, &world);
+        let mut driver = Driver::new(entry, &world);
         let mut found = Vec::new();
         for _ in 0..wanted.len() {
-            let before = session.snapshot();
-            assert!(session.ask(0).is_empty());
-            let after = session.snapshot();
+            let before = driver.snapshot();
+            assert!(driver.ask(0).is_empty());
+            let after = driver.snapshot();
             assert_eq!(before, after);
-            found.extend(session.play(1).iter().map(essence));
+            found.extend(driver.play(1).iter().map(essence));
         }
         assert_eq!(found, wanted);
     });
@@ -97,8 +97,8 @@ pub fn asking_for_none_changes_nothing(entry: &Entry) {
 pub fn asking_at_once_equals_asking_one_by_one(entry: &Entry) {
     let plan = prop::collection::vec((1usize..9, 0usize..9), 1..16);
     check(24, &(worlds(), plan), |(world, plan)| {
-        let mut once = Session::new(entry, &world);
-        let mut one_by_one = Session::new(entry, &world);
+        let mut once = Driver::new(entry, &world);
+        let mut one_by_one = Driver::new(entry, &world);
         for (n, tells) in plan {
             let a: Vec<_> = once.ask(n).iter().map(essence).collect();
             let b: Vec<_> = (0..n)
@@ -117,11 +117,11 @@ pub fn asking_at_once_equals_asking_one_by_one(entry: &Entry) {
 /// A searcher that gave nothing while no trial was pending gives nothing ever after.
 pub fn exhausted_stays_exhausted(entry: &Entry) {
     check(24, &finite_worlds(), |world| {
-        let mut session = Session::new(entry, &world);
+        let mut driver = Driver::new(entry, &world);
         let most = 2 * count(&world.space) + 200;
-        if session.play(most).len() < most {
+        if driver.play(most).len() < most {
             for n in [1, 7, 1, 100] {
-                assert!(session.ask(n).is_empty(), "exhausted, then not");
+                assert!(driver.ask(n).is_empty(), "exhausted, then not");
             }
         }
     });
@@ -135,7 +135,7 @@ pub fn never_repeats_where_promised(entry: &Entry) {
     }
     check(48, &finite_worlds(), |world| {
         let points = count(&world.space);
-        let asked = Session::new(entry, &world).play(points + 1);
+        let asked = Driver::new(entry, &world).play(points + 1);
         let different: HashSet<_> = asked.iter().map(|c| c.point.key()).collect();
         assert_eq!(different.len(), asked.len(), "a point came twice");
         assert_eq!(
@@ -184,7 +184,7 @@ pub fn extreme_spaces_work(entry: &Entry) {
                 objectives,
                 ..World::smooth(space.clone())
             };
-            let asked = Session::new(entry, &world).play(80);
+            let asked = Driver::new(entry, &world).play(80);
             assert!(!asked.is_empty(), "{what}: nothing was asked");
             for candidate in &asked {
                 assert_inside(&world, candidate);
@@ -196,7 +196,7 @@ pub fn extreme_spaces_work(entry: &Entry) {
                 );
             }
             if what == "one real axis" && entry.promises(Promise::Ends) {
-                let asked = Session::new(entry, &world).play(ENDLESS).len();
+                let asked = Driver::new(entry, &world).play(ENDLESS).len();
                 assert!(asked < ENDLESS, "{what}: it does not end");
             }
         }

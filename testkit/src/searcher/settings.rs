@@ -3,7 +3,7 @@
 use lapidary_core::json::Json;
 use lapidary_core::registry::{BuildError, Entry, Promise};
 
-use super::world::{Session, World, continuum, essence};
+use super::world::{Driver, World, continuum, essence};
 
 /// Name, summary, docs and settings are all there, and the promises are a searcher's.
 pub fn info_is_complete(entry: &Entry) {
@@ -42,12 +42,12 @@ pub fn listed_defaults_are_the_defaults(entry: &Entry) {
     let world = World::smooth(continuum());
     let all = crate::info::defaults(&entry.info);
     let run = |settings: &Json| {
-        let mut session = Session::new(entry, &world);
-        session.searcher = world
+        let mut driver = Driver::new(entry, &world);
+        driver.searcher = world
             .build(entry, settings)
             .unwrap_or_else(|e| panic!("{settings}: {e}"));
-        let asked: Vec<_> = session.play(150).iter().map(essence).collect();
-        (asked, session.snapshot())
+        let asked: Vec<_> = driver.play(150).iter().map(essence).collect();
+        (asked, driver.snapshot())
     };
     let default = run(&Json::Null);
     assert_eq!(default, run(&serde_json::json!({})), "null and {{}}");

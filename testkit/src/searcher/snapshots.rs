@@ -5,19 +5,19 @@ use lapidary_core::registry::Entry;
 use lapidary_core::searcher::{SearchError, Snapshot};
 use proptest::prelude::*;
 
-use super::world::{Session, check, essence, worlds};
+use super::world::{Driver, check, essence, worlds};
 
 /// A snapshot at any step, sent through JSON text, restores the very sequence.
 pub fn snapshots_restore_the_sequence(entry: &Entry) {
     check(48, &(worlds(), 0usize..160), |(world, steps)| {
-        let mut original = Session::new(entry, &world);
+        let mut original = Driver::new(entry, &world);
         original.play(steps);
         let Some(snapshot) = original.snapshot() else {
             return;
         };
         let text = serde_json::to_string(&snapshot).expect("it is JSON");
         let read: Snapshot = serde_json::from_str(&text).expect("it reads back");
-        let mut restored = Session::new(entry, &world);
+        let mut restored = Driver::new(entry, &world);
         // A searcher that was used before forgets what it was.
         restored.play(5);
         restored.searcher.restore(&read).expect("it restores");
@@ -36,9 +36,9 @@ pub fn snapshots_restore_the_sequence(entry: &Entry) {
 /// A snapshot of another strategy or version, or of another form, is an error that changes nothing.
 pub fn foreign_snapshots_are_refused(entry: &Entry) {
     check(6, &worlds(), |world| {
-        let mut session = Session::new(entry, &world);
-        session.play(20);
-        let Some(own) = session.snapshot() else {
+        let mut driver = Driver::new(entry, &world);
+        driver.play(20);
+        let Some(own) = driver.snapshot() else {
             return;
         };
         let mut wrong = vec![
@@ -63,7 +63,7 @@ pub fn foreign_snapshots_are_refused(entry: &Entry) {
             ..own.clone()
         }));
         for snapshot in wrong {
-            let error = session
+            let error = driver
                 .searcher
                 .restore(&snapshot)
                 .expect_err("it is no snapshot of this searcher");
@@ -74,7 +74,7 @@ pub fn foreign_snapshots_are_refused(entry: &Entry) {
                 ),
                 "{error}"
             );
-            let now = session.snapshot();
+            let now = driver.snapshot();
             assert_eq!(
                 now.as_ref(),
                 Some(&own),
@@ -96,28 +96,28 @@ pub fn damaged_snapshots_do_not_panic(entry: &Entry) {
     ];
     let case = (worlds(), any::<prop::sample::Index>(), damage);
     check(96, &case, |(world, at, damage)| {
-        let mut session = Session::new(entry, &world);
-        session.play(30);
-        let Some(own) = session.snapshot() else {
+        let mut driver = Driver::new(entry, &world);
+        driver.play(30);
+        let Some(own) = driver.snapshot() else {
             return;
         };
         let mut damaged = own.clone();
         let places = count_values(&damaged.state);
         *value_at(&mut damaged.state, &mut at.index(places)).expect("there is such a place") =
             damage;
-        match session.searcher.restore(&damaged) {
+        match driver.searcher.restore(&damaged) {
             Ok(()) => {
                 // The trials that were open may be unknown to this state; all else goes on.
-                session.pending.clear();
+                driver.pending.clear();
                 for _ in 0..20 {
-                    let asked = session.searcher.ask(1).unwrap_or_default();
+                    let asked = driver.searcher.ask(1).unwrap_or_default();
                     for candidate in asked {
-                        let _ = session.searcher.tell(&world.trial(&candidate));
+                        let _ = driver.searcher.tell(&world.trial(&candidate));
                     }
                 }
             }
             Err(_) => {
-                let now = session.snapshot();
+                let now = driver.snapshot();
                 assert_eq!(
                     now.as_ref(),
                     Some(&own),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use lapidary_core::json::Json;
 use lapidary_core::ledger::Ledger;
-use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise};
+use lapidary_core::registry::{BuildError, Entry, Factory, Info, Promise, SearchInit};
 use lapidary_core::rng::Rng;
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::searcher::{SearchError, Searcher, Snapshot};
 use lapidary_core::settings::{NoSettings, Schema};
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Origin, Trial};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{BuildError, Entry, Factory, Registry};
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher, Snapshot};
+use lapidary_core::registry::{BuildError, Entry, Factory, Registry, SearchInit};
+use lapidary_core::searcher::{SearchError, Searcher, Snapshot};
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Score, Trial};
 use proptest::prelude::*;
@@ -230,7 +230,7 @@ pub fn essence(candidate: &Candidate) -> Essence {
 }
 
 /// A searcher at work: what it asked, and what of that is not told yet.
-pub struct Session<'a> {
+pub struct Driver<'a> {
     /// The searcher.
     pub searcher: Box<dyn Searcher>,
     world: &'a World,
@@ -238,8 +238,8 @@ pub struct Session<'a> {
     pub pending: VecDeque<Candidate>,
 }
 
-impl<'a> Session<'a> {
-    /// A session with a new searcher of default settings.
+impl<'a> Driver<'a> {
+    /// A driver of a new searcher of default settings.
     pub fn new(entry: &Entry, world: &'a World) -> Self {
         Self {
             searcher: world.searcher(entry),
@@ -293,7 +293,7 @@ impl<'a> Session<'a> {
 
 /// The candidates a new searcher asks in `trials` trials, by what identifies them.
 pub fn played(entry: &Entry, world: &World, trials: usize) -> Vec<Essence> {
-    let asked = Session::new(entry, world).play(trials);
+    let asked = Driver::new(entry, world).play(trials);
     asked.iter().map(essence).collect()
 }
 

@@ -11,8 +11,8 @@ use lapidary_core::registry::Factory;
 use lapidary_core::samples::Samples;
 use lapidary_core::trial::Metrics;
 
+use super::call::{Exported, Refusal, guarded};
 use super::remote::{Remote, RemoteModel};
-use super::{Exported, Refusal, guarded};
 use crate::abi::{Buffer, Bytes, HostTable, OptimizerTable, Status};
 use crate::wire::{Done, HostCall, Message, SamplesForm, SpecForm, Task, Trouble};
 

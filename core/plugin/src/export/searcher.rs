@@ -3,16 +3,16 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use lapidary_core::registry::{BuildError, Factory, Registry};
-use lapidary_core::searcher::{SearchError, SearchInit, Searcher};
+use lapidary_core::registry::{BuildError, Factory, Registry, SearchInit};
+use lapidary_core::searcher::{SearchError, Searcher};
 use lapidary_core::space::Space;
 
-use super::{Exported, Refusal, guarded};
+use super::call::{Exported, Refusal, guarded};
 use crate::abi::{Buffer, Bytes, SearcherTable, Status};
 use crate::wire::{Request, WireError, read, read_trial, write};
 
 /// What a host's pointer to a searcher points to.
-struct Instance {
+struct BuiltSearcher {
     searcher: Box<dyn Searcher>,
     space: Arc<Space>,
     /// Bytes of the last candidates: the next take about as many.
@@ -66,7 +66,7 @@ impl From<SearchError> for Refusal {
     }
 }
 
-fn make<E: Exported>(request: &[u8]) -> Result<Instance, Refusal> {
+fn make<E: Exported>(request: &[u8]) -> Result<BuiltSearcher, Refusal> {
     let (settings, init) = read::<Request<'_>>(request)?.init();
     let Factory::Searcher(make) = E::ENTRY.factory else {
         unreachable!("this table is that of searchers");
@@ -78,7 +78,7 @@ fn make<E: Exported>(request: &[u8]) -> Result<Instance, Refusal> {
         installed: Some(&registry),
         ..init
     };
-    Ok(Instance {
+    Ok(BuiltSearcher {
         searcher: make(&settings, &init)?,
         space,
         written: 0,
@@ -104,7 +104,7 @@ unsafe extern "C" fn ask(searcher: *mut c_void, n: u64, out: *mut Buffer) -> Sta
     // SAFETY: the pointer is one that `build` gave, and calls for it come one after the other.
     unsafe {
         guarded(out, || {
-            let instance = &mut *searcher.cast::<Instance>();
+            let instance = &mut *searcher.cast::<BuiltSearcher>();
             let n = usize::try_from(n).unwrap_or(usize::MAX);
             let mut text = Vec::with_capacity(instance.written + instance.written / 8);
             write(&mut text, &instance.searcher.ask(n)?);
@@ -118,7 +118,7 @@ unsafe extern "C" fn tell(searcher: *mut c_void, trial: Bytes<'_>, out: *mut Buf
     // SAFETY: the pointer is one that `build` gave, calls for it come one after the other, and the trial is lent for this one.
     unsafe {
         guarded(out, || {
-            let instance = &mut *searcher.cast::<Instance>();
+            let instance = &mut *searcher.cast::<BuiltSearcher>();
             let trial = read_trial(trial.get(), &instance.space)?;
             instance.searcher.tell(&trial)?;
             Ok(Vec::new())
@@ -130,7 +130,7 @@ unsafe extern "C" fn snapshot(searcher: *mut c_void, out: *mut Buffer) -> Status
     // SAFETY: the pointer is one that `build` gave, and calls for it come one after the other.
     unsafe {
         guarded(out, || {
-            let instance = &*searcher.cast::<Instance>();
+            let instance = &*searcher.cast::<BuiltSearcher>();
             let mut text = Vec::new();
             write(&mut text, &instance.searcher.snapshot()?);
             Ok(text)
@@ -146,7 +146,7 @@ unsafe extern "C" fn restore(
     // SAFETY: the pointer is one that `build` gave, calls for it come one after the other, and the text is lent for this one.
     unsafe {
         guarded(out, || {
-            let instance = &mut *searcher.cast::<Instance>();
+            let instance = &mut *searcher.cast::<BuiltSearcher>();
             instance.searcher.restore(&read(snapshot.get())?)?;
             Ok(Vec::new())
         })
@@ -158,7 +158,7 @@ unsafe extern "C" fn destroy(searcher: *mut c_void) {
     // SAFETY: the pointer is one that `build` gave, and the host uses it no more.
     unsafe {
         guarded(&raw mut nothing, || {
-            drop(Box::from_raw(searcher.cast::<Instance>()));
+            drop(Box::from_raw(searcher.cast::<BuiltSearcher>()));
             Ok(Vec::new())
         });
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
-use lapidary_core::searcher::SearchInit;
+use lapidary_core::registry::SearchInit;
 use lapidary_core::space::Space;
 use lapidary_core::trial::{Candidate, Trial};
 use lapidary_core::wire::{CandidateForm, Row, TrialForm, Whole};

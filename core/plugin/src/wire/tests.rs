@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lapidary_core::condition::Condition;
 use lapidary_core::json::Json;
-use lapidary_core::registry::{Info, Promise};
-use lapidary_core::searcher::{SearchInit, Snapshot};
+use lapidary_core::registry::{Info, Promise, SearchInit};
+use lapidary_core::searcher::Snapshot;
 use lapidary_core::settings::{NoSettings, Schema, Setting};
 use lapidary_core::space::{Axis, Domain, Space};
 use proptest::prelude::*;
@@ -155,7 +155,7 @@ fn what_is_wrong_is_named_with_its_place() {
             "JSON (invalid escape) is wanted at byte 14",
         ),
         ("{\"strategy\" 1}", "`:` is wanted at byte 12"),
-        ("{\"strategy\":NaN}", "value is wanted at byte 13"),
+        ("{\"strategy\":NaN}", "value is wanted at byte 12"),
         (
             "{\"strategy\":\"s\",\"version\":1,\"state\":0}}",
             "the end is wanted at byte 38",

@@ -1,6 +1,6 @@
 //! Activations.
 
-use lapidary_core::model::ModelError;
+use lapidary_core::model::{Activation, ModelError};
 
 use super::math::element;
 use super::{MUL, Operator, Slots, UNSQUEEZE};
@@ -11,10 +11,13 @@ use crate::lower::Lowering;
 use crate::opset::{Change, Rewriting};
 use crate::shape::same;
 use crate::structure::rules;
-use crate::types::Alike;
 use crate::tape::{Call, Outputs, Tape, Var, aligned, broadcast, one};
+use crate::types::Alike;
 
-pub static CELU: Operator = element("Celu");
+pub static CELU: Operator = Operator {
+    forward: Some(celu),
+    ..element("Celu")
+};
 
 pub static ELU: Operator = Operator {
     forward: Some(elu),
@@ -49,6 +52,7 @@ pub static RELU: Operator = Operator {
 pub static SHRINK: Operator = element("Shrink");
 
 pub static SIGMOID: Operator = Operator {
+    activation: Some(Activation::Sigmoid),
     forward: Some(|call| one(call.tape.sigmoid(call.float(0)?))),
     ..element("Sigmoid")
 };
@@ -58,7 +62,10 @@ pub static SOFTPLUS: Operator = Operator {
     ..element("Softplus")
 };
 
-pub static SOFTSIGN: Operator = element("Softsign");
+pub static SOFTSIGN: Operator = Operator {
+    forward: Some(softsign),
+    ..element("Softsign")
+};
 
 pub static TANH: Operator = Operator {
     forward: Some(|call| one(call.tape.tanh(call.float(0)?))),
@@ -66,7 +73,10 @@ pub static TANH: Operator = Operator {
     ..element("Tanh")
 };
 
-pub static THRESHOLDED_RELU: Operator = element("ThresholdedRelu");
+pub static THRESHOLDED_RELU: Operator = Operator {
+    forward: Some(thresholded),
+    ..element("ThresholdedRelu")
+};
 
 pub static CLIP: Operator = Operator {
     alike: Alike::All,
@@ -83,6 +93,7 @@ pub static CLIP: Operator = Operator {
 };
 
 pub static MISH: Operator = Operator {
+    forward: Some(mish),
     lower: Some(lower_mish),
     ..element("Mish")
 };
@@ -100,19 +111,41 @@ pub static P_RELU: Operator = Operator {
 };
 
 pub static SELU: Operator = Operator {
+    forward: Some(selu),
     lower: Some(lower_selu),
     ..element("Selu")
 };
 
 pub static SWISH: Operator = Operator {
-    shape: same,
-    ..Operator::standard("Swish")
+    forward: Some(|call| swish(call, 1.0)),
+    ..element("Swish")
 };
 
-pub static BIAS_GELU: Operator = contributed("BiasGelu");
-pub static FAST_GELU: Operator = contributed("FastGelu");
-pub static QUICK_GELU: Operator = contributed("QuickGelu");
-pub static GELU_CONTRIBUTED: Operator = contributed("Gelu");
+pub static BIAS_GELU: Operator = Operator {
+    forward: Some(|call| {
+        let x = biased(call)?;
+        one(call.tape.gelu(x))
+    }),
+    ..contributed("BiasGelu")
+};
+
+pub static FAST_GELU: Operator = Operator {
+    forward: Some(|call| {
+        let x = biased(call)?;
+        one(gelu_by_tanh(call.tape, x))
+    }),
+    ..contributed("FastGelu")
+};
+
+pub static QUICK_GELU: Operator = Operator {
+    forward: Some(|call| swish(call, 1.702)),
+    ..contributed("QuickGelu")
+};
+
+pub static GELU_CONTRIBUTED: Operator = Operator {
+    forward: Some(|call| one(call.tape.gelu(call.float(0)?))),
+    ..contributed("Gelu")
+};
 
 const fn contributed(name: &'static str) -> Operator {
     Operator {
@@ -193,10 +226,71 @@ fn elu(call: &mut Call<'_>) -> Outputs {
     let tape = call.tape;
     let alpha = call.node.float("alpha", 1.0);
     let x = call.float(0)?;
+    one(exponential(tape, x, alpha, 1.0))
+}
+
+/// `x` where positive, else `alpha · (e^(x / alpha) − 1)`.
+fn celu(call: &mut Call<'_>) -> Outputs {
+    let alpha = call.node.float("alpha", 1.0);
+    one(exponential(call.tape, call.float(0)?, alpha, 1.0 / alpha))
+}
+
+/// `gamma · x` where positive, else `gamma · alpha · (eˣ − 1)` (Klambauer et al., "Self-Normalizing Neural Networks", 2017).
+fn selu(call: &mut Call<'_>) -> Outputs {
+    let (alpha, gamma) = (
+        call.node.float("alpha", 1.673_263_2),
+        call.node.float("gamma", 1.050_701),
+    );
+    let x = exponential(call.tape, call.float(0)?, alpha, 1.0);
+    one(call.tape.scale(x, gamma))
+}
+
+/// `x` where positive, else `alpha · (e^(slope · x) − 1)`.
+fn exponential(tape: &dyn Tape, x: Var, alpha: f32, slope: f32) -> Var {
     let positive = tape.relu(x.clone());
-    let below = tape.sub(x, positive.clone());
+    let below = tape.scale(tape.sub(x, positive.clone()), slope);
     let curve = tape.shift(tape.exp(below), -1.0);
-    one(tape.add(positive, tape.scale(curve, alpha)))
+    tape.add(positive, tape.scale(curve, alpha))
+}
+
+/// `x · tanh(log(1 + eˣ))` (Misra, "Mish", 2019).
+fn mish(call: &mut Call<'_>) -> Outputs {
+    let (tape, x) = (call.tape, call.float(0)?);
+    let softplus = tape.neg(tape.log_sigmoid(tape.neg(x.clone())));
+    one(tape.mul(x, tape.tanh(softplus)))
+}
+
+/// `x / (1 + |x|)`.
+fn softsign(call: &mut Call<'_>) -> Outputs {
+    let (tape, x) = (call.tape, call.float(0)?);
+    let size = tape.shift(tape.abs(x.clone()), 1.0);
+    one(tape.div(x, size))
+}
+
+/// `x` where it is larger than `alpha`, else 0.
+fn thresholded(call: &mut Call<'_>) -> Outputs {
+    let (tape, x) = (call.tape, call.float(0)?);
+    let alpha = call.node.float("alpha", 1.0);
+    let mask: Vec<bool> = tape.read(&x).into_iter().map(|v| v > alpha).collect();
+    let zeros = tape.constant(vec![0.0; mask.len()], x.shape());
+    one(tape.select(mask, x, zeros))
+}
+
+/// `x · σ(alpha · x)` (Ramachandran et al., "Searching for Activation Functions", 2017).
+fn swish(call: &mut Call<'_>, alpha: f32) -> Outputs {
+    let (tape, x) = (call.tape, call.float(0)?);
+    let gate = tape.sigmoid(tape.scale(x.clone(), call.node.float("alpha", alpha)));
+    one(tape.mul(x, gate))
+}
+
+/// The first input, plus the second where there is one.
+fn biased(call: &mut Call<'_>) -> Result<Var, String> {
+    let x = call.float(0)?;
+    let Some(bias) = call.optional(1)? else {
+        return Ok(x);
+    };
+    let (x, bias) = aligned(call.tape, x, bias)?;
+    Ok(call.tape.add(x, bias))
 }
 
 /// `log(1 + eˣ)`, as `−log σ(−x)`, which does not overflow.
@@ -212,11 +306,15 @@ fn gelu(call: &mut Call<'_>) -> Outputs {
     if call.node.text("approximate") != Some("tanh") {
         return one(tape.gelu(x));
     }
+    one(gelu_by_tanh(tape, x))
+}
+
+fn gelu_by_tanh(tape: &dyn Tape, x: Var) -> Var {
     let cube = tape.mul(tape.mul(x.clone(), x.clone()), x.clone());
     let inner = tape.add(x.clone(), tape.scale(cube, 0.044_715));
     let scaled = tape.scale(inner, (2.0 / std::f64::consts::PI).sqrt() as f32);
     let gate = tape.shift(tape.tanh(scaled), 1.0);
-    one(tape.scale(tape.mul(x, gate), 0.5))
+    tape.scale(tape.mul(x, gate), 0.5)
 }
 
 /// `clamp(alpha · x + beta, 0, 1)`.

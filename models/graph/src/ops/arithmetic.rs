@@ -6,9 +6,9 @@ use crate::fold;
 use crate::graph::{Attribute, Node};
 use crate::opset::{Change, Rewriting};
 use crate::shape::{Ints, Known, axis_of, joined};
-use crate::types::Alike;
 use crate::structure::rules;
 use crate::tape::{Call, Outputs, Tape, Value, Var, aligned, broadcast, of_rank, one};
+use crate::types::Alike;
 use ndarray::ArrayD;
 
 pub static ADD: Operator = Operator {
@@ -142,7 +142,9 @@ fn apart(known: &Known<'_>) -> Option<String> {
     let shapes: Vec<_> = (0..known.inputs()).filter_map(|i| known.shape(i)).collect();
     let rank = shapes.iter().map(|s| s.len()).max()?;
     (0..rank).find_map(|i| {
-        let extents = shapes.iter().filter_map(|s| s[(i + s.len()).checked_sub(rank)?]);
+        let extents = shapes
+            .iter()
+            .filter_map(|s| s[(i + s.len()).checked_sub(rank)?]);
         let mut wide = extents.filter(|&d| d != 1);
         let first = wide.next()?;
         let other = wide.find(|&d| d != first)?;

@@ -9,8 +9,8 @@ use crate::graph::Attribute;
 use crate::lower::held_as;
 use crate::opset::Change;
 use crate::shape::same_ints;
-use crate::types::numbered;
 use crate::tape::{Call, Outputs, Value, one, whole};
+use crate::types::numbered;
 
 pub static CAST: Operator = Operator {
     types: |typed| vec![typed.said("to")],
@@ -34,6 +34,7 @@ pub static CAST: Operator = Operator {
         lowering.push(node);
         Ok(())
     }),
+    keeps_numbers: true,
     ints: same_ints,
     forward: Some(cast),
     ..element("Cast")
@@ -47,6 +48,7 @@ pub static CAST_LIKE: Operator = Operator {
 pub static IDENTITY: Operator = Operator {
     hands_on: true,
     fold: Some(|c| c.tensor(0).cloned()),
+    keeps_numbers: true,
     ints: same_ints,
     forward: Some(|call| Ok(vec![call.value(0)?])),
     ..element("Identity")
@@ -55,7 +57,8 @@ pub static IDENTITY: Operator = Operator {
 /// ONNX's number of a type that the oldest versions spell out.
 fn spelt(name: &str) -> Option<i64> {
     let names = [
-        "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16", "DOUBLE",
+        "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16",
+        "DOUBLE",
     ];
     let at = names.iter().position(|other| *other == name)?;
     Some(at as i64 + 1)

@@ -10,8 +10,8 @@ use crate::graph::Node;
 use crate::opset::Change;
 use crate::shape::{Extents, Ints, Known, axis_of};
 use crate::structure::{Flow, Layout, Layouts, MOST_INDICES, Unit};
-use crate::types::Alike;
 use crate::tape::{Call, Outputs, Value, axis, one};
+use crate::types::Alike;
 use ndarray::Axis;
 
 pub static CONCAT: Operator = Operator {
@@ -52,7 +52,9 @@ fn shape(known: &Known<'_>) -> Option<Extents> {
 }
 
 fn fold_concat(c: &Constants<'_>) -> Option<Tensor> {
-    let parts: Vec<_> = (0..c.inputs()).map(|i| c.floats(i)).collect::<Option<_>>()?;
+    let parts: Vec<_> = (0..c.inputs())
+        .map(|i| c.floats(i))
+        .collect::<Option<_>>()?;
     let axis = axis_of(c.node.int("axis", 1), parts.first()?.ndim())?;
     let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
     let joined = ndarray::concatenate(Axis(axis), &views).ok()?;

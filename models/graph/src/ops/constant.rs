@@ -6,8 +6,8 @@ use super::Operator;
 use super::math::plain;
 use crate::graph::Attribute;
 use crate::shape::{Extents, Fact, Ints, Known, MOST_INTS, extent};
-use crate::types::{Alike, Typed};
 use crate::tape::{Call, Outputs, Value, extents, one, sized, whole};
+use crate::types::{Alike, Typed};
 use ndarray::{ArrayD, IxDyn};
 
 pub static CONSTANT: Operator = Operator {

@@ -5,16 +5,16 @@ use std::rc::Rc;
 use lapidary_core::model::{ModelError, Product};
 use lapidary_core::tensor::DType;
 
-use super::window::{covered, is_same, lower_dilated, slid, spatial};
 use super::quantize::lower_codes;
+use super::window::{covered, is_same, lower_dilated, slid, spatial};
 use super::{ADD, Operator, PAD, RESHAPE, SLICE, SQUEEZE, Slots, TRANSPOSE};
 use crate::graph::{Attribute, Node};
 use crate::layers::{Work, volume};
 use crate::lower::{Lowering, refusal};
 use crate::shape::{Extents, Known, extent};
 use crate::structure::{Count, Flow, Layout, Layouts, Unit};
-use crate::types::Alike;
 use crate::tape::{Call, Outputs, one, sized};
+use crate::types::Alike;
 use crate::window::{Convolution, Window};
 
 pub static CONV: Operator = Operator {
@@ -36,6 +36,7 @@ pub static CONV_INTEGER: Operator = Operator {
     quantized: true,
     types: |_| vec![Some(DType::I32)],
     misfit: |known| apart(known, 1),
+    lower: Some(lower_dilated),
     shape: |known| shape(known, 1),
     macs,
     ..Operator::standard("ConvInteger")
@@ -157,7 +158,8 @@ fn lower_volume(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelErro
         Some("VALID") => Some(vec![0; 6]),
         _ => sizes("pads", 6, 0),
     };
-    let (Some(strides), Some(dilations), Some(pads), true) = (strides, dilations, pads, plain) else {
+    let (Some(strides), Some(dilations), Some(pads), true) = (strides, dilations, pads, plain)
+    else {
         return Err(refuse());
     };
     let around = node.name.clone();

@@ -17,19 +17,22 @@ pub static DROPOUT: Operator = Operator {
     other_shapes: |known| Some(vec![same(known)?]),
     channels: rules::passed_alone,
     lower: Some(lower),
-    changes: &[Change {
-        version: 7,
-        rewrite: |_, node| {
-            node.attributes.remove("is_test");
-            Ok(())
+    changes: &[
+        Change {
+            version: 7,
+            rewrite: |_, node| {
+                node.attributes.remove("is_test");
+                Ok(())
+            },
         },
-    }, Change {
-        version: 12,
-        rewrite: |rewriting, node| {
-            rewriting.float_to_input(node, "ratio", 1);
-            Ok(())
+        Change {
+            version: 12,
+            rewrite: |rewriting, node| {
+                rewriting.float_to_input(node, "ratio", 1);
+                Ok(())
+            },
         },
-    }],
+    ],
     forward: Some(dropout),
     ..Operator::standard("Dropout")
 };

@@ -66,7 +66,12 @@ fn fold_gather(c: &Constants<'_>) -> Option<Tensor> {
     let at: Vec<usize> = (c.ints(1)?.iter())
         .map(|&i| axis_of(i, extent))
         .collect::<Option<_>>()?;
-    let shape = [&x.shape()[..axis], c.dense(1)?.shape(), &x.shape()[axis + 1..]].concat();
+    let shape = [
+        &x.shape()[..axis],
+        c.dense(1)?.shape(),
+        &x.shape()[axis + 1..],
+    ]
+    .concat();
     Some(x.select(axis, &at).ok()?.reshape(&shape).ok()?.into())
 }
 

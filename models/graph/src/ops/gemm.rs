@@ -8,8 +8,8 @@ use crate::layers::Work;
 use crate::opset::Change;
 use crate::shape::{Extents, Known};
 use crate::structure::{Flow, Layout, Layouts};
-use crate::types::Alike;
 use crate::tape::{Call, Outputs, Var, aligned, one, sized};
+use crate::types::Alike;
 
 pub static GEMM: Operator = Operator {
     weights: &[Slots::behind_input(Some(2), &[1, 2])],
@@ -92,7 +92,7 @@ fn gemm(call: &mut Call<'_>) -> Outputs {
         1.0 => x,
         factor => tape.scale(x, factor),
     };
-    let (mut a, mut b) = (call.float(0)?, call.float(1)?);
+    let (a, b) = (call.float(0)?, call.float(1)?);
     if a.shape().len() != 2 || b.shape().len() != 2 {
         return Err(format!(
             "matrices are needed, given are shapes {:?} and {:?}",
@@ -100,21 +100,21 @@ fn gemm(call: &mut Call<'_>) -> Outputs {
             b.shape()
         ));
     }
-    if node.int("transA", 0) != 0 {
-        a = tape.permute(a, &[1, 0]);
-    }
-    if node.int("transB", 0) != 0 {
-        b = tape.permute(b, &[1, 0]);
-    }
-    if a.shape()[1] != b.shape()[0] {
+    let turned = ["transA", "transB"].map(|name| node.int(name, 0) != 0);
+    let extents = |x: &Var, turned: bool| match (x.shape(), turned) {
+        (&[rows, columns], false) | (&[columns, rows], true) => [rows, columns],
+        _ => unreachable!("two axes, as asked for above"),
+    };
+    let ([rows, depth], [same, columns]) = (extents(&a, turned[0]), extents(&b, turned[1]));
+    if depth != same {
         return Err(format!(
             "inner sizes of {:?} and {:?} differ",
-            a.shape(),
-            b.shape()
+            [rows, depth],
+            [same, columns]
         ));
     }
-    sized(&[a.shape()[0], b.shape()[1]])?;
-    let product = scaled(tape.matmul(a, b), "alpha");
+    sized(&[rows, columns])?;
+    let product = scaled(tape.matmul(a, b, turned), "alpha");
     let Some(c) = call.optional(2)? else {
         return one(product);
     };

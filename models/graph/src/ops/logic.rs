@@ -6,8 +6,8 @@ use super::Operator;
 use super::arithmetic::{pairwise, stretched, zipped};
 use super::math::plain;
 use crate::shape::{Ints, Known};
-use crate::types::Alike;
 use crate::tape::{Call, Outputs, Value, broadcast, of_rank, one, spread, whole};
+use crate::types::Alike;
 
 pub static AND: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a != 0 && b != 0)),

@@ -10,8 +10,8 @@ use crate::layers::Work;
 use crate::lower::Lowering;
 use crate::shape::{Extents, Known, combined, extent};
 use crate::structure::{Flow, Layout, Layouts};
-use crate::types::Alike;
 use crate::tape::{Call, Outputs, broadcast, of_rank, one, sized};
+use crate::types::Alike;
 
 pub static MAT_MUL: Operator = Operator {
     weights: &[
@@ -80,7 +80,9 @@ pub static MAT_MUL_N_BITS: Operator = Operator {
 fn apart(known: &Known<'_>, left: usize, right: usize) -> Option<String> {
     let (a, b) = (known.shape(left)?, known.shape(right)?);
     let depth = (*a.last()?)?;
-    let other = b[b.len().checked_sub(2).unwrap_or(0)..].first().copied()??;
+    let other = b[b.len().checked_sub(2).unwrap_or(0)..]
+        .first()
+        .copied()??;
     (depth != other).then(|| format!("the inner extents are {depth} and {other}"))
 }
 
@@ -179,11 +181,11 @@ fn matmul(call: &mut Call<'_>) -> Outputs {
     if right.len() == 2 && left.len() > 2 {
         // One weight for all: a single large product instead of many small ones.
         let rows = left[..left.len() - 1].iter().product();
-        let product = tape.matmul(tape.reshape(a, &[rows, depth]), b);
+        let product = tape.matmul(tape.reshape(a, &[rows, depth]), b, [false; 2]);
         return one(tape.reshape(product, &out));
     }
     let rank = left.len().max(right.len());
-    let product = tape.matmul(of_rank(tape, a, rank), of_rank(tape, b, rank));
+    let product = tape.matmul(of_rank(tape, a, rank), of_rank(tape, b, rank), [false; 2]);
     one(if product.shape() == out {
         product
     } else {

@@ -11,8 +11,8 @@ use crate::lower::{Lowering, refusal};
 use crate::opset::{Change, Rewriting};
 use crate::shape::axis_of;
 use crate::structure::{Flow, Layouts, rules};
-use crate::types::Alike;
 use crate::tape::{BatchStatistics, Call, Outputs, Pass, axis, one};
+use crate::types::Alike;
 
 pub static BATCH_NORMALIZATION: Operator = Operator {
     types: |typed| (0..5).map(|i| typed.input([0, 3, 4, 3, 4][i])).collect(),
@@ -150,8 +150,14 @@ fn by_channel(rewriting: &mut Rewriting<'_>, node: &mut Node) -> Result<(), Grap
 /// By normalising each group as a channel of its own.
 fn lower_groups(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
     let groups = usize::try_from(node.int("num_groups", 0)).unwrap_or(0);
-    let (Some(rank), true) = (lowering.rank(&node, 0), node.inputs.len() == 3 && groups > 0) else {
-        return Err(refusal(&node, "groups of channels of a value whose axes are not known"));
+    let (Some(rank), true) = (
+        lowering.rank(&node, 0),
+        node.inputs.len() == 3 && groups > 0,
+    ) else {
+        return Err(refusal(
+            &node,
+            "groups of channels of a value whose axes are not known",
+        ));
     };
     let around = node.name.clone();
     let vector = |lowering: &mut Lowering<'_>, value: f32| {
@@ -163,9 +169,17 @@ fn lower_groups(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelErro
     let apart = lowering.list(&around, vec![0, groups as i64, -1]);
     let flat = lowering.step(&around, &RESHAPE, &[&x, &apart], &[]);
     let epsilon = [("epsilon", Attribute::Float(node.float("epsilon", 1e-5)))];
-    let normed = lowering.step(&around, &INSTANCE_NORMALIZATION, &[&flat, &one, &zero], &epsilon);
+    let normed = lowering.step(
+        &around,
+        &INSTANCE_NORMALIZATION,
+        &[&flat, &one, &zero],
+        &epsilon,
+    );
     // The parameters are of groups up to version 20, of channels from 21 on.
-    let by_group = lowering.shapes.known(&node.inputs[1]).is_some_and(|shape| shape == [groups])
+    let by_group = lowering
+        .shapes
+        .known(&node.inputs[1])
+        .is_some_and(|shape| shape == [groups])
         && lowering.shapes.opset() < 21;
     let shape = lowering.step(&around, &SHAPE, &[&x], &[]);
     let wide = match by_group {
@@ -177,11 +191,21 @@ fn lower_groups(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelErro
         lowering.step(&around, &RESHAPE, &[&node.inputs[i], &wide], &[])
     };
     let (scale, shift) = (parameter(lowering, 1), parameter(lowering, 2));
-    let back = |lowering: &mut Lowering<'_>, x: String| lowering.step(&around, &RESHAPE, &[&x, &shape], &[]);
-    let normed = if by_group { normed } else { back(lowering, normed) };
+    let back = |lowering: &mut Lowering<'_>, x: String| {
+        lowering.step(&around, &RESHAPE, &[&x, &shape], &[])
+    };
+    let normed = if by_group {
+        normed
+    } else {
+        back(lowering, normed)
+    };
     let scaled = lowering.step(&around, &MUL, &[&normed, &scale], &[]);
     let shifted = lowering.step(&around, &ADD, &[&scaled, &shift], &[]);
-    let shifted = if by_group { back(lowering, shifted) } else { shifted };
+    let shifted = if by_group {
+        back(lowering, shifted)
+    } else {
+        shifted
+    };
     lowering.finish(&around, &IDENTITY, vec![shifted], node.outputs);
     Ok(())
 }

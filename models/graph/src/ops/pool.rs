@@ -64,7 +64,12 @@ fn lower_max(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelErr
         _ => return lower(lowering, node),
     };
     let around = node.name.clone();
-    node.inputs[0] = lowering.step(&around, &CAST, &[&node.inputs[0].clone()], &[("to", 1.into())]);
+    node.inputs[0] = lowering.step(
+        &around,
+        &CAST,
+        &[&node.inputs[0].clone()],
+        &[("to", 1.into())],
+    );
     let pooled = lowering.name(&around, "pooled");
     let out = std::mem::replace(&mut node.outputs[0], pooled.clone());
     lower(lowering, node)?;

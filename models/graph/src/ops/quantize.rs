@@ -5,16 +5,16 @@ use lapidary_core::tensor::{DType, Dense, Tensor, array};
 
 use super::math::plain;
 use super::{
-    ADD, AVERAGE_POOL, CAST, CLIP, CONCAT, DIV, GEMM, GLOBAL_AVERAGE_POOL, LEAKY_RELU, MAX, MIN, MUL, Operator,
-    REDUCE_MAX, REDUCE_MIN, RESHAPE, ROUND, SIGMOID, SOFTMAX, SUB,
+    ADD, AVERAGE_POOL, CAST, CLIP, CONCAT, DIV, GEMM, GLOBAL_AVERAGE_POOL, LEAKY_RELU, MAX, MIN,
+    MUL, Operator, REDUCE_MAX, REDUCE_MIN, RESHAPE, ROUND, SIGMOID, SOFTMAX, SUB,
 };
 use crate::fold::Constants;
 use crate::graph::{Attribute, Node};
 use crate::lower::{Lowering, held_as, refusal};
 use crate::shape::{axis_of, combined, same};
-use crate::types::numbered;
 use crate::structure::{Flow, Layouts};
 use crate::tape::{Call, Outputs, Value, Var, axis, one};
+use crate::types::numbered;
 
 pub static DEQUANTIZE_LINEAR: Operator = Operator {
     types: |typed| vec![typed.said("output_dtype").or_else(|| typed.input(1))],
@@ -59,7 +59,9 @@ pub static Q_GEMM: Operator = Operator {
         Some(vec![rows, *b.get(1 - turned("transB"))?])
     },
     macs: |work| {
-        let depth = work.weight.get(usize::from(work.node.int("transB", 0) != 0))?;
+        let depth = work
+            .weight
+            .get(usize::from(work.node.int("transB", 0) != 0))?;
         work.output()?.checked_mul(*depth as u64)
     },
     lower: Some(lower_gemm),
@@ -122,6 +124,7 @@ const fn rounding(name: &'static str) -> Operator {
         told_by_constants: true,
         quantized: true,
         hands_on: true,
+        keeps_numbers: true,
         shape: same,
         channels,
         ..Operator::standard(name)
@@ -160,7 +163,11 @@ fn fold_quantize(c: &Constants<'_>) -> Option<Tensor> {
     let (x, scales) = (c.dense(0)?.to_f32()?, c.dense(1)?.to_f32()?);
     let kind = kind(c.node, c.dense(2).map(Dense::dtype));
     let zeros: Vec<f32> = match c.node.input(2) {
-        Some(_) => crate::codes::codes(c.dense(2)?)?.0.iter().map(|&z| z.into()).collect(),
+        Some(_) => crate::codes::codes(c.dense(2)?)?
+            .0
+            .iter()
+            .map(|&z| z.into())
+            .collect(),
         None => vec![0.0; scales.len()],
     };
     if c.node.int("block_size", 0) != 0 || zeros.len() != scales.len() {
@@ -284,7 +291,10 @@ fn lower_dynamic(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelErr
         return Ok(());
     };
     let around = node.name.clone();
-    let (zero, top) = (lowering.number(&around, 0.0), lowering.number(&around, 255.0));
+    let (zero, top) = (
+        lowering.number(&around, 0.0),
+        lowering.number(&around, 255.0),
+    );
     let mut end = |reduce, limit| {
         let end = lowering.step(&around, reduce, &[&x], &[("keepdims", 0.into())]);
         lowering.step(&around, limit, &[&end, &zero], &[])
@@ -296,7 +306,14 @@ fn lower_dynamic(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelErr
     let start = lowering.step(&around, &SUB, &[&zero, &below], &[]);
     let start = lowering.step(&around, &ROUND, &[&start], &[]);
     let start = lowering.step(&around, &CLIP, &[&start, &zero, &top], &[]);
-    rounded(lowering, &node, &scale, Some(&start), (0.0, 255.0), DType::U8);
+    rounded(
+        lowering,
+        &node,
+        &scale,
+        Some(&start),
+        (0.0, 255.0),
+        DType::U8,
+    );
     let given = |i: usize| node.outputs.get(i).filter(|name| !name.is_empty()).cloned();
     if let Some(name) = given(1) {
         lowering.finish(&around, &super::IDENTITY, vec![scale], vec![name]);
@@ -311,7 +328,12 @@ fn lower_dynamic(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelErr
 }
 
 /// The values of the codes at input `i` of a node, with scale and zero point behind them, along `axis`.
-fn values(lowering: &mut Lowering<'_>, node: &Node, i: usize, axis: i64) -> Result<String, ModelError> {
+fn values(
+    lowering: &mut Lowering<'_>,
+    node: &Node,
+    i: usize,
+    axis: i64,
+) -> Result<String, ModelError> {
     let inputs: Vec<String> = (i..i + 3)
         .map(|i| node.input(i).unwrap_or_default().to_owned())
         .collect();
@@ -326,11 +348,19 @@ fn values(lowering: &mut Lowering<'_>, node: &Node, i: usize, axis: i64) -> Resu
 }
 
 /// Rounds `value` to the codes that a node gives, by the scale at input `i` and the zero point behind it.
-fn give(lowering: &mut Lowering<'_>, node: &Node, value: String, i: usize) -> Result<(), ModelError> {
+fn give(
+    lowering: &mut Lowering<'_>,
+    node: &Node,
+    value: String,
+    i: usize,
+) -> Result<(), ModelError> {
     let mut inputs = vec![value, node.input(i).unwrap_or_default().to_owned()];
     inputs.extend(node.input(i + 1).map(str::to_owned));
     let name = lowering.name(&node.name, "codes");
-    lower_quantize(lowering, QUANTIZE_LINEAR.node(name, inputs, node.outputs.clone()))
+    lower_quantize(
+        lowering,
+        QUANTIZE_LINEAR.node(name, inputs, node.outputs.clone()),
+    )
 }
 
 fn plain_attributes(node: &Node) -> Vec<(&str, Attribute)> {
@@ -347,8 +377,15 @@ fn lower_one(lowering: &mut Lowering<'_>, node: Node, op: &Operator) -> Result<(
     let mut attributes = plain_attributes(&node);
     attributes.retain(|(name, _)| !matches!(*name, "channels_last" | "opset"));
     let name = lowering.name(&node.name, "value");
-    let mut part = op.node(lowering.name(&node.name, "float"), vec![x], vec![name.clone()]);
-    part.attributes = attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    let mut part = op.node(
+        lowering.name(&node.name, "float"),
+        vec![x],
+        vec![name.clone()],
+    );
+    part.attributes = attributes
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v))
+        .collect();
     match op.lower {
         Some(lower) => lower(lowering, part)?,
         None => lowering.push(part),
@@ -369,7 +406,10 @@ pub(super) fn lower_codes(
         Some(Product::Matrix) => -1,
         _ => 0,
     };
-    let (a, b) = (values(lowering, &node, 0, 1)?, values(lowering, &node, 3, axis)?);
+    let (a, b) = (
+        values(lowering, &node, 0, 1)?,
+        values(lowering, &node, 3, axis)?,
+    );
     let around = node.name.clone();
     let mut inputs = vec![a, b];
     if let Some(bias) = bias.first().and_then(|&i| node.input(i)).map(str::to_owned) {
@@ -398,7 +438,10 @@ pub(super) fn lower_codes(
 
 fn lower_gemm(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
     let axis = i64::from(node.int("transB", 0) == 0);
-    let (a, b) = (values(lowering, &node, 0, 1)?, values(lowering, &node, 3, axis)?);
+    let (a, b) = (
+        values(lowering, &node, 0, 1)?,
+        values(lowering, &node, 3, axis)?,
+    );
     let around = node.name.clone();
     let mut attributes = plain_attributes(&node);
     let mut inputs = vec![a, b];

@@ -7,25 +7,29 @@ use crate::types::Alike;
 
 pub static GRU: Operator = Operator {
     weights: &[Slots::behind_input(Some(3), &[1, 2, 3])],
-    lower: Some(|lowering, node| match node.int("linear_before_reset", 0) != 0 && unroll::is_plain(&node) {
-        true => {
-            lowering.push(node);
-            Ok(())
+    lower: Some(|lowering, node| {
+        match node.int("linear_before_reset", 0) != 0 && unroll::is_plain(&node) {
+            true => {
+                lowering.push(node);
+                Ok(())
+            }
+            false => unroll::unroll(lowering, node, unroll::Cell::Gru),
         }
-        false => unroll::unroll(lowering, node, unroll::Cell::Gru),
     }),
     ..recurrent("GRU")
 };
 
 pub static LSTM: Operator = Operator {
     weights: &[Slots::behind_input(Some(3), &[1, 2, 3, 7])],
-    lower: Some(|lowering, node| match node.input(7).is_none() && unroll::is_plain(&node) {
-        true => {
-            lowering.push(node);
-            Ok(())
-        }
-        false => unroll::unroll(lowering, node, unroll::Cell::Lstm),
-    }),
+    lower: Some(
+        |lowering, node| match node.input(7).is_none() && unroll::is_plain(&node) {
+            true => {
+                lowering.push(node);
+                Ok(())
+            }
+            false => unroll::unroll(lowering, node, unroll::Cell::Lstm),
+        },
+    ),
     ..recurrent("LSTM")
 };
 

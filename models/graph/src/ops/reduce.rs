@@ -130,7 +130,11 @@ fn lower_arg(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelErr
     let attributes: Vec<(&str, Attribute)> = (node.attributes.iter())
         .map(|(name, value)| (name.as_str(), value.clone()))
         .collect();
-    let operator = if node.is(&ARG_MAX) { &ARG_MAX } else { &ARG_MIN };
+    let operator = if node.is(&ARG_MAX) {
+        &ARG_MAX
+    } else {
+        &ARG_MIN
+    };
     let at = lowering.step(&around, operator, &[&turned], &attributes);
     lowering.finish(&around, &SUB, vec![highest, at], node.outputs);
     Ok(())

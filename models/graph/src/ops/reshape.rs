@@ -21,9 +21,13 @@ pub static FLATTEN: Operator = Operator {
                 true => from.len(),
                 false => axis_of(axis, from.len())?,
             };
-            Some(vec![from[..at].iter().product(), from[at..].iter().product()])
+            Some(vec![
+                from[..at].iter().product(),
+                from[at..].iter().product(),
+            ])
         })
     }),
+    keeps_numbers: true,
     shape: flat_shape,
     ints: same_ints,
     channels: |flow, node| reshaped(flow, node, false),
@@ -41,6 +45,7 @@ pub static RESHAPE: Operator = Operator {
             Ok(())
         },
     }],
+    keeps_numbers: true,
     shape,
     ints: same_ints,
     channels: |flow, node| reshaped(flow, node, true),

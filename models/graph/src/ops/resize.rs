@@ -4,9 +4,9 @@ use lapidary_core::model::ModelError;
 use lapidary_core::tensor::{Dense, array};
 
 use super::{IDENTITY, MAT_MUL, Operator, TRANSPOSE};
+use crate::error::GraphError;
 use crate::graph::{Attribute, Node};
 use crate::lower::{Lowering, refusal};
-use crate::error::GraphError;
 use crate::opset::{Change, Rewriting};
 use crate::shape::{Extents, Known, axes_of, extent};
 use crate::structure::{Flow, Layouts};
@@ -20,21 +20,24 @@ pub static RESIZE: Operator = Operator {
     },
     channels,
     lower: Some(lower),
-    changes: &[Change {
-        version: 11,
-        rewrite: |rewriting, node| {
-            let mode = match nearest_mode(rewriting.constant(node, 1)) {
-                Some(mode) => mode,
-                None if node.text("mode") == Some("linear") => "floor",
-                None => return Err(rewriting.refusal(node)),
-            };
-            from_corner(node, mode);
-            Ok(())
+    changes: &[
+        Change {
+            version: 11,
+            rewrite: |rewriting, node| {
+                let mode = match nearest_mode(rewriting.constant(node, 1)) {
+                    Some(mode) => mode,
+                    None if node.text("mode") == Some("linear") => "floor",
+                    None => return Err(rewriting.refusal(node)),
+                };
+                from_corner(node, mode);
+                Ok(())
+            },
         },
-    }, Change {
-        version: 13,
-        rewrite: from_half,
-    }],
+        Change {
+            version: 13,
+            rewrite: from_half,
+        },
+    ],
     ..Operator::standard("Resize")
 };
 
@@ -42,27 +45,35 @@ pub static UPSAMPLE: Operator = Operator {
     told_by_constants: true,
     shape: |known| scaled(known, 1),
     channels,
-    changes: &[Change {
-        version: 9,
-        rewrite: |rewriting, node| {
-            let scales = match node.attributes.remove("scales") {
-                Some(Attribute::Floats(scales)) => scales,
-                // The very first form names two axes.
-                _ => vec![1.0, 1.0, node.float("height_scale", 1.0), node.float("width_scale", 1.0)],
-            };
-            node.attributes.remove("height_scale");
-            node.attributes.remove("width_scale");
-            let scales = array(&[scales.len()], scales).expect("one axis of its length");
-            rewriting.set_constant(node, "scales", 1, Dense::F32(scales));
-            Ok(())
+    changes: &[
+        Change {
+            version: 9,
+            rewrite: |rewriting, node| {
+                let scales = match node.attributes.remove("scales") {
+                    Some(Attribute::Floats(scales)) => scales,
+                    // The very first form names two axes.
+                    _ => vec![
+                        1.0,
+                        1.0,
+                        node.float("height_scale", 1.0),
+                        node.float("width_scale", 1.0),
+                    ],
+                };
+                node.attributes.remove("height_scale");
+                node.attributes.remove("width_scale");
+                let scales = array(&[scales.len()], scales).expect("one axis of its length");
+                rewriting.set_constant(node, "scales", 1, Dense::F32(scales));
+                Ok(())
+            },
         },
-    }, Change {
-        version: 10,
-        rewrite: |_, node| {
-            from_corner(node, "floor");
-            Ok(())
+        Change {
+            version: 10,
+            rewrite: |_, node| {
+                from_corner(node, "floor");
+                Ok(())
+            },
         },
-    }],
+    ],
     ..Operator::standard("Upsample")
 };
 
@@ -121,7 +132,12 @@ fn is_plain(node: &Node) -> bool {
         && is("keep_aspect_ratio_policy", &["stretch"])
         && is(
             "coordinate_transformation_mode",
-            &["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"],
+            &[
+                "half_pixel",
+                "asymmetric",
+                "align_corners",
+                "pytorch_half_pixel",
+            ],
         )
         && node.int("antialias", 0) == 0
         && node.int("exclude_outside", 0) == 0
@@ -130,7 +146,10 @@ fn is_plain(node: &Node) -> bool {
 
 /// Other forms are a product with a matrix along each axis.
 fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
-    let shape = node.input(0).and_then(|x| lowering.shapes.shape(x)).map(<[_]>::to_vec);
+    let shape = node
+        .input(0)
+        .and_then(|x| lowering.shapes.shape(x))
+        .map(<[_]>::to_vec);
     let few = shape.as_ref().is_none_or(|shape| shape.len() <= 4);
     if is_plain(&node) && few {
         // These say nothing of such forms, yet rten refuses to hear them.
@@ -142,7 +161,9 @@ fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> 
     }
     let mode = node.text("mode").unwrap_or("nearest").to_owned();
     let refuse = |what: &str| Err(refusal(&node, &format!("{mode} resizing {what}")));
-    let coordinates = node.text("coordinate_transformation_mode").unwrap_or("half_pixel");
+    let coordinates = node
+        .text("coordinate_transformation_mode")
+        .unwrap_or("half_pixel");
     let Some(coordinates) = Coordinates::named(coordinates) else {
         return refuse(&format!("by {coordinates}"));
     };
@@ -154,10 +175,15 @@ fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> 
         None => Some((0..shape.len()).collect()),
     };
     let floats = |i: usize| lowering.shapes.floats(node.input(i)?);
-    let (scales, sizes) = (floats(2).filter(|s| !s.is_empty()), node.input(3).and_then(|name| lowering.shapes.fact(name).ints));
+    let (scales, sizes) = (
+        floats(2).filter(|s| !s.is_empty()),
+        node.input(3)
+            .and_then(|name| lowering.shapes.fact(name).ints),
+    );
     let sizes: Option<Vec<i64>> = sizes.and_then(|list| list.into_iter().collect());
     let Some(axes) = axes.filter(|axes| {
-        scales.as_ref().is_none_or(|s| s.len() == axes.len()) && sizes.as_ref().is_none_or(|s| s.len() == axes.len())
+        scales.as_ref().is_none_or(|s| s.len() == axes.len())
+            && sizes.as_ref().is_none_or(|s| s.len() == axes.len())
     }) else {
         return refuse("by scales or sizes that do not fit its axes");
     };
@@ -195,7 +221,10 @@ fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> 
     }
     let taps = Taps {
         coordinates,
-        nearest: node.text("nearest_mode").unwrap_or("round_prefer_floor").to_owned(),
+        nearest: node
+            .text("nearest_mode")
+            .unwrap_or("round_prefer_floor")
+            .to_owned(),
         mode: mode.clone(),
         a: f64::from(node.float("cubic_coeff_a", -0.75)),
         outside: node.int("exclude_outside", 0) == 0,
@@ -327,8 +356,11 @@ impl Taps {
                     _ => (1.0, &linear),
                 };
                 let centre = place + 0.5;
-                let first = ((centre - reach * wide + 0.5) as i64).max(0);
-                let end = ((centre + reach * wide + 0.5) as i64).min(from as i64);
+                let mut first = (centre - reach * wide + 0.5).floor() as i64;
+                let mut end = (centre + reach * wide + 0.5).floor() as i64;
+                if !self.outside {
+                    (first, end) = (first.max(0), end.min(from as i64));
+                }
                 let weight = |i: i64| kernel((i as f64 - centre + 0.5) / wide);
                 (first..end).map(|i| (at(i), weight(i))).collect()
             }
@@ -374,7 +406,8 @@ fn from_half(rewriting: &mut Rewriting<'_>, node: &mut Node) -> Result<(), Graph
         return Err(rewriting.refusal(node));
     }
     node.attributes.insert(key.into(), "half_pixel".into());
-    node.attributes.insert("nearest_mode".into(), "round_prefer_ceil".into());
+    node.attributes
+        .insert("nearest_mode".into(), "round_prefer_ceil".into());
     Ok(())
 }
 
@@ -398,7 +431,12 @@ mod tests {
     fn resized(x: &[f32], to: usize, scale: f64, taps: &Taps) -> Vec<f32> {
         let matrix = taps.matrix(x.len(), to, scale);
         (0..to)
-            .map(|i| x.iter().enumerate().map(|(at, v)| v * matrix[at * to + i]).sum())
+            .map(|i| {
+                x.iter()
+                    .enumerate()
+                    .map(|(at, v)| v * matrix[at * to + i])
+                    .sum()
+            })
             .collect()
     }
 
@@ -417,21 +455,37 @@ mod tests {
     #[test]
     fn cubic_and_smoothed_resizing_give_the_numbers_of_the_standard() {
         let near = |found: Vec<f32>, wanted: &[f32]| {
-            assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {wanted:?}");
+            assert!(
+                found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5),
+                "{found:?} {wanted:?}"
+            );
             assert_eq!(found.len(), wanted.len());
         };
         let row = [1.0, 2.0, 3.0, 4.0];
         let up = resized(&row, 8, 2.0, &taps("cubic", Coordinates::HalfPixel));
         // The rows of the example differ by what the other axis adds.
         let apart: Vec<f32> = up.iter().map(|v| v - up[0]).collect();
-        near(apart, &[0.0, 0.296875, 0.7734375, 1.40234375, 1.80859375, 2.4375, 2.9140625, 3.2109375]);
+        near(
+            apart,
+            &[
+                0.0, 0.296875, 0.7734375, 1.40234375, 1.80859375, 2.4375, 2.9140625, 3.2109375,
+            ],
+        );
         let smooth = Taps {
             smooth: true,
             ..taps("linear", Coordinates::HalfPixel)
         };
-        near(resized(&row, 2, 0.6, &smooth), &[1.5, 3.277778]);
+        near(resized(&row, 2, 0.6, &smooth), &[1.375, 3.0]);
         let ends = resized(&row, 3, 0.75, &taps("linear", Coordinates::AlignCorners));
         near(ends, &[1.0, 2.5, 4.0]);
-        near(resized(&[1.0, 2.0], 4, 2.0, &taps("nearest", Coordinates::HalfPixel)), &[1.0, 1.0, 2.0, 2.0]);
+        near(
+            resized(
+                &[1.0, 2.0],
+                4,
+                2.0,
+                &taps("nearest", Coordinates::HalfPixel),
+            ),
+            &[1.0, 1.0, 2.0, 2.0],
+        );
     }
 }

@@ -112,13 +112,20 @@ fn ints(known: &Known<'_>) -> Option<Ints> {
 
 fn fold_slice(c: &Constants<'_>) -> Option<Tensor> {
     let (starts, ends) = (c.list("starts", 1)?, c.list("ends", 2)?);
-    let axes = c.list("axes", 3).unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let axes = c
+        .list("axes", 3)
+        .unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = c.ints(4).unwrap_or_else(|| vec![1; starts.len()]);
     let cut = moved(c.dense(0)?, |mut places| {
         for (i, &axis) in axes.iter().enumerate() {
             let axis = axis_of(axis, places.ndim())?;
             let step = *steps.get(i)?;
-            let (from, count) = range(places.len_of(Axis(axis)), *starts.get(i)?, *ends.get(i)?, step)?;
+            let (from, count) = range(
+                places.len_of(Axis(axis)),
+                *starts.get(i)?,
+                *ends.get(i)?,
+                step,
+            )?;
             let indices: Vec<usize> = (0..count as i64)
                 .map(|n| extent(from as i64 + n * step))
                 .collect::<Option<_>>()?;

@@ -1,5 +1,7 @@
 //! Softmax and its kin.
 
+use lapidary_core::model::Activation;
+
 use super::math::plain;
 use super::{FLATTEN, Operator, RESHAPE, SHAPE};
 use crate::error::GraphError;
@@ -15,6 +17,7 @@ pub static HARDMAX: Operator = Operator {
 };
 
 pub static LOG_SOFTMAX: Operator = Operator {
+    activation: Some(Activation::LogSoftmax),
     channels,
     changes: CHANGES,
     forward: Some(|call| along(call, |tape, x, axis| tape.log_softmax(x, axis))),
@@ -22,6 +25,7 @@ pub static LOG_SOFTMAX: Operator = Operator {
 };
 
 pub static SOFTMAX: Operator = Operator {
+    activation: Some(Activation::Softmax),
     channels,
     changes: CHANGES,
     forward: Some(|call| along(call, |tape, x, axis| tape.softmax(x, axis))),

@@ -20,6 +20,7 @@ pub static SQUEEZE: Operator = Operator {
             Some(kept.map(|i| from[i]).collect())
         })
     }),
+    keeps_numbers: true,
     shape: squeezed,
     ints: same_ints,
     channels: squeezed_channels,
@@ -43,6 +44,7 @@ pub static UNSQUEEZE: Operator = Operator {
             (0..rank).map(extent).collect()
         })
     }),
+    keeps_numbers: true,
     shape: unsqueezed,
     ints: same_ints,
     channels: unsqueezed_channels,

@@ -3,7 +3,8 @@
 use lapidary_core::model::ModelError;
 
 use super::{
-    ADD, CONCAT, GATHER, MAT_MUL, MUL, Operator, RELU, SIGMOID, SLICE, SUB, TANH, TRANSPOSE, UNSQUEEZE,
+    ADD, CONCAT, GATHER, MAT_MUL, MUL, Operator, RELU, SIGMOID, SLICE, SUB, TANH, TRANSPOSE,
+    UNSQUEEZE,
 };
 use crate::graph::{Attribute, Node};
 use crate::lower::{Lowering, refusal};
@@ -81,7 +82,11 @@ struct Direction<'a, 't> {
 }
 
 /// Writes a layer out step by step.
-pub(super) fn unroll(lowering: &mut Lowering<'_>, node: Node, cell: Cell) -> Result<(), ModelError> {
+pub(super) fn unroll(
+    lowering: &mut Lowering<'_>,
+    node: Node,
+    cell: Cell,
+) -> Result<(), ModelError> {
     let what = |what: &str| refusal(&node, what);
     let (x, w, r) = match (node.input(0), node.input(1), node.input(2)) {
         (Some(x), Some(w), Some(r)) => (x.to_owned(), w.to_owned(), r.to_owned()),
@@ -92,7 +97,9 @@ pub(super) fn unroll(lowering: &mut Lowering<'_>, node: Node, cell: Cell) -> Res
         || node.int("layout", 0) != 0
         || node.input(4).is_some()
     {
-        return Err(what("form with clipping, coupled gates, another layout or lengths of sequences"));
+        return Err(what(
+            "form with clipping, coupled gates, another layout or lengths of sequences",
+        ));
     }
     let steps = lowering.shapes.shape(&x).and_then(|shape| *shape.first()?);
     let Some(steps) = steps.filter(|&steps| (1..=MOST_STEPS).contains(&steps)) else {
@@ -126,7 +133,8 @@ pub(super) fn unroll(lowering: &mut Lowering<'_>, node: Node, cell: Cell) -> Res
             around: &around,
             cell,
             hidden,
-            functions: functions[d * cell.activations().len()..][..cell.activations().len()].to_vec(),
+            functions: functions[d * cell.activations().len()..][..cell.activations().len()]
+                .to_vec(),
             w: Vec::new(),
             r: Vec::new(),
             wb: None,
@@ -165,7 +173,9 @@ impl Direction<'_, '_> {
     /// Index `i` of the first axis of `name`, which goes.
     fn pick(&mut self, name: &String, i: usize) -> String {
         let at = lapidary_core::tensor::array(&[], vec![i as i64]).expect("one element");
-        let at = self.lowering.constant(self.around, lapidary_core::tensor::Dense::I64(at));
+        let at = self
+            .lowering
+            .constant(self.around, lapidary_core::tensor::Dense::I64(at));
         self.step(&GATHER, &[name, &at])
     }
 
@@ -224,7 +234,14 @@ impl Direction<'_, '_> {
     }
 
     /// A gate of an LSTM, which looks at the cell where there are peepholes.
-    fn peeping(&mut self, x: &String, h: &String, c: &String, gate: usize, peephole: usize) -> String {
+    fn peeping(
+        &mut self,
+        x: &String,
+        h: &String,
+        c: &String,
+        gate: usize,
+        peephole: usize,
+    ) -> String {
         let sum = self.gate(x, h, gate);
         let sum = match self.peepholes.as_ref().map(|p| p[peephole].clone()) {
             Some(p) => {
@@ -237,7 +254,14 @@ impl Direction<'_, '_> {
     }
 
     /// All states `[steps, batch, hidden]`, the last one, and the last cell.
-    fn run(&mut self, node: &Node, d: usize, x: &String, steps: usize, reverse: bool) -> [String; 3] {
+    fn run(
+        &mut self,
+        node: &Node,
+        d: usize,
+        x: &String,
+        steps: usize,
+        reverse: bool,
+    ) -> [String; 3] {
         let order: Vec<usize> = match reverse {
             true => (0..steps).rev().collect(),
             false => (0..steps).collect(),

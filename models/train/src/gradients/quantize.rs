@@ -4,7 +4,7 @@ use lapidary_core::tensor::{Dense, Shared};
 use ndarray::{ArcArray, IxDyn};
 
 use crate::check::{graph, node, output};
-use crate::engine::{self, PLAIN, TAPED, data};
+use crate::engine::{self, DEVICE, Gradients};
 use crate::{Program, only};
 use lapidary_graph::tape::{Pass, Value};
 
@@ -42,16 +42,16 @@ fn gradients_pass_rounding_and_stop_at_clipping() {
         node("y = DequantizeLinear q s z", &[]),
     ];
     let program = Program::new(&graph(&[4], nodes, &weights), &["y"]).unwrap();
-    let leaf = engine::leaf(&PLAIN.constant(vec![0.7, -0.3, -9.0, 500.0], &[1, 4]));
+    let leaf = engine::leaf(&DEVICE.constant(vec![0.7, -0.3, -9.0, 500.0], &[1, 4]));
     let y = program
         .run(
-            TAPED,
-            program.plain().map(engine::constant),
+            DEVICE,
+            program.plain(),
             vec![Value::Float(leaf.clone())],
             1,
             &mut Pass::Evaluate,
         )
         .unwrap();
-    let gradients = engine::gradients(only(y).unwrap(), vec![1.0, 2.0, 3.0, 4.0], [1, 4]);
-    assert_eq!(data(&gradients.by(&leaf).unwrap()), [1.0, 2.0, 0.0, 0.0]);
+    let gradients = Gradients::of(only(y).unwrap(), vec![1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(gradients.by(&leaf).unwrap(), [1.0, 2.0, 0.0, 0.0]);
 }

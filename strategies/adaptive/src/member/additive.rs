@@ -12,7 +12,7 @@ use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
 use super::{Member, View};
-use crate::archive::Entry;
+use crate::entry::Entry;
 use crate::place::{Place, reflect};
 
 /// Entries before there is a model.

@@ -31,7 +31,7 @@ const STRIDE: f64 = 2.5;
 /// Goes through the axes in a shuffled order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Line {
+pub struct LineSearch {
     scan: bool,
     /// Axes still to visit in this round, the next last.
     order: Vec<usize>,
@@ -62,7 +62,7 @@ struct Sweep {
     carried: bool,
 }
 
-impl Line {
+impl LineSearch {
     /// Brackets around the base.
     pub fn bracketing(axes: usize) -> Self {
         Self {
@@ -185,7 +185,7 @@ impl Line {
     }
 }
 
-impl Member for Line {
+impl Member for LineSearch {
     fn propose(&mut self, view: &View<'_>, rng: &mut Rng) -> Option<Place> {
         let base = &view.base.place;
         let choice = |axis: usize| view.space.axes()[axis].domain.is_choice();
@@ -378,7 +378,7 @@ mod tests {
         let mut study = Study::new(space(1, &[]), &[0.5], |x| {
             Some((x[0] - 0.61) * (x[0] - 0.61))
         });
-        let mut line = Line::bracketing(1);
+        let mut line = LineSearch::bracketing(1);
         for _ in 0..3 {
             assert!(study.turn(&mut line));
         }
@@ -389,7 +389,7 @@ mod tests {
     fn a_scan_leaves_a_local_minimum() {
         let f = |x: &[f64]| Some((x[0] - 0.2).abs().min((x[0] - 0.8).abs() - 0.1));
         let mut study = Study::new(space(1, &[]), &[0.2], f);
-        let mut scan = Line::scanning(1);
+        let mut scan = LineSearch::scanning(1);
         for _ in 0..13 {
             study.turn(&mut scan);
         }
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn every_option_of_a_choice_is_looked_at_once() {
         let mut study = Study::new(space(0, &[5]), &[3.0], |x| Some(x[0]));
-        let mut line = Line::bracketing(1);
+        let mut line = LineSearch::bracketing(1);
         for _ in 0..4 {
             assert!(study.turn(&mut line));
         }
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn open_trials_are_on_different_axes_once_a_bracket_is_out() {
         let mut study = Study::new(space(3, &[]), &[0.5; 3], |x| Some(x.iter().sum()));
-        let mut line = Line::bracketing(3);
+        let mut line = LineSearch::bracketing(3);
         let places: Vec<Place> = (0..6).map(|_| study.proposal(&mut line).unwrap()).collect();
         for axis in 0..3 {
             let moved = places.iter().filter(|p| p[axis] != 0.5).count();

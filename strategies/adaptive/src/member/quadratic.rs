@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::{Lesson, Member, View};
-use crate::archive::Entry;
+use crate::entry::Entry;
 use crate::place::{Place, same};
 
 const FIRST_RADIUS: f64 = 0.2;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lapidary_core::evaluator::EvalSource;
 use lapidary_core::json::Json;
-use lapidary_core::registry::BuildError;
+use lapidary_core::registry::{BuildError, EvalSource, Info};
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Checked, Settings};
 use serde::{Deserialize, Serialize};
@@ -61,11 +60,12 @@ pub(super) type Templates = (Vec<Vec<Placed>>, Vec<(String, Placed)>);
 
 /// The settings, the program and the templates that they say.
 pub(super) fn read(
+    info: &Info,
     settings: &Json,
     source: &EvalSource<'_>,
 ) -> Result<(Checked<CommandSettings>, PathBuf, Templates), BuildError> {
-    let settings: Checked<CommandSettings> = super::ENTRY.info.read_settings(settings)?;
-    let program = find_program(&settings.program, source)?;
+    let settings: Checked<CommandSettings> = info.read_settings(settings)?;
+    let program = find_program(info, &settings.program, source)?;
     let placed = |path: &[&str], template: &Template| {
         let text = template.text();
         if text.contains('\0') {
@@ -73,7 +73,7 @@ pub(super) fn read(
             let reason = format!(
                 "`evaluate.{key}`: it holds a NUL character, which no program can be given"
             );
-            return Err(super::ENTRY.info.refuse_at(path, reason));
+            return Err(info.refuse_at(path, reason));
         }
         let path = path.iter().map(|part| (*part).to_owned()).collect();
         Ok((path, text))
@@ -90,7 +90,7 @@ pub(super) fn read(
         let path = ["env", name];
         if name.is_empty() || name.contains(['=', '\0']) {
             let reason = format!("`evaluate.env.{name}`: this is no name of a variable");
-            return Err(super::ENTRY.info.refuse_at(&path, reason));
+            return Err(info.refuse_at(&path, reason));
         }
         Ok((name.clone(), placed(&path, template)?))
     });
@@ -99,11 +99,11 @@ pub(super) fn read(
 }
 
 /// A program that is there: on the PATH where it is a bare name.
-fn find_program(name: &str, source: &EvalSource<'_>) -> Result<PathBuf, BuildError> {
+fn find_program(info: &Info, name: &str, source: &EvalSource<'_>) -> Result<PathBuf, BuildError> {
     let under = ["program"];
     let refuse = |reason: String| {
         let reason = format!("`evaluate.program`: {reason}");
-        Err(super::ENTRY.info.refuse_at(&under, reason))
+        Err(info.refuse_at(&under, reason))
     };
     if !name.contains('/') {
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -5,7 +5,7 @@ use lapidary_core::rng::Rng;
 use lapidary_core::trial::Score;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::Entry;
+use crate::entry::Entry;
 
 /// Share of the plain weighted sum in the loss: makes weakly dominated points worse than those that dominate them.
 const AUGMENTED: f64 = 0.05;
@@ -14,7 +14,7 @@ const AUGMENTED: f64 = 0.05;
 /// ideal, in units of the front's extent. One objective is its own loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sight {
+pub struct Scalarisation {
     /// By objective, all above 0.
     weights: Vec<f64>,
     ideal: Vec<f64>,
@@ -22,7 +22,7 @@ pub struct Sight {
     extent: Vec<f64>,
 }
 
-impl Sight {
+impl Scalarisation {
     /// An even view of `objectives` that were not seen yet.
     pub fn new(objectives: usize) -> Self {
         Self {
@@ -131,23 +131,26 @@ mod tests {
 
     #[test]
     fn the_loss_is_least_where_the_front_meets_the_direction() {
-        let mut sight = Sight::new(2);
+        let mut scalarisation = Scalarisation::new(2);
         let front: Vec<Vec<f64>> = (0..=10)
             .map(|i| vec![f64::from(i), 10.0 * f64::from(10 - i)])
             .collect();
-        sight.fit(front.iter().map(Vec::as_slice));
+        scalarisation.fit(front.iter().map(Vec::as_slice));
         for (direction, wanted) in [([1.0, 1.0], 5), ([0.0, 1.0], 0), ([3.0, 1.0], 7)] {
-            sight.aim(&direction);
-            let best = (0..front.len())
-                .min_by(|&a, &b| sight.loss(&front[a]).total_cmp(&sight.loss(&front[b])));
+            scalarisation.aim(&direction);
+            let best = (0..front.len()).min_by(|&a, &b| {
+                scalarisation
+                    .loss(&front[a])
+                    .total_cmp(&scalarisation.loss(&front[b]))
+            });
             let best = best.unwrap() as i32;
             assert!((best - wanted).abs() <= 1, "{direction:?} {best}");
         }
-        assert!(sight.is_sound(2) && !sight.is_sound(3));
+        assert!(scalarisation.is_sound(2) && !scalarisation.is_sound(3));
     }
 
     #[test]
     fn one_objective_is_its_own_loss() {
-        assert_eq!(Sight::new(1).loss(&[-3.5]), -3.5);
+        assert_eq!(Scalarisation::new(1).loss(&[-3.5]), -3.5);
     }
 }

@@ -3,7 +3,7 @@
 const LANES: usize = 16;
 
 /// Σ v.
-pub(super) fn sum(values: &[f32]) -> f32 {
+pub(crate) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let chunks = values.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().sum();
@@ -14,7 +14,7 @@ pub(super) fn sum(values: &[f32]) -> f32 {
 }
 
 /// Σ (a − a₀)(b − b₀).
-pub(super) fn dot_around(a: &[f32], a0: f32, b: &[f32], b0: f32) -> f32 {
+pub(crate) fn dot_around(a: &[f32], a0: f32, b: &[f32], b0: f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (chunks_a, chunks_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest = chunks_a.remainder().iter().zip(chunks_b.remainder());

@@ -1,13 +1,14 @@
-//! Batch normalization in training (Ioffe and Szegedy, "Batch Normalization", 2015), with a backward pass of its own:
+//! Normalization in training: of batches (Ioffe and Szegedy, "Batch Normalization", 2015) and of rows, with backward passes of their own:
 //! one pass over the data for the sums, one for the result.
 
 use lapidary_graph::tape::Statistics;
 use rayon::prelude::*;
 
+use super::rows_of;
 use super::sums::{dot_around, sum};
 
 /// Gradients by the inputs of a batch normalization.
-pub(super) struct NormGradients {
+pub(crate) struct NormGradients {
     pub x: Vec<f32>,
     pub scale: Vec<f32>,
     pub bias: Vec<f32>,
@@ -19,7 +20,7 @@ fn plane(shape: &[usize]) -> usize {
 }
 
 /// `(x − mean) / √(variance + ε) · scale + bias` for `x` of shape `[batch, channels, …]`, and the statistics used.
-pub(super) fn forward(
+pub(crate) fn forward(
     x: &[f32],
     shape: &[usize],
     scale: &[f32],
@@ -71,7 +72,7 @@ fn statistics(x: &[f32], shape: &[usize]) -> Statistics {
 }
 
 /// Gradients given the gradient by the output.
-pub(super) fn backward(
+pub(crate) fn backward(
     x: &[f32],
     shape: &[usize],
     scale: &[f32],
@@ -140,4 +141,75 @@ pub(super) fn backward(
         scale: scale_grad,
         bias: bias_grad,
     }
+}
+
+/// Mean and inverse standard deviation of a row.
+fn of_row(row: &[f32], epsilon: f32) -> (f32, f32) {
+    let count = row.len().max(1) as f32;
+    let mean = sum(row) / count;
+    let variance = dot_around(row, mean, row, mean) / count;
+    (mean, 1.0 / (variance + epsilon).sqrt())
+}
+
+/// Layer normalization (Ba et al., "Layer Normalization", 2016) of rows as wide as `scale`; `out` holds `x` and gets the result.
+pub(crate) fn rows(out: &mut [f32], scale: &[f32], bias: Option<&[f32]>, epsilon: f32) {
+    let width = scale.len();
+    if width == 0 {
+        return;
+    }
+    out.par_chunks_mut(rows_of(width) * width).for_each(|rows| {
+        for row in rows.chunks_exact_mut(width) {
+            let (mean, inverse) = of_row(row, epsilon);
+            for (v, scale) in row.iter_mut().zip(scale) {
+                *v = (*v - mean) * inverse * scale;
+            }
+            if let Some(bias) = bias {
+                row.iter_mut().zip(bias).for_each(|(v, bias)| *v += bias);
+            }
+        }
+    });
+}
+
+/// Gradients of [`rows`] by scale and bias; `grad` holds that by the output and gets that by `x`.
+pub(crate) fn rows_back(
+    grad: &mut [f32],
+    x: &[f32],
+    scale: &[f32],
+    epsilon: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let width = scale.len();
+    if width == 0 {
+        return (Vec::new(), Vec::new());
+    }
+    let piece = rows_of(width) * width;
+    let parts: Vec<(Vec<f32>, Vec<f32>)> = grad
+        .par_chunks_mut(piece)
+        .zip(x.par_chunks(piece))
+        .map(|(grad, x)| {
+            let (mut by_scale, mut by_bias) = (vec![0.0; width], vec![0.0; width]);
+            let mut scaled = vec![0.0; width];
+            for (grad, x) in grad.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                let (mean, inverse) = of_row(x, epsilon);
+                for (i, (&g, &x)) in grad.iter().zip(x).enumerate() {
+                    by_scale[i] += g * (x - mean) * inverse;
+                    by_bias[i] += g;
+                    scaled[i] = g * scale[i];
+                }
+                // ∂x = (s − mean(s) − x̂ · mean(s·x̂)) / σ with s = ∂y · scale.
+                let count = width as f32;
+                let centre = sum(&scaled) / count;
+                let along = dot_around(&scaled, 0.0, x, mean) * inverse / count;
+                for ((grad, s), x) in grad.iter_mut().zip(&scaled).zip(x) {
+                    *grad = (s - centre - (x - mean) * inverse * along) * inverse;
+                }
+            }
+            (by_scale, by_bias)
+        })
+        .collect();
+    let (mut by_scale, mut by_bias) = (vec![0.0; width], vec![0.0; width]);
+    for (scales, biases) in parts {
+        by_scale.iter_mut().zip(scales).for_each(|(a, b)| *a += b);
+        by_bias.iter_mut().zip(biases).for_each(|(a, b)| *a += b);
+    }
+    (by_scale, by_bias)
 }

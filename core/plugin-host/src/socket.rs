@@ -7,14 +7,14 @@ use std::os::unix::net::UnixStream;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-use crate::look::Lookout;
+use crate::spin::Spinner;
 
 /// One end.
-pub(crate) struct Line {
+pub(crate) struct Socket {
     socket: UnixStream,
     /// Room for what comes beside the bytes.
     beside: Vec<u8>,
-    lookout: Lookout,
+    spinner: Spinner,
 }
 
 /// What came at once.
@@ -25,12 +25,12 @@ pub(crate) struct Received {
     pub file: Option<OwnedFd>,
 }
 
-impl Line {
+impl Socket {
     pub fn new(socket: UnixStream) -> Self {
         Self {
             socket,
             beside: nix::cmsg_space!(RawFd),
-            lookout: Lookout::default(),
+            spinner: Spinner::default(),
         }
     }
 
@@ -76,9 +76,9 @@ impl Line {
         let Self {
             socket,
             beside,
-            lookout,
+            spinner,
         } = self;
-        let at_once = lookout.look(|| match take(socket, beside, to, MsgFlags::MSG_DONTWAIT) {
+        let at_once = spinner.spin(|| match take(socket, beside, to, MsgFlags::MSG_DONTWAIT) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             taken => Some(taken),
         });

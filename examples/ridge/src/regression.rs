@@ -13,7 +13,7 @@ pub struct Rows {
 
 /// A prediction w·x + b.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct LinearFit {
     /// A weight for each column.
     pub weights: DVector<f64>,
     /// What is added.
@@ -31,7 +31,7 @@ impl Rows {
     }
 }
 
-impl Line {
+impl LinearFit {
     /// The line through `rows` whose weights a `penalty` keeps small; `None` where there is none of finite weights.
     pub fn through(rows: &Rows, penalty: f64) -> Option<Self> {
         let Rows { x, y } = rows;
@@ -63,14 +63,14 @@ mod tests {
         let x = DMatrix::from_fn(6, 2, |i, j| (i * (j + 1)) as f64 + (i * j % 3) as f64);
         let y = DVector::from_fn(6, |i, _| 2.0 * x[(i, 0)] - x[(i, 1)] + 3.0);
         let rows = Rows { x, y };
-        let line = Line::through(&rows, 1e-9).unwrap();
+        let line = LinearFit::through(&rows, 1e-9).unwrap();
         assert!((line.weights[0] - 2.0).abs() < 1e-4 && (line.bias - 3.0).abs() < 1e-4);
         assert!(line.squared_error(&rows) < 1e-6);
-        let flat = Line::through(&rows, 1e9).unwrap();
+        let flat = LinearFit::through(&rows, 1e9).unwrap();
         assert!(flat.weights.norm() < 1e-6);
         assert!((flat.bias - rows.y.mean()).abs() < 1e-6);
         let few = rows.only(|row| row < 2);
         assert_eq!((few.x.nrows(), few.y.len()), (2, 2));
-        assert!(Line::through(&few, f64::NAN).is_none());
+        assert!(LinearFit::through(&few, f64::NAN).is_none());
     }
 }

@@ -1,9 +1,9 @@
-//! A plug-in at work, wherever it runs.
+//! One instance of a plug-in, wherever it runs: what it is told to do and what it answers.
 
 use lapidary_plugin::abi::{Buffer, Status};
 
-use crate::hosted::Hosted;
-use crate::optimizer::Order;
+use crate::callbacks::Callbacks;
+use crate::frame::LONGEST_ANSWER;
 
 /// What a plug-in is told to do, by the number that crosses to a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,26 @@ impl Answer {
 }
 
 impl Reply {
+    /// The reply of a function that fills a buffer.
+    pub fn filled(call: impl FnOnce(*mut Buffer) -> Status) -> Self {
+        let mut out = Buffer::empty();
+        let status = call(&raw mut out);
+        if out.len() > LONGEST_ANSWER {
+            // So much cannot be true: it is given back without a look at it.
+            return Self::refused(
+                Status::FAILED,
+                format!(
+                    "it gave {} bytes at once, {LONGEST_ANSWER} are the most",
+                    out.len()
+                ),
+            );
+        }
+        Self {
+            status,
+            bytes: Answer::Lent(out),
+        }
+    }
+
     pub fn done() -> Self {
         Self {
             status: Status::OK,
@@ -95,7 +115,7 @@ impl Reply {
     }
 }
 
-/// Why a session is over: what the plug-in did and when, as in "the plug-in {crashed when it was asked for candidates}".
+/// Why an instance is over: what the plug-in did and when, as in "the plug-in {crashed when it was asked for candidates}".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Over(pub String);
 
@@ -105,15 +125,37 @@ impl Over {
     }
 }
 
-/// A plug-in at work.
-pub(crate) trait Session: Send {
+/// What an optimizer is made from, and told.
+pub(crate) struct Order<'a> {
+    pub settings: &'a [u8],
+    pub task: &'a [u8],
+}
+
+impl<'a> Order<'a> {
+    /// Both as bytes, for another process.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let length = (self.settings.len() as u64).to_le_bytes();
+        [&length, self.settings, self.task].concat()
+    }
+
+    /// Reads what [`Order::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let (length, rest) = bytes.split_first_chunk::<8>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (settings, task) = rest.split_at_checked(length)?;
+        Some(Self { settings, task })
+    }
+}
+
+/// An instance of a plug-in: one searcher, or one optimizer after the other.
+pub(crate) trait Instance: Send {
     /// Lets an optimizer work.
-    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Hosted) -> Result<Reply, Over>;
+    fn optimize(&mut self, order: &Order<'_>, host: &mut dyn Callbacks) -> Result<Reply, Over>;
 
     /// Calls and waits for the answer.
     fn call(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over>;
 
-    /// Calls; what goes wrong may be told only by a later [`Session::call`].
+    /// Calls; what goes wrong may be told only by a later [`Instance::call`].
     fn post(&mut self, call: Call, payload: &[u8]) -> Result<Reply, Over> {
         self.call(call, payload)
     }

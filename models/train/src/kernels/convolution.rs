@@ -4,79 +4,122 @@
 //! Convolutional Neural Networks for Document Processing", 2006) stays in a core's cache. The chunks depend on the shapes only
 //! and their weight gradients are added in order, so results do not depend on the number of threads.
 
-use burn_backend::ops::FloatTensorOps;
-use burn_flex::{Flex, FlexTensor};
+use std::cell::RefCell;
+
 use lapidary_graph::window::{Convolution, Window};
 use rayon::prelude::*;
 
-use super::engine::{slice, tensor};
+use super::product::{Side, multiply, multiply_onto};
 use super::sums::{dot_around, sum};
 
-/// Unfolded elements of a chunk: half a mebibyte of `f32`.
-const CHUNK: usize = 1 << 17;
+/// Columns of a product from which on a sample is a chunk of its own: narrower products leave the kernel's registers empty.
+const COLUMNS: usize = 192;
+
+/// Parts of a batch whose weight gradients are summed apart: as many threads have work.
+const PARTS: usize = 16;
+
+thread_local! {
+    /// Room for an unfolded chunk, and for one more matrix of a chunk.
+    static ROOM: RefCell<[Vec<f32>; 2]> = RefCell::default();
+}
 
 /// Gradients of a convolution's inputs, those that were asked for.
-pub(super) struct ConvolutionGradients {
+pub(crate) struct ConvolutionGradients {
     pub x: Option<Vec<f32>>,
     pub weight: Vec<f32>,
     pub bias: Vec<f32>,
 }
 
-/// Samples of a chunk: what fits the cache, and at most a quarter of the batch so that there is work for several threads.
+/// Samples of a chunk.
 fn chunk(by: &Convolution) -> usize {
-    let unfolded = by.depth() * by.window.outputs();
-    (CHUNK / unfolded.max(1)).clamp(1, by.batch.div_ceil(4).max(1))
+    COLUMNS
+        .div_ceil(by.window.outputs().max(1))
+        .clamp(1, by.batch.max(1))
+}
+
+/// Whether each output reads the one input at its place, so that a sample is its own unfolded form.
+fn is_pointwise(window: &Window) -> bool {
+    window.kernel == [1; 2]
+        && window.stride == [1; 2]
+        && window.before == [0; 2]
+        && window.after == [0; 2]
+}
+
+/// Calls `f` with the thread's room. It is taken out for the while: a thread that waits for others within a product may begin with
+/// another chunk.
+fn with_room<R>(f: impl FnOnce(&mut [Vec<f32>; 2]) -> R) -> R {
+    let mut room = ROOM.take();
+    let result = f(&mut room);
+    ROOM.set(room);
+    result
+}
+
+/// `len` elements of a thread's room, of any value.
+fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// The output `[batch, filters, height, width]`, row by row.
-pub(super) fn forward(by: &Convolution, x: &[f32], weight: &FlexTensor, bias: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; by.batch * by.sample_out()];
-    if out.is_empty() || x.is_empty() {
-        return out;
+pub(crate) fn forward(
+    by: &Convolution,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    if out.is_empty() {
+        return;
+    }
+    if x.is_empty() {
+        return out.fill(0.0);
     }
     let runs = runs(&by.window);
     if by.is_depthwise() {
-        forward_depthwise(by, x, slice(weight), bias, &runs, &mut out);
-        return out;
+        return forward_depthwise(by, x, weight, bias.unwrap_or_default(), &runs, out);
     }
-    let (samples, outputs) = (chunk(by), by.window.outputs());
+    let (samples, outputs, depth) = (chunk(by), by.window.outputs(), by.depth());
     let per_group = by.filters / by.groups;
-    let weight = weight.reshape(vec![by.filters, by.depth()].into());
     out.par_chunks_mut(samples * by.sample_out())
         .zip(x.par_chunks(samples * by.sample_in()))
         .for_each(|(out, x)| {
             let n = out.len() / by.sample_out();
-            for group in 0..by.groups {
-                let columns = unfold(by, x, n, group, &runs);
-                let product =
-                    Flex::float_matmul(weight.narrow(0, group * per_group, per_group), columns);
-                let product = slice(&product);
-                for f in 0..per_group {
-                    let filter = group * per_group + f;
-                    let offset = bias.get(filter).copied().unwrap_or(0.0);
-                    for s in 0..n {
-                        let from = &product[(f * n + s) * outputs..][..outputs];
-                        let to = &mut out[s * by.sample_out() + filter * outputs..][..outputs];
-                        for (to, &from) in to.iter_mut().zip(from) {
-                            *to = from + offset;
+            with_room(|[unfolded, product]| {
+                for group in 0..by.groups {
+                    let filters = group * per_group..(group + 1) * per_group;
+                    let kernels = &weight[filters.start * depth..filters.end * depth];
+                    let kernels = Side::new(kernels, per_group, depth);
+                    let bias = bias.map(|bias| &bias[filters.clone()]);
+                    let columns = columns(by, x, n, group, &runs, unfolded);
+                    if n == 1 {
+                        let out = &mut out[filters.start * outputs..filters.end * outputs];
+                        multiply(out, kernels, columns, bias);
+                        continue;
+                    }
+                    let product = room(product, per_group * n * outputs);
+                    multiply(product, kernels, columns, bias);
+                    for (filter, product) in filters.zip(product.chunks_exact(n * outputs)) {
+                        for (s, from) in product.chunks_exact(outputs).enumerate() {
+                            out[s * by.sample_out() + filter * outputs..][..outputs]
+                                .copy_from_slice(from);
                         }
                     }
                 }
-            }
+            });
         });
-    out
 }
 
 /// Gradients by `x` (where wanted), weight and bias, given the gradient by the output.
-pub(super) fn backward(
+pub(crate) fn backward(
     by: &Convolution,
     x: &[f32],
-    weight: &FlexTensor,
+    weight: &[f32],
     grad: &[f32],
     wants_x: bool,
 ) -> ConvolutionGradients {
     let runs = runs(&by.window);
-    let (samples, outputs) = (chunk(by), by.window.outputs());
     let mut x_grad = vec![0.0; if wants_x { x.len() } else { 0 }];
     let mut sums = ConvolutionGradients {
         x: None,
@@ -85,64 +128,27 @@ pub(super) fn backward(
     };
     if !x.is_empty() && !grad.is_empty() {
         if by.is_depthwise() {
-            backward_depthwise(by, x, slice(weight), grad, &runs, &mut x_grad, &mut sums);
+            backward_depthwise(by, x, weight, grad, &runs, &mut x_grad, &mut sums);
         } else {
-            let per_group = by.filters / by.groups;
-            let weight = weight.reshape(vec![by.filters, by.depth()].into());
-            let mut x_chunks: Vec<&mut [f32]> = if wants_x {
+            let samples = by.batch.div_ceil(PARTS).next_multiple_of(chunk(by));
+            // Empty where the gradient by the input is not wanted.
+            let mut x_grads: Vec<&mut [f32]> = if wants_x {
                 x_grad.chunks_mut(samples * by.sample_in()).collect()
             } else {
                 (0..by.batch.div_ceil(samples))
                     .map(|_| Default::default())
                     .collect()
             };
-            let parts: Vec<(Vec<FlexTensor>, Vec<f32>)> = x_chunks
+            let parts: Vec<(Vec<f32>, Vec<f32>)> = x_grads
                 .par_iter_mut()
                 .zip(x.par_chunks(samples * by.sample_in()))
                 .zip(grad.par_chunks(samples * by.sample_out()))
-                .map(|((x_grad, x), grad)| {
-                    let n = grad.len() / by.sample_out();
-                    let mut weight_grads = Vec::with_capacity(by.groups);
-                    let mut bias_grad = vec![0.0; by.filters];
-                    for group in 0..by.groups {
-                        let mut gathered = vec![0.0; per_group * n * outputs];
-                        for f in 0..per_group {
-                            let filter = group * per_group + f;
-                            for s in 0..n {
-                                let from =
-                                    &grad[s * by.sample_out() + filter * outputs..][..outputs];
-                                gathered[(f * n + s) * outputs..][..outputs].copy_from_slice(from);
-                            }
-                            bias_grad[filter] = sum(&gathered[f * n * outputs..][..n * outputs]);
-                        }
-                        let gathered = tensor(gathered, &[per_group, n * outputs]);
-                        let columns = unfold(by, x, n, group, &runs);
-                        weight_grads.push(Flex::float_matmul(
-                            gathered.clone(),
-                            columns.transpose(0, 1),
-                        ));
-                        if wants_x {
-                            let filters = weight
-                                .narrow(0, group * per_group, per_group)
-                                .transpose(0, 1);
-                            fold(
-                                by,
-                                slice(&Flex::float_matmul(filters, gathered)),
-                                n,
-                                group,
-                                &runs,
-                                x_grad,
-                            );
-                        }
-                    }
-                    (weight_grads, bias_grad)
-                })
+                .map(|((x_grad, x), grad)| backward_part(by, x, weight, grad, &runs, x_grad))
                 .collect();
-            for (weights, bias) in parts {
-                let parts = weights.iter().flat_map(slice);
+            for (weight, bias) in parts {
                 sums.weight
                     .iter_mut()
-                    .zip(parts)
+                    .zip(weight)
                     .for_each(|(sum, part)| *sum += part);
                 sums.bias
                     .iter_mut()
@@ -155,12 +161,99 @@ pub(super) fn backward(
     sums
 }
 
-/// What each output reads, as a matrix `[depth, n · outputs]`.
-fn unfold(by: &Convolution, x: &[f32], n: usize, group: usize, runs: &[Run]) -> FlexTensor {
+/// Gradients by weight and bias of some samples; that by `x` is written where there is room for it.
+fn backward_part(
+    by: &Convolution,
+    x: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    runs: &[Run],
+    x_grad: &mut [f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let (samples, outputs, depth) = (chunk(by), by.window.outputs(), by.depth());
+    let per_group = by.filters / by.groups;
+    let channels = by.channels / by.groups;
+    let mut weight_grad = vec![0.0; by.filters * depth];
+    let mut bias_grad = vec![0.0; by.filters];
+    let mut x_grads = x_grad.chunks_mut(samples * by.sample_in());
+    let chunks = x.chunks(samples * by.sample_in());
+    for (x, grad) in chunks.zip(grad.chunks(samples * by.sample_out())) {
+        let mut x_grad = x_grads.next();
+        let n = grad.len() / by.sample_out();
+        with_room(|[unfolded, gathered]| {
+            for group in 0..by.groups {
+                let filters = group * per_group..(group + 1) * per_group;
+                let kernels = &weight[filters.start * depth..filters.end * depth];
+                let grad = if n == 1 {
+                    &grad[filters.start * outputs..filters.end * outputs]
+                } else {
+                    let gathered = room(gathered, per_group * n * outputs);
+                    for (filter, to) in filters.clone().zip(gathered.chunks_exact_mut(n * outputs))
+                    {
+                        for (s, to) in to.chunks_exact_mut(outputs).enumerate() {
+                            let from = &grad[s * by.sample_out() + filter * outputs..][..outputs];
+                            to.copy_from_slice(from);
+                        }
+                    }
+                    gathered
+                };
+                for (bias, grad) in bias_grad[filters.clone()]
+                    .iter_mut()
+                    .zip(grad.chunks_exact(n * outputs))
+                {
+                    *bias += sum(grad);
+                }
+                let grad = Side::new(grad, per_group, n * outputs);
+                let unfolded_x = columns(by, x, n, group, runs, unfolded);
+                let part = &mut weight_grad[filters.start * depth..filters.end * depth];
+                multiply_onto(part, grad, unfolded_x.turned());
+                let Some(x_grad) = x_grad.as_deref_mut() else {
+                    continue;
+                };
+                let kernels = Side::new(kernels, per_group, depth).turned();
+                if n == 1 && is_pointwise(&by.window) {
+                    let inputs = by.window.inputs();
+                    let x_grad = &mut x_grad[group * channels * inputs..][..channels * inputs];
+                    multiply(x_grad, kernels, grad, None);
+                } else {
+                    let columns = room(unfolded, depth * n * outputs);
+                    multiply(columns, kernels, grad, None);
+                    fold(by, columns, n, group, runs, x_grad);
+                }
+            }
+        });
+    }
+    (weight_grad, bias_grad)
+}
+
+/// What each output of `n` samples reads, as a matrix `[depth, n · outputs]`.
+fn columns<'r>(
+    by: &Convolution,
+    x: &'r [f32],
+    n: usize,
+    group: usize,
+    runs: &[Run],
+    buffer: &'r mut Vec<f32>,
+) -> Side<'r> {
+    let (inputs, outputs) = (by.window.inputs(), by.window.outputs());
+    let channels = by.channels / by.groups;
+    if n == 1 && is_pointwise(&by.window) {
+        let own = &x[group * channels * inputs..][..channels * inputs];
+        return Side::new(own, channels, inputs);
+    }
+    let columns = room(buffer, by.depth() * n * outputs);
+    unfold(by, x, n, group, runs, columns);
+    Side::new(columns, by.depth(), n * outputs)
+}
+
+fn unfold(by: &Convolution, x: &[f32], n: usize, group: usize, runs: &[Run], columns: &mut [f32]) {
     let (inputs, outputs, taps) = (by.window.inputs(), by.window.outputs(), by.window.taps());
     let channels = by.channels / by.groups;
-    let mut columns = vec![0.0; by.depth() * n * outputs];
     let stride = by.window.stride[1];
+    // Where windows reach into the padding, what is not copied is zero.
+    if by.window.margins() != [(0, 0); 2] {
+        columns.fill(0.0);
+    }
     for c in 0..channels {
         let rows = &mut columns[c * taps * n * outputs..][..taps * n * outputs];
         for s in 0..n {
@@ -176,7 +269,6 @@ fn unfold(by: &Convolution, x: &[f32], n: usize, group: usize, runs: &[Run]) -> 
             }
         }
     }
-    tensor(columns, &[by.depth(), n * outputs])
 }
 
 /// Adds a gradient by the unfolded input to the gradient by the input: the transpose of [`unfold`].

@@ -1,4 +1,4 @@
-//! What a host does for an optimizer while it is at work.
+//! What an optimizer may ask of its host while it is at work.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ pub(crate) struct Outgoing {
     _keep: Option<Box<dyn Any>>,
 }
 
-/// Something that answers a plug-in's calls.
-pub(crate) trait Hosted {
+/// What a plug-in may call back while its optimizer works.
+pub(crate) trait Callbacks {
     /// Answers one call.
     fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble>;
 
@@ -69,11 +69,11 @@ pub(crate) struct Served<'a> {
     /// Model n + 1 of the plug-in; `None` once it was released.
     made: Vec<Option<Box<dyn Model>>>,
     /// The run that was paused last.
-    run: Option<Run>,
+    run: Option<Training>,
 }
 
 /// A run of training.
-struct Run {
+struct Training {
     /// The model that is trained.
     model: Box<dyn Model>,
     /// With what it goes on from, once it was paused.
@@ -114,7 +114,7 @@ impl<'a> Served<'a> {
     }
 
     /// Trains to the end or the next pause.
-    fn train(&mut self, mut run: Run) -> Result<Outgoing, Trouble> {
+    fn train(&mut self, mut run: Training) -> Result<Outgoing, Trouble> {
         let trainable =
             (run.model.trainable()).ok_or_else(|| Trouble::Unsupported("training".to_owned()))?;
         let context = FitContext {
@@ -169,7 +169,7 @@ impl Tap for Seen {
     }
 }
 
-impl Hosted for Served<'_> {
+impl Callbacks for Served<'_> {
     fn handle(&mut self, request: &Message<'_>) -> Result<Outgoing, Trouble> {
         let call: HostCall = request.read().map_err(wrong)?;
         Ok(match call {
@@ -230,7 +230,7 @@ impl Hosted for Served<'_> {
                 let valid = valid.map_err(wrong)?;
                 let model = self.model(model)?.share();
                 self.made.push(None);
-                self.train(Run {
+                self.train(Training {
                     model,
                     plan,
                     train,
