@@ -201,13 +201,13 @@ fn recurrent(
         r.index_axis_mut(ndarray::Axis(1), i)
             .mapv_inplace(|v| v * state);
     }
-    let r = b.weight("r", Dense::F32(r));
+    let r = b.weight("r", Dense::from(r));
     let mut bias = random(&[2, 2 * gates * 5], 3).as_f32().unwrap().to_owned();
     for i in (2 * gates - 1) * 5..2 * gates * 5 {
         bias.index_axis_mut(ndarray::Axis(1), i)
             .mapv_inplace(|v| v * state);
     }
-    let bias = b.weight("b", Dense::F32(bias));
+    let bias = b.weight("b", Dense::from(bias));
     let mut names = vec![x, w, r, bias];
     if let Some(value) = peepholes {
         let p = Dense::f32(&[2, 15], vec![value; 30]).unwrap();
