@@ -1,6 +1,7 @@
 //! `lapidary inspect`: what a model is made of.
 
 use lapidary_core::model::{Dim, Layer, Port, Size};
+use lapidary_core::text::listed;
 use lapidary_model::GraphModel;
 use lapidary_study::models;
 use serde::Serialize;
@@ -19,6 +20,8 @@ struct Document<'a> {
     inputs: &'a [Port],
     outputs: &'a [Port],
     layers: &'a [Layer],
+    /// Nodes and weights that no output needs.
+    unused: Vec<String>,
 }
 
 /// Runs the command.
@@ -38,6 +41,7 @@ pub fn run(args: &args::Inspect, json: bool) -> Result<End, Failure> {
         inputs: &model.signature().inputs,
         outputs: &model.signature().outputs,
         layers: &model.topology().layers,
+        unused: (GraphModel::of(model.as_ref())).map_or_else(Vec::new, |m| m.graph().unused()),
     };
     output::print(json, &document, || text(&document))?;
     Ok(End::Done)
@@ -73,6 +77,12 @@ fn text(document: &Document<'_>) -> String {
     if unknown > 0 {
         text.push_str(&format!(
             " without those of {unknown} layers, which are known at run time only"
+        ));
+    }
+    if !document.unused.is_empty() {
+        let names = listed(&document.unused);
+        text.push_str(&format!(
+            "; no output needs {names}, which are counted where they are layers"
         ));
     }
     text

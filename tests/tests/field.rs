@@ -1,6 +1,7 @@
 //! What users' reports about tools of this kind broke: small models whose right answers are known, through the program.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use lapidary_core::model::Dim;
 use lapidary_core::rng::Rng;
@@ -199,10 +200,14 @@ fn data_need_not_have_what_is_not_used() {
         shape: Some(vec![]),
     };
     graph.inputs.push(scalar);
+    let spare = Arc::new(random(&[5], 9).into());
+    graph.weights.insert("spare".into(), spare);
     let case = Case::new(graph, &random(&[60, 6], 3), &classes(60, 3));
     case.run("eval model.onnx --data data.npz --json").done();
     case.run("optimize model.onnx --with quantize --data data.npz -o q.onnx")
         .done();
+    let inspected = case.run("inspect model.onnx --json").done().json;
+    assert_eq!(inspected["unused"], Value::from(vec!["spare"]));
 }
 
 #[test]

@@ -399,6 +399,19 @@ impl Graph {
         Ok(())
     }
 
+    /// Names of the nodes and weights that no output needs, nodes first.
+    pub fn unused(&self) -> Vec<String> {
+        let mut used = self.clone();
+        used.prune_unused();
+        let kept: HashSet<&str> = used.nodes.iter().map(|n| n.name.as_str()).collect();
+        let nodes = self.nodes.iter().map(|n| &n.name);
+        let weights = self.weights.keys();
+        (nodes.filter(|name| !kept.contains(name.as_str())))
+            .chain(weights.filter(|name| !used.weights.contains_key(*name)))
+            .cloned()
+            .collect()
+    }
+
     /// Removes the nodes whose values nothing needs, and then the weights that nothing reads.
     pub fn prune_unused(&mut self) {
         let mut live: HashSet<String> = self.outputs.iter().map(|o| o.name.clone()).collect();

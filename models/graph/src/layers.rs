@@ -414,14 +414,23 @@ mod tests {
 
     #[test]
     fn products_of_activations_and_branches_are_counted_or_unknown() {
-        let mut b = GraphBuilder::new("net");
-        let x = b.input("x", DType::F32, &[4, 3]);
-        let y = b.input("y", DType::F32, &[3, 5]);
-        let z = b.node(&ops::MAT_MUL, "both", &[&x, &y], []);
-        b.output(&z, DType::F32, &[4, 5]);
-        let mut branch = b.clone().finish(17).unwrap();
+        let multiplied = |b: &mut GraphBuilder, name: &str| {
+            let z = b.node(&ops::MAT_MUL, name, &["x", "y"], []);
+            b.output(&z, DType::F32, &[4, 5]);
+        };
+        let inputs = |b: &mut GraphBuilder| {
+            b.input("x", DType::F32, &[4, 3]);
+            b.input("y", DType::F32, &[3, 5]);
+        };
+        let mut inner = GraphBuilder::new("branch");
+        inputs(&mut inner);
+        multiplied(&mut inner, "inner");
+        let mut branch = inner.finish(17).unwrap();
         branch.inputs.clear();
         branch.opsets.clear();
+        let mut b = GraphBuilder::new("net");
+        inputs(&mut b);
+        multiplied(&mut b, "both");
         let go = b.input("go", DType::Bool, &[]);
         let branch = || Attribute::Graph(Box::new(branch.clone()));
         let branches = [("then_branch", branch()), ("else_branch", branch())];
