@@ -299,6 +299,9 @@ pub struct Eval {
     /// What to measure; all that fits the targets by default. May be given several times.
     #[arg(long)]
     pub metric: Vec<Metric>,
+    /// Output to measure; the one whose shape fits the targets by default.
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
     /// Part of the data: train, valid, test or all; test where the data has an official one, else all.
     #[arg(long)]
     pub split: Option<Part>,
@@ -497,6 +500,9 @@ pub struct Optimize {
     /// Metric that --max-drop is about; accuracy for classes and mse for numbers by default.
     #[arg(long, requires = "max_drop")]
     pub metric: Option<Metric>,
+    /// Output to measure; the one whose shape fits the targets by default.
+    #[arg(long, value_name = "NAME")]
+    pub measured_output: Option<String>,
     /// Seed of everything that is drawn.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -102,6 +102,7 @@ pub fn run(args: &args::Demo, json: bool) -> Result<End, Failure> {
             test: Some(&test),
             calibration: None,
             batch: measure::BATCH,
+            output: None,
             limit: None,
             latency: Some(LATENCY_BATCH),
             seed: args.seed,

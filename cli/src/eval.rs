@@ -13,6 +13,7 @@ use crate::{args, data, installed};
 #[derive(Serialize)]
 struct Document<'a> {
     metrics: Metrics,
+    output: &'a str,
     samples: usize,
     seconds: f64,
     split: &'a str,
@@ -32,10 +33,12 @@ pub fn run(args: &args::Eval, json: bool) -> Result<End, Failure> {
         .part(part, args.reading.limit)
         .map_err(Failure::input)?;
     let (runtime, model) = (runtime.as_ref(), model.as_ref());
-    let metrics = measure::quality(runtime, model, &samples, &args.metric, args.batch)
+    let output = args.output.as_deref();
+    let quality = measure::quality(runtime, model, &samples, &args.metric, output, args.batch)
         .map_err(Failure::of_model)?;
     let document = Document {
-        metrics,
+        metrics: quality.metrics,
+        output: &quality.output,
         samples: samples.len(),
         seconds: began.elapsed().as_secs_f64(),
         split: part.name(),
@@ -52,8 +55,9 @@ fn text(document: &Document<'_>) -> String {
         .map(|(name, value)| vec![name.clone(), number(*value)])
         .collect();
     format!(
-        "{}\n{} samples ({}) in {}, {:.1} s",
+        "{}\noutput {} on {} samples ({}) in {}, {:.1} s",
         output::table(&["metric", "value"], &["value"], rows),
+        document.output,
         grouped(document.samples as u64),
         document.split,
         document.runtime,

@@ -1,6 +1,8 @@
 //! `lapidary inspect`: what a model is made of.
 
 use lapidary_core::model::{Dim, Layer, Port, Size};
+use lapidary_core::text::listed;
+use lapidary_model::GraphModel;
 use lapidary_study::models;
 use serde::Serialize;
 
@@ -13,10 +15,13 @@ struct Document<'a> {
     params: usize,
     bytes: u64,
     macs: u64,
+    macs_partial: bool,
     sparsity: f64,
     inputs: &'a [Port],
     outputs: &'a [Port],
     layers: &'a [Layer],
+    /// Nodes and weights that no output needs.
+    unused: Vec<String>,
 }
 
 /// Runs the command.
@@ -26,12 +31,17 @@ pub fn run(args: &args::Inspect, json: bool) -> Result<End, Failure> {
     let size = Size::of(model.as_ref());
     let document = Document {
         params: size.params,
-        bytes: model.file_bytes().map_err(Failure::work)?,
+        bytes: match GraphModel::of(model.as_ref()).and_then(GraphModel::read_bytes) {
+            Some(bytes) => bytes,
+            None => model.file_bytes().map_err(Failure::work)?,
+        },
         macs: size.macs,
+        macs_partial: size.macs_partial,
         sparsity: size.sparsity,
         inputs: &model.signature().inputs,
         outputs: &model.signature().outputs,
         layers: &model.topology().layers,
+        unused: (GraphModel::of(model.as_ref())).map_or_else(Vec::new, |m| m.graph().unused()),
     };
     output::print(json, &document, || text(&document))?;
     Ok(End::Done)
@@ -66,7 +76,13 @@ fn text(document: &Document<'_>) -> String {
     ));
     if unknown > 0 {
         text.push_str(&format!(
-            " without those of {unknown} layers whose shapes are known at run time only"
+            " without those of {unknown} layers, which are known at run time only"
+        ));
+    }
+    if !document.unused.is_empty() {
+        let names = listed(&document.unused);
+        text.push_str(&format!(
+            "; no output needs {names}, which are counted where they are layers"
         ));
     }
     text

@@ -70,6 +70,7 @@ pub fn run(args: &args::Optimize, json: bool) -> Result<End, Failure> {
             test: parts.test.as_ref(),
             calibration: parts.calibration.as_ref(),
             batch: args.batch,
+            output: args.measured_output.as_deref(),
             limit,
             latency: Some(1),
             seed: args.seed,

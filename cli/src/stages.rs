@@ -26,7 +26,10 @@ pub fn table(stages: &[Stage]) -> String {
             row.extend([
                 grouped(stage.size.params as u64),
                 grouped(stage.bytes),
-                grouped(stage.size.macs),
+                match stage.size.macs_partial {
+                    true => format!("≥ {}", grouped(stage.size.macs)),
+                    false => grouped(stage.size.macs),
+                },
                 format!("{:.1} %", stage.size.sparsity * 100.0),
                 stage
                     .latency

@@ -84,6 +84,7 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;
+pub mod outputs;
 pub mod rank;
 pub mod registry;
 pub mod rng;

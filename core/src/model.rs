@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::fit::{FitContext, FitPlan, Fitted};
 use crate::json::Json;
+use crate::outputs;
 use crate::samples::{Inputs, Samples, Task};
 use crate::tensor::{DType, Dense, Tensor, TensorError};
 
@@ -77,9 +78,10 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// The activation of the output that predictions are read from, the first of floats.
-    pub fn activation(&self) -> Option<Activation> {
-        self.outputs.iter().find(|o| o.dtype.is_float())?.activation
+    /// The activation that the output of this name comes of.
+    pub fn activation(&self, output: &str) -> Option<Activation> {
+        let port = self.outputs.iter().find(|port| port.name == output)?;
+        port.activation
     }
 }
 
@@ -99,7 +101,7 @@ pub struct NodeInfo {
     pub outputs: Vec<ValueId>,
 }
 
-/// An operation with weights: what `inspect` lists and what a recipe's globs select by name.
+/// An operation with weights, or a product of activations: what `inspect` lists and what a recipe's globs select by name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Layer {
     /// Name of the node.
@@ -152,7 +154,7 @@ pub enum Product {
 pub struct Topology {
     /// All operations, in an order in which values are written before they are read.
     pub nodes: Vec<NodeInfo>,
-    /// The operations with weights, in the same order.
+    /// The operations with weights or products, in the same order.
     pub layers: Vec<Layer>,
 }
 
@@ -360,8 +362,10 @@ pub enum ModelSpec {
 pub struct Size {
     /// Elements of all float weights.
     pub params: usize,
-    /// Multiply-accumulates for one sample.
+    /// Multiply-accumulates for one sample, as far as they are known.
     pub macs: u64,
+    /// Whether those of some layers are not known and missing.
+    pub macs_partial: bool,
     /// Share of zeros among the layers' main weights, in [0, 1].
     pub sparsity: f64,
 }
@@ -383,6 +387,7 @@ impl Size {
         Self {
             params,
             macs,
+            macs_partial: topology.layers.iter().any(|l| l.macs.is_none()),
             sparsity: if elements > 0.0 {
                 zeros / elements
             } else {
@@ -455,45 +460,87 @@ pub enum ModelError {
     },
 }
 
-/// Refuses a model with a NaN or infinite weight, naming it.
+/// Refuses a model with a layer that has a NaN or infinite weight, naming it. Constants that are no layer's weights, such as a mask of
+/// −∞, may be what they are.
 ///
 /// # Errors
-/// [`ModelError::NonFinite`] for the first such weight by name.
-pub fn check_finite(weights: &Weights) -> Result<(), ModelError> {
-    for (name, tensor) in weights {
-        if let Some((index, value)) = tensor.first_non_finite() {
-            return Err(ModelError::NonFinite {
-                weight: name.clone(),
-                index,
-                value,
-            });
+/// [`ModelError::NonFinite`] for the first such weight in the order of the layers.
+pub fn check_finite(model: &dyn Model) -> Result<(), ModelError> {
+    let topology = model.topology();
+    let nodes: BTreeMap<&str, &NodeInfo> = (topology.nodes.iter())
+        .map(|node| (node.name.as_str(), node))
+        .collect();
+    let weights = model.weights();
+    for layer in topology.layers.iter().filter(|l| l.weight.is_some()) {
+        let read = nodes
+            .get(layer.name.as_str())
+            .into_iter()
+            .flat_map(|n| &n.inputs);
+        for name in (layer.weight.iter()).chain(&layer.bias).chain(read) {
+            if let Some((index, value)) = weights.get(name).and_then(|w| w.first_non_finite()) {
+                return Err(ModelError::NonFinite {
+                    weight: name.clone(),
+                    index,
+                    value,
+                });
+            }
         }
     }
     Ok(())
 }
 
-/// Outputs of a model over many samples, run in batches and joined along the first axis, as `f32` `[samples, …]`.
+/// Predictions of a model over many samples: the output that fits their targets, run in batches and joined along the first axis, as
+/// `f32` `[samples, …]`.
 ///
 /// # Errors
-/// When the model fails or has no float output.
+/// When the model fails, has no float output, or has several and none of them fits the targets.
 pub fn predict(
     model: &dyn Model,
     samples: &Samples,
     batch: usize,
-) -> Result<ArrayD<f32>, ModelError> {
-    predict_by(&mut |inputs| model.forward(inputs), samples, batch)
+) -> Result<Predicted, ModelError> {
+    let task = samples.targets.as_ref().map(|t| t.task());
+    let names = outputs::candidates(model.signature(), task.as_ref(), None)?;
+    let mut run = |inputs: &Inputs| {
+        let mut seen = Seen::default();
+        model.observe(inputs, &names, &mut seen)?;
+        Ok(seen.0)
+    };
+    predict_by(&mut run, &names, samples, batch)
 }
 
-/// As [`predict`], by whatever runs a model on the inputs of a batch.
+/// Takes the values that are observed, in their order.
+#[derive(Debug, Default)]
+pub struct Seen(pub Vec<Dense>);
+
+impl Tap for Seen {
+    fn value(&mut self, _: &str, value: &Dense) {
+        self.0.push(value.clone());
+    }
+}
+
+/// Predictions, and which output they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predicted {
+    /// Name of the output.
+    pub output: String,
+    /// What it is for each sample, `[samples, …]`.
+    pub values: ArrayD<f32>,
+}
+
+/// As [`predict`], by whatever gives the outputs `names` for the inputs of a batch.
 ///
 /// # Errors
 /// As [`predict`].
 pub fn predict_by(
     run: &mut dyn FnMut(&Inputs) -> Result<Vec<Dense>, ModelError>,
+    names: &[String],
     samples: &Samples,
     batch: usize,
-) -> Result<ArrayD<f32>, ModelError> {
+) -> Result<Predicted, ModelError> {
+    let task = samples.targets.as_ref().map(|t| t.task());
     let mut parts = Vec::new();
+    let mut chosen = None;
     let n = samples.len();
     for start in (0..n).step_by(batch.max(1)) {
         let rows = start..(start + batch.max(1)).min(n);
@@ -502,24 +549,42 @@ pub fn predict_by(
             .iter()
             .map(|(name, t)| Ok((name.clone(), t.rows(rows.clone())?)))
             .collect::<Result<Inputs, TensorError>>()?;
-        let first = run(&inputs)?
-            .into_iter()
-            .find_map(|output| match output {
-                Dense::F32(values) => Some(values),
-                _ => None,
-            })
+        let outputs = run(&inputs)?;
+        let index = match chosen {
+            Some(index) => index,
+            None => {
+                let shapes: Vec<(&str, &[usize])> = (names.iter().zip(&outputs))
+                    .map(|(name, output)| (name.as_str(), output.shape()))
+                    .collect();
+                *chosen.insert(outputs::fitting(&shapes, task.as_ref())?)
+            }
+        };
+        let output = outputs
+            .get(index)
+            .and_then(Dense::to_f32)
             .ok_or_else(|| ModelError::Unsupported("prediction without a float output".into()))?;
-        parts.push(first);
+        if output.shape().first() != Some(&rows.len()) {
+            return Err(ModelError::Measure(format!(
+                "output `{}` of shape {:?} has no axis of samples: {} were given",
+                names[index],
+                output.shape(),
+                rows.len()
+            )));
+        }
+        parts.push(output);
     }
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+    let output = names.get(chosen.unwrap_or(0)).cloned().unwrap_or_default();
     if views.is_empty() {
-        return Ok(ArrayD::zeros(ndarray::IxDyn(&[0])));
+        let values = ArrayD::zeros(ndarray::IxDyn(&[0]));
+        return Ok(Predicted { output, values });
     }
-    ndarray::concatenate(ndarray::Axis(0), &views).map_err(|_| {
+    let values = ndarray::concatenate(ndarray::Axis(0), &views).map_err(|_| {
         ModelError::Unsupported(
             "prediction with outputs whose shape changes between batches".into(),
         )
-    })
+    })?;
+    Ok(Predicted { output, values })
 }
 
 #[cfg(test)]

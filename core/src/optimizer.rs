@@ -68,7 +68,7 @@ pub struct Optimized {
 ///
 /// impl Optimizer for Round {
 ///     fn optimize(&self, model: &dyn Model, cx: &OptimizeContext<'_>) -> Result<Optimized, OptimizeError> {
-///         check_finite(model.weights())?;
+///         check_finite(model)?;
 ///         let mut edits = Vec::new();
 ///         for (name, tensor) in model.weights() {
 ///             cx.check_cancel()?;

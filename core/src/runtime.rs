@@ -34,7 +34,8 @@ pub trait Runtime: Send + Sync {
     /// for, the time of a quantized model says nothing.
     fn computes_with_integers(&self) -> bool;
 
-    /// Loads a model; the session gives its outputs, and the named `values` to whoever observes it.
+    /// Loads a model; the session gives its outputs, and the named `values` to whoever observes it. Where values are named, what only
+    /// other outputs need may stay unlooked at until the model is run as a whole.
     ///
     /// # Errors
     /// When the runtime lacks an operator or a form of one, cannot be loaded itself, or there is no such value.

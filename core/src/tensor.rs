@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use half::{bf16, f16};
 use ndarray::{ArcArray, ArrayD, Axis, IxDyn, Slice};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -131,6 +132,97 @@ impl Dense {
         shaped(shape, data).map(Self::I64)
     }
 
+    /// A tensor of floats of the type `dtype` from row-major `values`, each rounded to the nearest.
+    ///
+    /// # Errors
+    /// When the number of values is not the product of `shape`, or `dtype` is no float.
+    pub fn floats(
+        dtype: DType,
+        shape: &[usize],
+        values: impl Iterator<Item = f64>,
+    ) -> Result<Self, TensorError> {
+        let bytes: Vec<u8> = match dtype {
+            DType::F32 => return Self::f32(shape, values.map(|v| v as f32).collect()),
+            DType::F64 => return shaped(shape, values.collect()).map(Self::F64),
+            DType::F16 => values
+                .flat_map(|v| f16::from_f64(v).to_le_bytes())
+                .collect(),
+            DType::BF16 => values
+                .flat_map(|v| bf16::from_f64(v).to_le_bytes())
+                .collect(),
+            other => return Err(TensorError::Opaque { dtype: other }),
+        };
+        let elements = bytes.len() / 2;
+        if elements != shape.iter().product::<usize>() {
+            return Err(TensorError::Elements {
+                shape: shape.to_vec(),
+                elements,
+            });
+        }
+        Ok(Self::Raw {
+            dtype,
+            shape: shape.to_vec(),
+            bytes: bytes.into(),
+        })
+    }
+
+    /// The elements as `f32`, where they are floats: shared where they are `f32`, else the nearest ones.
+    pub fn to_f32(&self) -> Option<Shared<f32>> {
+        let halves = |bytes: &[u8], value: fn(u16) -> f32| {
+            let (pairs, _) = bytes.as_chunks::<2>();
+            let values = pairs.iter().map(|b| value(u16::from_le_bytes(*b)));
+            array(self.shape(), values.collect()).ok()
+        };
+        match self {
+            Self::F32(a) => Some(a.clone()),
+            Self::F64(a) => Some(a.mapv(|v| v as f32).into_shared()),
+            Self::Raw { dtype, bytes, .. } => match dtype {
+                DType::F16 => halves(bytes, |bits| f16::from_bits(bits).to_f32()),
+                DType::BF16 => halves(bytes, |bits| bf16::from_bits(bits).to_f32()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The same floats with zeros where `kept` is false; others keep their bits. `None` where the shapes differ or the
+    /// elements are no floats.
+    pub fn masked(&self, kept: &Shared<bool>) -> Option<Self> {
+        if self.shape() != kept.shape() {
+            return None;
+        }
+        macro_rules! go {
+            ($v:ident, $a:expr) => {{
+                let mut masked = $a.clone();
+                masked.zip_mut_with(kept, |v, &kept| {
+                    if !kept {
+                        *v = 0.0;
+                    }
+                });
+                Some(Self::$v(masked))
+            }};
+        }
+        match self {
+            Self::F32(a) => go!(F32, a),
+            Self::F64(a) => go!(F64, a),
+            Self::Raw {
+                dtype: dtype @ (DType::F16 | DType::BF16),
+                shape,
+                bytes,
+            } => {
+                let (pairs, _) = bytes.as_chunks::<2>();
+                let masked =
+                    (pairs.iter().zip(kept)).flat_map(|(b, &kept)| if kept { *b } else { [0; 2] });
+                Some(Self::Raw {
+                    dtype: *dtype,
+                    shape: shape.clone(),
+                    bytes: masked.collect(),
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// Extent of each axis.
     pub fn shape(&self) -> &[usize] {
         for_array!(self, a => a.shape(), raw(_d, shape, _b) => shape)
@@ -223,7 +315,7 @@ impl Dense {
     /// The slices `range` of the first axis; their buffer is shared, not copied.
     ///
     /// # Errors
-    /// When there is no axis, the range reaches beyond it, or the elements are carried as raw bytes.
+    /// When there is no axis, the range reaches beyond it, or elements of the type have no bytes of their own.
     pub fn rows(&self, range: Range<usize>) -> Result<Self, TensorError> {
         let extent = *self.shape().first().ok_or_else(|| TensorError::Axis {
             axis: 0,
@@ -251,14 +343,14 @@ impl Dense {
             Self::I32(a) => go!(I32, a),
             Self::I64(a) => go!(I64, a),
             Self::Bool(a) => go!(Bool, a),
-            Self::Raw { dtype, .. } => return Err(TensorError::Opaque { dtype: *dtype }),
+            Self::Raw { .. } => return self.select(0, &range.collect::<Vec<_>>()),
         })
     }
 
     /// The slices at `indices` of `axis`, in that order.
     ///
     /// # Errors
-    /// When the axis does not exist, an index is out of range, or the elements are carried as raw bytes.
+    /// When the axis does not exist, an index is out of range, or elements of the type have no bytes of their own.
     pub fn select(&self, axis: usize, indices: &[usize]) -> Result<Self, TensorError> {
         let extent = *self.shape().get(axis).ok_or_else(|| TensorError::Axis {
             axis,
@@ -284,7 +376,25 @@ impl Dense {
             Self::I32(a) => go!(I32, a),
             Self::I64(a) => go!(I64, a),
             Self::Bool(a) => go!(Bool, a),
-            Self::Raw { dtype, .. } => return Err(TensorError::Opaque { dtype: *dtype }),
+            Self::Raw {
+                dtype,
+                shape,
+                bytes,
+            } => {
+                let size = dtype.size().ok_or(TensorError::Opaque { dtype: *dtype })?;
+                let run = size * shape[axis + 1..].iter().product::<usize>();
+                let outer: usize = shape[..axis].iter().product();
+                let picked =
+                    (0..outer).flat_map(|o| indices.iter().map(move |i| (o * extent + i) * run));
+                let picked = picked.flat_map(|at| bytes[at..at + run].iter().copied());
+                let mut selected = shape.clone();
+                selected[axis] = indices.len();
+                Self::Raw {
+                    dtype: *dtype,
+                    shape: selected,
+                    bytes: picked.collect(),
+                }
+            }
         })
     }
 }
@@ -497,10 +607,10 @@ impl Tensor {
         }
     }
 
-    /// The values as `f32` where the tensor holds floats: shared for dense, computed for quantized.
+    /// The values as `f32` where the tensor holds floats: shared where they are `f32`, else computed.
     pub fn to_f32(&self) -> Option<Shared<f32>> {
         match self {
-            Self::Dense(d) => d.as_f32().cloned(),
+            Self::Dense(d) => d.to_f32(),
             Self::Quantized(q) => Some(q.dequantize()),
         }
     }
@@ -540,7 +650,7 @@ impl Tensor {
             Self::Dense(Dense::F32(a)) => find(a.iter()),
             Self::Dense(Dense::F64(a)) => find(a.iter()),
             Self::Quantized(q) => find(q.scales.iter()),
-            Self::Dense(_) => None,
+            Self::Dense(other) => find(other.to_f32()?.iter()),
         }
     }
 }
@@ -567,7 +677,7 @@ pub enum TensorError {
         axis: usize,
         extent: usize,
     },
-    #[error("elements of type {dtype} are carried as bytes and cannot be indexed")]
+    #[error("elements of type {dtype} cannot be told apart")]
     Opaque { dtype: DType },
 }
 
@@ -594,6 +704,29 @@ mod tests {
         assert!(std::ptr::eq(&all[[1, 0]], &part[[0, 0]]));
         let error = t.rows(2..4).unwrap_err();
         assert_eq!(error.to_string(), "index 3 is outside axis 0 of extent 3");
+    }
+
+    #[test]
+    fn narrow_floats_are_read_cut_and_masked() {
+        let values = [1.0, -2.5, 0.1, 65504.0, 3.0, -0.0];
+        for dtype in [DType::F16, DType::BF16, DType::F64] {
+            let t = Dense::floats(dtype, &[3, 2], values.into_iter()).unwrap();
+            let read: Vec<f32> = t.to_f32().unwrap().iter().copied().collect();
+            assert_eq!((read[0], read[1], read[4]), (1.0, -2.5, 3.0));
+            assert!((read[2] - 0.1).abs() < 1e-3, "{dtype}");
+            let cut = t.select(0, &[2, 0]).unwrap();
+            let cut: Vec<f32> = cut.to_f32().unwrap().iter().copied().collect();
+            assert_eq!(cut, [3.0, -0.0, 1.0, -2.5]);
+            let column = t.select(1, &[1]).unwrap();
+            assert_eq!(column.shape(), [3, 1]);
+            let kept = array(&[3, 2], vec![true, false, true, true, false, true]).unwrap();
+            let masked = t.masked(&kept).unwrap();
+            assert_eq!(masked.dtype(), dtype);
+            let masked: Vec<f32> = masked.to_f32().unwrap().iter().copied().collect();
+            assert_eq!(masked, [1.0, 0.0, read[2], read[3], 0.0, -0.0]);
+        }
+        assert!(Dense::floats(DType::I64, &[1], [1.0].into_iter()).is_err());
+        assert!(Dense::floats(DType::F16, &[2], [1.0].into_iter()).is_err());
     }
 
     #[test]

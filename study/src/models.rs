@@ -18,13 +18,13 @@ const DEFAULT_FORMAT: &str = "onnx";
 /// A name that it claims.
 pub(crate) const DEFAULT_NAME: &str = "model.onnx";
 
-/// The model at `path`, whose weights are all finite.
+/// The model at `path`, whose layers' weights are all finite.
 ///
 /// # Errors
 /// As [`read`], and when a weight is NaN or infinite; the error names the file, the weight and the element.
 pub fn open(registry: &Registry, path: &Path) -> Result<Box<dyn Model>, ModelError> {
     let model = read(registry, path)?;
-    check_finite(model.weights()).map_err(|error| ModelError::File {
+    check_finite(model.as_ref()).map_err(|error| ModelError::File {
         path: path.to_path_buf(),
         reason: error.to_string(),
     })?;

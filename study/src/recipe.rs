@@ -8,6 +8,7 @@ use lapidary_core::json::Json;
 use lapidary_core::metrics::Metric;
 use lapidary_core::model::{Dim, Model, ModelError, ModelSpec, Size, TaskShape};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimizer, Recipe, Step};
+use lapidary_core::outputs;
 use lapidary_core::registry::{BuildError, Registry};
 use lapidary_core::runtime::Runtime;
 use lapidary_core::samples::{Samples, Task};
@@ -203,6 +204,8 @@ pub struct RecipeContext<'a> {
     pub calibration: Option<&'a Samples>,
     /// Samples in one run of a model when its quality is measured.
     pub batch: usize,
+    /// Name of the output that is measured; the one that fits the targets where none is named.
+    pub output: Option<&'a str>,
     /// What must be kept, on `valid`.
     pub limit: Option<Limit>,
     /// Samples in a run when latencies are taken (nothing else of ours may run then); `None` takes none.
@@ -327,8 +330,13 @@ pub fn run_recipe(
     let measure = |model: &dyn Model| cx.decide(model);
     let build = |spec: &ModelSpec| cx.build(model, spec);
 
+    let bare = |samples: &Option<&Samples>| samples.is_some_and(|s| s.targets.is_none());
+    let notes = match bare(&cx.test) || bare(&cx.valid) {
+        true => vec!["the data has no targets: sizes are told, and no quality".to_owned()],
+        false => Vec::new(),
+    };
     let mut run = RecipeRun {
-        stages: vec![cx.stage("original", model, Vec::new())?],
+        stages: vec![cx.stage("original", model, notes)?],
         models: vec![model.share()],
         goal_met: true,
     };
@@ -382,6 +390,21 @@ fn measured<T>(stage: &str, result: Result<T, ModelError>) -> Result<T, RecipeEr
 }
 
 impl RecipeContext<'_> {
+    /// The metrics of a model on samples; none where there are no targets and none is wanted by name.
+    fn quality(
+        &self,
+        model: &dyn Model,
+        samples: &Samples,
+        wanted: &[Metric],
+    ) -> Result<Metrics, ModelError> {
+        if samples.targets.is_none() && wanted.is_empty() {
+            return Ok(Metrics::new());
+        }
+        let output = self.output;
+        let quality = measure::quality(self.runtime, model, samples, wanted, output, self.batch)?;
+        Ok(quality.metrics)
+    }
+
     /// The original's value of the limited metric.
     fn baseline(&self, model: &dyn Model) -> Result<Option<f64>, RecipeError> {
         let Some(limit) = self.limit else {
@@ -389,8 +412,8 @@ impl RecipeContext<'_> {
         };
         let metric = limit.metric;
         let samples = self.valid.ok_or(RecipeError::NoData { metric })?;
-        let metrics = measure::quality(self.runtime, model, samples, &[metric], self.batch);
-        Ok(measured("before the first step", metrics)?
+        let quality = self.quality(model, samples, &[metric]);
+        Ok(measured("before the first step", quality)?
             .get(metric.name())
             .copied())
     }
@@ -399,13 +422,7 @@ impl RecipeContext<'_> {
     fn decide(&self, model: &dyn Model) -> Result<Metrics, ModelError> {
         let mut metrics = measure::sizes(model)?;
         if let Some(valid) = self.valid {
-            metrics.extend(measure::quality(
-                self.runtime,
-                model,
-                valid,
-                &[],
-                self.batch,
-            )?);
+            metrics.extend(self.quality(model, valid, &[])?);
         }
         Ok(metrics)
     }
@@ -421,7 +438,7 @@ impl RecipeContext<'_> {
             Ok(Stage {
                 name: name.to_owned(),
                 metrics: match self.test {
-                    Some(test) => measure::quality(self.runtime, model, test, &[], self.batch)?,
+                    Some(test) => self.quality(model, test, &[])?,
                     None => Metrics::new(),
                 },
                 size: Size::of(model),
@@ -476,10 +493,23 @@ fn task_of(model: &dyn Model, samples: Option<&Samples>) -> Result<TaskShape, Mo
             array.shape().get(1..).map(<[usize]>::to_vec)
         })
         .ok_or_else(|| ModelError::Unsupported("an input whose shape is not known".into()))?;
-    let task = match samples.and_then(|s| s.targets.as_ref()) {
-        Some(targets) => targets.task(),
+    let told = samples.and_then(|s| s.targets.as_ref()).map(|t| t.task());
+    let names = outputs::candidates(signature, told.as_ref(), None)?;
+    let output = signature
+        .outputs
+        .iter()
+        .find(|o| names.first() == Some(&o.name));
+    let columns = output
+        .and_then(|o| fixed(&o.shape))
+        .map(|shape| shape.iter().product());
+    let task = match told {
+        // The data may lack some of the classes that the model knows.
+        Some(Task::Classification { classes }) => Task::Classification {
+            classes: columns.unwrap_or(classes).max(classes),
+        },
+        Some(task) => task,
         None => {
-            let outputs = signature.outputs.first().and_then(|o| fixed(&o.shape));
+            let outputs = output.and_then(|o| fixed(&o.shape));
             let values = outputs.map(|shape| shape.iter().product()).ok_or_else(|| {
                 ModelError::Unsupported("an output whose shape is not known".into())
             })?;
@@ -504,6 +534,7 @@ pub fn stages_json(stages: &[Stage]) -> Json {
                 "params": stage.size.params,
                 "bytes": stage.bytes,
                 "macs": stage.size.macs,
+                "macs_partial": stage.size.macs_partial,
                 "sparsity": stage.size.sparsity,
                 "latency_ms": stage.latency.map(|l| l.ms),
                 "latency": stage.latency,

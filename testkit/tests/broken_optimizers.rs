@@ -137,7 +137,7 @@ impl Optimizer for Threshold {
             cx.check_cancel()?;
         }
         if self.fault != Fault::NotFinite {
-            check_finite(model.weights())?;
+            check_finite(model)?;
         }
         if self.fault == Fault::Needs && cx.train.or(cx.calibration).is_none() {
             return Err(OptimizeError::Method {

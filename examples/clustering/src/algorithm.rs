@@ -75,7 +75,7 @@ impl Optimizer for Clustering {
         cx: &OptimizeContext<'_>,
     ) -> Result<Optimized, OptimizeError> {
         cx.check_cancel()?;
-        check_finite(model.weights())?;
+        check_finite(model)?;
         let mut notes = Vec::new();
         let targets = self.targets(model, &mut notes)?;
         if targets.is_empty() {

@@ -210,7 +210,7 @@ impl Evaluator for Ridge<'_> {
         let Some(targets) = &self.test.targets else {
             return Ok(None);
         };
-        let predicted = predict(model, &self.test, BATCH)?;
+        let predicted = predict(model, &self.test, BATCH)?.values;
         let measured = metrics::evaluate(&predicted, targets, None, &[]);
         measured
             .map(Some)

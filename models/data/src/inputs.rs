@@ -12,10 +12,10 @@ use crate::error::DataError;
 /// Where model and data have one input each, its name does not matter. Each sample is reshaped where its number of elements
 /// fits (1 × 28 × 28 becomes 784); images `[channels, height, width]` are turned round for a model that takes
 /// `[height, width, channels]`. Whole numbers become floats, floats become whole numbers where they are whole. Arrays that
-/// the model does not take are left out.
+/// the model does not take are left out; so are inputs that the data does not have, which matters only where they are used.
 ///
 /// # Errors
-/// When an input is missing, or its shape, type or a value does not fit.
+/// When no input is there, or the shape, type or a value of one does not fit.
 pub fn fit_inputs(samples: &Samples, signature: &Signature) -> Result<Samples, DataError> {
     let mut inputs = Inputs::new();
     for port in &signature.inputs {
@@ -23,6 +23,13 @@ pub fn fit_inputs(samples: &Samples, signature: &Signature) -> Result<Samples, D
             Some(array) => array,
             None => match samples.inputs.values().next() {
                 Some(only) if samples.inputs.len() == 1 && signature.inputs.len() == 1 => only,
+                _ if signature
+                    .inputs
+                    .iter()
+                    .any(|i| samples.inputs.contains_key(&i.name)) =>
+                {
+                    continue;
+                }
                 _ => {
                     return Err(DataError::MissingInput {
                         name: port.name.clone(),
@@ -160,6 +167,9 @@ fn fit_type(array: Dense, port: &Port) -> Result<Dense, DataError> {
                 None => shaped(shape, values.iter().map(|&v| v as f32)).map(Dense::F32),
             },
             DType::F64 => shaped(shape, values.iter().copied()).map(Dense::F64),
+            DType::F16 | DType::BF16 => {
+                Dense::floats(port.dtype, shape, values.iter().copied()).map_err(DataError::Tensor)
+            }
             DType::I8 => whole!(I8, i8),
             DType::U8 => whole!(U8, u8),
             DType::I32 => whole!(I32, i32),
@@ -280,8 +290,12 @@ mod tests {
         assert!(fit(ids.clone(), DType::Bool, &[-1]).is_err());
         assert!(fit(Dense::f32(&[1], vec![0.5]).unwrap(), DType::I64, &[-1]).is_err());
         assert_eq!(
-            fit(ids, DType::F16, &[-1]).unwrap_err(),
-            "input `x`: i64 cannot be turned into f16"
+            fit(ids.clone(), DType::F16, &[-1]).unwrap().dtype(),
+            DType::F16
+        );
+        assert_eq!(
+            fit(ids, DType::String, &[-1]).unwrap_err(),
+            "input `x`: i64 cannot be turned into string"
         );
     }
 
@@ -290,6 +304,13 @@ mod tests {
         let mut two = samples("a", counting(&[2, 1]));
         two.inputs.insert("x".into(), counting(&[2, 1]));
         let fitted = fit_inputs(&two, &signature("x", DType::F32, &[-1, 1])).unwrap();
+        assert_eq!(fitted.inputs.keys().collect::<Vec<_>>(), ["x"]);
+        // What is missing may be unused: whoever runs the model knows.
+        let mut wider = signature("x", DType::F32, &[-1, 1]);
+        wider
+            .inputs
+            .extend(signature("mask", DType::Bool, &[-1]).inputs);
+        let fitted = fit_inputs(&two, &wider).unwrap();
         assert_eq!(fitted.inputs.keys().collect::<Vec<_>>(), ["x"]);
         let message = fit_inputs(&two, &signature("b", DType::F32, &[-1, 1]))
             .unwrap_err()

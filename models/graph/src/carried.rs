@@ -7,8 +7,6 @@ use std::sync::Arc;
 /// What a file says about a graph that changes nothing in what it computes, kept by the format that read it, so that writing
 /// loses nothing. The graph only hands it on.
 pub trait Carried: Any + Debug + Send + Sync {
-    /// Names of values that are defined there and nowhere in the graph.
-    fn defines(&self) -> Vec<&str>;
     /// The same, the value `from` going by the name `to`.
     fn renamed(&self, from: &str, to: &str) -> Arc<dyn Carried>;
     /// Whether both say the same.

@@ -10,6 +10,7 @@ use crate::ops::{self, Operator};
 use crate::opset::convert;
 use crate::quantized;
 use crate::structure::{self, Cut};
+use crate::types;
 
 /// The oldest operator set with `QuantizeLinear`.
 const QUANTIZE_OPSET: i64 = 10;
@@ -125,23 +126,28 @@ fn set_weight(graph: &mut Graph, name: &str, tensor: &Arc<Tensor>) -> Result<(),
         q.check()
             .map_err(|reason| ModelError::Graph(format!("weight `{name}`: {reason}")))?;
     }
-    if dtype(weight) != dtype(tensor) {
+    let seen = match weight.as_ref() {
+        Tensor::Dense(dense) => dense.dtype(),
+        Tensor::Quantized(_) => graph.stands_for.get(name).copied().unwrap_or(DType::F32),
+    };
+    // Codes stand for values of the type that nodes see.
+    let given = match tensor.as_ref() {
+        Tensor::Dense(dense) => dense.dtype(),
+        Tensor::Quantized(_) if seen.is_float() => seen,
+        Tensor::Quantized(_) => DType::F32,
+    };
+    if seen != given {
         return Err(ModelError::Graph(format!(
-            "weight `{name}` holds {}, not {}",
-            dtype(weight),
-            dtype(tensor)
+            "weight `{name}` holds {seen}, not {given}"
         )));
     }
+    let quantized = matches!(tensor.as_ref(), Tensor::Quantized(_));
+    match quantized && seen != DType::F32 {
+        true => graph.stands_for.insert(name.to_owned(), seen),
+        false => graph.stands_for.remove(name),
+    };
     *weight = tensor.clone();
     Ok(())
-}
-
-/// The element type that nodes see.
-fn dtype(tensor: &Tensor) -> DType {
-    match tensor {
-        Tensor::Dense(dense) => dense.dtype(),
-        Tensor::Quantized(_) => DType::F32,
-    }
 }
 
 /// Lets `node` read `value` through a pair of `QuantizeLinear` and `DequantizeLinear`; nodes that round the same
@@ -200,12 +206,21 @@ fn existing_pair(graph: &Graph, value: &str, affine: Affine) -> Option<String> {
         _ => false,
     };
     let same = |n: &Node| same_scale(n.input(1)) && same_zero(n.input(2));
-    let quantize = (graph.nodes.iter())
-        .find(|n| n.is(&ops::QUANTIZE_LINEAR) && n.input(0) == Some(value) && same(n))?;
-    let codes = quantize.outputs[0].as_str();
-    let dequantize = (graph.nodes.iter())
-        .find(|n| n.is(&ops::DEQUANTIZE_LINEAR) && n.input(0) == Some(codes) && same(n))?;
-    Some(dequantize.outputs[0].clone())
+    let reader = |value: &str, op: &Operator| -> Option<String> {
+        let reads = |n: &&Node| {
+            n.is(op) && n.input(0) == Some(value) && (op.name == ops::CAST.name || same(n))
+        };
+        Some(graph.nodes.iter().find(reads)?.outputs[0].clone())
+    };
+    let rounded = |value: &str| {
+        let codes = reader(value, &ops::QUANTIZE_LINEAR)?;
+        reader(&codes, &ops::DEQUANTIZE_LINEAR)
+    };
+    rounded(value).or_else(|| {
+        // A value of another type is cast before the pair and behind it.
+        let wide = reader(value, &ops::CAST)?;
+        reader(&rounded(&wide)?, &ops::CAST)
+    })
 }
 
 /// Adds a pair behind `value` and returns the name of the rounded value.
@@ -232,15 +247,29 @@ fn insert_pair(graph: &mut Graph, value: &str, affine: Affine) -> String {
         let inputs = vec![input.to_owned(), scale.clone(), zero.clone()];
         op.node(name, inputs, vec![output.to_owned()])
     };
-    let pair = [
-        node(&ops::QUANTIZE_LINEAR, name("quantize"), value, &codes),
-        node(
-            &ops::DEQUANTIZE_LINEAR,
-            name("dequantize"),
-            &codes,
-            &rounded,
-        ),
+    // Pairs are of `f32`: a value of another type is cast before and behind.
+    let dtype = types::infer(graph, &types::Known::new())
+        .get(value)
+        .copied();
+    let other = dtype.filter(|dtype| dtype.is_float() && *dtype != DType::F32);
+    let (wide, given) = match other {
+        Some(_) => (name("act_wide"), name("act_given")),
+        None => (value.to_owned(), rounded.clone()),
+    };
+    let cast = |op: String, from: &str, to: &str, dtype: DType| {
+        let mut cast = ops::CAST.node(op, vec![from.to_owned()], vec![to.to_owned()]);
+        let number = Attribute::Int(types::number_of(dtype));
+        cast.attributes.insert("to".into(), number);
+        cast
+    };
+    let mut pair = vec![
+        node(&ops::QUANTIZE_LINEAR, name("quantize"), &wide, &codes),
+        node(&ops::DEQUANTIZE_LINEAR, name("dequantize"), &codes, &given),
     ];
+    if let Some(dtype) = other {
+        pair.insert(0, cast(name("cast"), value, &wide, DType::F32));
+        pair.push(cast(name("cast"), &given, &rounded, dtype));
+    }
     let behind = graph.producers().get(value).map_or(0, |&i| i + 1);
     graph.nodes.splice(behind..behind, pair);
     rounded

@@ -25,6 +25,11 @@ pub enum Attribute {
     Strings(Vec<Vec<u8>>),
     Tensors(Vec<Dense>),
     Graphs(Vec<Graph>),
+    /// In the body of a function: whatever the call of it gives as the attribute of this name. The kind is ONNX's number of it.
+    Reference {
+        name: String,
+        kind: i32,
+    },
     /// A kind we carry through without looking inside: the encoded `AttributeProto`.
     Raw(Vec<u8>),
 }
@@ -74,8 +79,27 @@ pub struct Graph {
     pub weights: BTreeMap<String, Arc<Tensor>>,
     /// Versions of the operator sets by domain; the standard one is ``. Empty in subgraphs, which have their model's.
     pub opsets: BTreeMap<String, i64>,
+    /// Functions of the model's own, which nodes call as operators. Empty in subgraphs.
+    pub functions: Vec<Function>,
+    /// Element types of the values that quantized weights stand for, where these are other floats than `f32`.
+    pub stands_for: BTreeMap<String, DType>,
+    /// Narrower element types in which files keep dense weights, casting them.
+    pub kept_as: BTreeMap<String, DType>,
     /// What the file said beside this, where it was read from one.
     pub carried: Option<Arc<dyn Carried>>,
+}
+
+/// A function of the model's own.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Function {
+    /// The operator set that nodes call it by.
+    pub domain: String,
+    /// The operator that they call it by.
+    pub name: String,
+    /// What it computes, of inputs whose types are not known; its weights are constants of the body. Operator sets are its own.
+    pub body: Graph,
+    /// What its attributes are where a call does not give them.
+    pub defaults: BTreeMap<String, Attribute>,
 }
 
 impl Node {
@@ -140,6 +164,23 @@ impl Node {
         })
     }
 
+    /// The graph that is the attribute `name`.
+    pub fn subgraph(&self, name: &str) -> Option<&Graph> {
+        match self.attributes.get(name) {
+            Some(Attribute::Graph(graph)) => Some(graph),
+            _ => None,
+        }
+    }
+
+    /// As [`Node::subgraphs`], to be changed.
+    pub fn subgraphs_mut(&mut self) -> impl Iterator<Item = &mut Graph> {
+        self.attributes.values_mut().flat_map(|a| match a {
+            Attribute::Graph(g) => std::slice::from_mut(g.as_mut()),
+            Attribute::Graphs(gs) => gs.as_mut_slice(),
+            _ => &mut [],
+        })
+    }
+
     /// Whether the node is one of `operator`.
     pub fn is(&self, operator: &Operator) -> bool {
         let domain = if self.is_standard() { "" } else { &self.domain };
@@ -161,6 +202,30 @@ impl Graph {
     /// The weight `name`, where there is one.
     pub fn weight(&self, name: &str) -> Option<&Tensor> {
         self.weights.get(name).map(Arc::as_ref)
+    }
+
+    /// The function that `node` calls, where it is one of the model's own.
+    pub fn called(&self, node: &Node) -> Option<&Function> {
+        (self.functions.iter()).find(|f| f.name == node.op && f.domain == node.domain)
+    }
+
+    /// Bytes that the weight `name` takes when stored.
+    pub fn stored_bytes(&self, name: &str) -> usize {
+        let Some(weight) = self.weight(name) else {
+            return 0;
+        };
+        match self.kept_as.get(name).and_then(|dtype| dtype.size()) {
+            Some(size) => weight.len() * size,
+            None => weight.bytes(),
+        }
+    }
+
+    /// The element type that nodes see of the weight `name`.
+    pub fn weight_type(&self, name: &str) -> Option<DType> {
+        Some(match self.weight(name)? {
+            Tensor::Dense(dense) => dense.dtype(),
+            Tensor::Quantized(_) => self.stands_for.get(name).copied().unwrap_or(DType::F32),
+        })
     }
 
     /// The position of the node `name`, where there is one.
@@ -215,10 +280,8 @@ impl Graph {
 
     /// Names of everything the graph itself defines, in no order that matters, repetitions included.
     fn definitions(&self) -> impl Iterator<Item = &str> {
-        let carried = self.carried.iter().flat_map(|c| c.defines());
         (self.inputs.iter().map(|i| i.name.as_str()))
             .chain(self.weights.keys().map(String::as_str))
-            .chain(carried)
             .chain(
                 self.nodes
                     .iter()
@@ -278,17 +341,10 @@ impl Graph {
             ));
         }
         for node in &mut self.nodes {
-            for attribute in node.attributes.values_mut() {
-                match attribute {
-                    Attribute::Graph(g) => g.validate_within(&defined)?,
-                    Attribute::Graphs(gs) => {
-                        for g in gs {
-                            g.validate_within(&defined)?;
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            (node.subgraphs_mut()).try_for_each(|g| g.validate_within(&defined))?;
+        }
+        for function in &mut self.functions {
+            function.body.validate()?;
         }
         self.sort()
     }
@@ -343,6 +399,19 @@ impl Graph {
         Ok(())
     }
 
+    /// Names of the nodes and weights that no output needs, nodes first.
+    pub fn unused(&self) -> Vec<String> {
+        let mut used = self.clone();
+        used.prune_unused();
+        let kept: HashSet<&str> = used.nodes.iter().map(|n| n.name.as_str()).collect();
+        let nodes = self.nodes.iter().map(|n| &n.name);
+        let weights = self.weights.keys();
+        (nodes.filter(|name| !kept.contains(name.as_str())))
+            .chain(weights.filter(|name| !used.weights.contains_key(*name)))
+            .cloned()
+            .collect()
+    }
+
     /// Removes the nodes whose values nothing needs, and then the weights that nothing reads.
     pub fn prune_unused(&mut self) {
         let mut live: HashSet<String> = self.outputs.iter().map(|o| o.name.clone()).collect();
@@ -356,6 +425,8 @@ impl Graph {
         let mut keep = keep.into_iter();
         self.nodes.retain(|_| keep.next().unwrap_or(true));
         self.weights.retain(|name, _| live.contains(name));
+        self.stands_for.retain(|name, _| live.contains(name));
+        self.kept_as.retain(|name, _| live.contains(name));
     }
 }
 

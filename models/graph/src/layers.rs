@@ -6,6 +6,7 @@ use lapidary_core::model::{Layer, NodeInfo, Topology};
 use lapidary_core::tensor::Tensor;
 
 use crate::graph::{Graph, Node};
+use crate::inline::written_out;
 use crate::ops::{self, Operator, Slots};
 use crate::shape::Shapes;
 
@@ -13,10 +14,11 @@ use crate::shape::Shapes;
 ///
 /// Every float weight counts once, for the first layer that reads it; so do the integer codes of quantized operators.
 /// A node that is no layer by its operator but reads weights of more than one element all the same (a learnt factor,
-/// a table of positions) stands among the layers without a main weight; a bias added behind a product counts for the
-/// product.
+/// a table of positions) stands among the layers without a main weight, and so do products of two activations, and nodes with
+/// graphs or functions in them; a bias added behind a product counts for the product.
 pub fn topology(graph: &Graph) -> Topology {
     let shapes = Shapes::infer(graph, 1);
+    let within = within_calls(graph);
     let biases = added_biases(graph);
     let behind: HashSet<&str> = biases.values().map(|(adder, _)| adder.as_str()).collect();
     let mut counted = HashSet::new();
@@ -32,17 +34,17 @@ pub fn topology(graph: &Graph) -> Topology {
                 biases.get(node.name.as_str()),
             )),
             None if behind.contains(node.name.as_str()) => None,
-            None => other(graph, node, &shapes),
+            None => other(graph, node, &shapes, &within),
         };
         let Some((mut layer, weights)) = layer else {
             continue;
         };
-        for name in weights {
-            if let Some(weight) = graph.weight(&name)
-                && counted.insert(name)
+        for stored in weights {
+            if let Some(weight) = graph.weight(&stored)
+                && counted.insert(stored.clone())
             {
                 layer.params += weight.len();
-                layer.bytes += weight.bytes();
+                layer.bytes += graph.stored_bytes(&stored);
             }
         }
         for weight in node.subgraphs().flat_map(inner_weights) {
@@ -127,10 +129,15 @@ fn added_biases(graph: &Graph) -> HashMap<&str, (String, String)> {
         };
         let adder = &graph.nodes[adder];
         let bias = adder.inputs.iter().find(|name| *name != out);
+        // Some exporters write a vector as a matrix of one row.
         let vector = |name: &&String| {
-            graph
-                .weight(name)
-                .is_some_and(|w| is_float(w) && w.shape().len() == 1)
+            graph.weight(name).is_some_and(|w| {
+                let (last, front) = w.shape().split_last().unwrap_or((&1, &[]));
+                is_float(w)
+                    && !w.shape().is_empty()
+                    && *last == w.len()
+                    && front.iter().all(|&d| d == 1)
+            })
         };
         if let (true, Some(bias)) = (adder.is(&ops::ADD), bias.filter(vector)) {
             biases.insert(node.name.as_str(), (adder.name.clone(), bias.clone()));
@@ -189,9 +196,50 @@ fn layer(
     (layer, weights)
 }
 
-/// A node that reads weights in another way.
-fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<String>)> {
+/// The multiply-accumulates within the calls of functions, by the names of their nodes, each where they are all known.
+fn within_calls(graph: &Graph) -> HashMap<String, Option<u64>> {
+    let Some((written, origins)) = written_out(graph) else {
+        return HashMap::new();
+    };
+    let by_name: HashMap<String, usize> = (written.nodes.iter().zip(&origins))
+        .map(|(node, &at)| (node.name.clone(), at))
+        .collect();
+    let called = |at: usize| graph.called(&graph.nodes[at]).is_some();
+    let mut sums: HashMap<String, Option<u64>> = (graph.nodes.iter().enumerate())
+        .filter(|(at, _)| called(*at))
+        .map(|(_, node)| (node.name.clone(), Some(0)))
+        .collect();
+    for layer in topology(&Graph {
+        functions: Vec::new(),
+        ..written
+    })
+    .layers
+    {
+        let at = by_name.get(layer.name.as_str()).copied();
+        if let Some(sum) = at.and_then(|at| sums.get_mut(&graph.nodes[at].name)) {
+            *sum = sum.zip(layer.macs).and_then(|(a, b)| a.checked_add(b));
+        }
+    }
+    sums
+}
+
+/// Whether a graph computes products, whose number is known at run time only where they stand in a branch or a loop.
+fn multiplies(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|node| {
+        let product = |o: &Operator| o.product.is_some() || !o.codes.is_empty();
+        ops::find(node).is_some_and(product) || node.subgraphs().any(multiplies)
+    })
+}
+
+/// A node that reads weights in another way, or multiplies without.
+fn other(
+    graph: &Graph,
+    node: &Node,
+    shapes: &Shapes,
+    within: &HashMap<String, Option<u64>>,
+) -> Option<(Layer, Vec<String>)> {
     let operator = ops::find(node);
+    let product = operator.and_then(|operator| operator.product);
     let codes = operator.map_or(&[][..], |operator| operator.codes);
     let reads = node.reads();
     let is_weight = |name: &&str| {
@@ -200,8 +248,8 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
             .is_some_and(|w| is_float(w) && w.len() > 1)
     };
     let weights: Vec<String> = match codes {
-        // The numbers that a pair rounds with are no weights.
-        [] if operator.is_some_and(|operator| operator.rounds) => Vec::new(),
+        // The numbers that a pair rounds with, or a map is resized by, are no weights.
+        [] if operator.is_some_and(|operator| operator.told_by_constants) => Vec::new(),
         [] => reads
             .iter()
             .copied()
@@ -213,8 +261,16 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
             .map(str::to_owned)
             .collect(),
     };
-    let inner = node.subgraphs().any(|g| !inner_weights(g).is_empty());
-    if weights.is_empty() && !inner {
+    let inner = node
+        .subgraphs()
+        .any(|g| !inner_weights(g).is_empty() || multiplies(g));
+    let call = within.get(&node.name);
+    if weights.is_empty() && !inner && product.is_none() && call.is_none() {
+        return None;
+    }
+    // What is computed of constants alone costs nothing at run time.
+    let constant = |name: &&str| graph.weights.contains_key(*name);
+    if product.is_some() && reads.iter().all(constant) {
         return None;
     }
     let bits = weights
@@ -227,13 +283,24 @@ fn other(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(Layer, Vec<Stri
         shape: shapes.known(&node.outputs[0]),
         weight: None,
         channel_axis: 0,
-        product: None,
+        product,
         bias: None,
         input: node.input(0).unwrap_or_default().to_owned(),
         output: node.outputs[0].clone(),
         params: 0,
         bytes: 0,
         macs: match codes {
+            [] if product.is_some() => operator.and_then(|operator| {
+                let right = node.input(1).unwrap_or_default();
+                let weight = shapes.known(right)?;
+                (operator.macs)(&Work {
+                    node,
+                    weight: &weight,
+                    name: right,
+                    shapes,
+                })
+            }),
+            [] if call.is_some() => call.copied().flatten(),
             [] => (!inner).then_some(0),
             [main, ..] => {
                 let name = node.input(*main).unwrap_or_default();
@@ -284,6 +351,7 @@ pub(crate) fn volume(shape: &[usize]) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::build::GraphBuilder;
+    use crate::graph::Attribute;
     use lapidary_core::tensor::{DType, Dense};
 
     fn zeros(shape: &[usize]) -> Dense {
@@ -342,6 +410,68 @@ mod tests {
             layers[0].bits,
         );
         assert_eq!(sizes, (12, 12, Some(12), 8));
+    }
+
+    #[test]
+    fn products_of_activations_and_branches_are_counted_or_unknown() {
+        let multiplied = |b: &mut GraphBuilder, name: &str| {
+            let z = b.node(&ops::MAT_MUL, name, &["x", "y"], []);
+            b.output(&z, DType::F32, &[4, 5]);
+        };
+        let inputs = |b: &mut GraphBuilder| {
+            b.input("x", DType::F32, &[4, 3]);
+            b.input("y", DType::F32, &[3, 5]);
+        };
+        let mut inner = GraphBuilder::new("branch");
+        inputs(&mut inner);
+        multiplied(&mut inner, "inner");
+        let mut branch = inner.finish(17).unwrap();
+        branch.inputs.clear();
+        branch.opsets.clear();
+        let mut b = GraphBuilder::new("net");
+        inputs(&mut b);
+        multiplied(&mut b, "both");
+        let go = b.input("go", DType::Bool, &[]);
+        let branch = || Attribute::Graph(Box::new(branch.clone()));
+        let branches = [("then_branch", branch()), ("else_branch", branch())];
+        let out = b.node(&ops::IF, "either", &[&go], branches);
+        b.output(&out, DType::F32, &[4, 5]);
+        let layers = topology(&b.finish(17).unwrap()).layers;
+        let macs: Vec<_> = layers.iter().map(|l| (l.name.as_str(), l.macs)).collect();
+        assert_eq!(macs, [("both", Some(4 * 5 * 3)), ("either", None)]);
+        assert!(layers.iter().all(|l| l.params == 0 && l.weight.is_none()));
+    }
+
+    #[test]
+    fn a_call_counts_what_its_function_computes() {
+        let mut body = GraphBuilder::new("body");
+        let x = body.input("x", DType::F32, &[4]);
+        let w = body.input("w", DType::F32, &[4]);
+        let y = body.node(&ops::MAT_MUL, "y", &[&x, &w], []);
+        body.output(&y, DType::F32, &[4]);
+        let mut body = body.finish(17).unwrap();
+        for port in body.inputs.iter_mut().chain(&mut body.outputs) {
+            (port.dtype, port.shape) = (DType::Other(0), None);
+        }
+        let mut b = GraphBuilder::new("net");
+        let x = b.input("x", DType::F32, &[4]);
+        let w = b.weight("w", zeros(&[4, 6]));
+        let y = b.node("Block", "call", &[&x, &w], []);
+        b.output(&y, DType::F32, &[6]);
+        let mut graph = b.finish(17).unwrap();
+        graph.nodes[0].domain = "own".into();
+        graph.functions.push(crate::Function {
+            domain: "own".into(),
+            name: "Block".into(),
+            body,
+            ..crate::Function::default()
+        });
+        let layers = topology(&graph).layers;
+        let sizes: Vec<_> = layers
+            .iter()
+            .map(|l| (&*l.name, l.params, l.macs))
+            .collect();
+        assert_eq!(sizes, [("call", 24, Some(24))]);
     }
 
     #[test]

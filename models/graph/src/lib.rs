@@ -3,11 +3,14 @@
 
 pub mod build;
 mod carried;
+pub mod check;
 pub mod codes;
 pub mod edit;
 pub mod ending;
 pub mod error;
+pub mod fold;
 pub mod graph;
+pub mod inline;
 pub mod layers;
 pub mod lower;
 pub mod ops;
@@ -17,8 +20,9 @@ mod shape;
 pub mod sharing;
 pub mod structure;
 pub mod tape;
+mod types;
 pub mod window;
 
 pub use carried::Carried;
 pub use error::GraphError;
-pub use graph::{Attribute, Graph, Node, ValueInfo, fresh_name};
+pub use graph::{Attribute, Function, Graph, Node, ValueInfo, fresh_name};

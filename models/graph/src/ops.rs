@@ -14,6 +14,7 @@ mod arithmetic;
 mod cast;
 mod concat;
 mod constant;
+mod control;
 mod conv;
 mod dropout;
 mod einsum;
@@ -42,11 +43,13 @@ mod space;
 mod split;
 mod squeeze;
 mod transpose;
+mod unroll;
 mod vision;
 mod window;
 
 use lapidary_core::model::{Activation, ModelError, Product};
 
+use crate::fold::Fold;
 use crate::graph::Node;
 use crate::layers::Work;
 use crate::lower::Lowering;
@@ -54,6 +57,7 @@ use crate::opset::Change;
 use crate::shape::{Extents, Ints, Known};
 use crate::structure::{Flow, Layouts};
 use crate::tape::Forward;
+use crate::types::{Alike, Typed, Types};
 
 /// What the house knows of an operator. Everything but its name is optional: what an operator does not say, the passes
 /// take the careful way about.
@@ -79,8 +83,8 @@ pub struct Operator {
     pub(crate) learns_constant: fn(&[usize], bool) -> bool,
     /// From which input on vectors are its own, though an exporter made one initialiser of several equal ones.
     pub(crate) own_vectors: Option<usize>,
-    /// Whether the constants it reads are scales and zero points to round by, and no weights.
-    pub(crate) rounds: bool,
+    /// Whether the constants it reads say how it computes, as scales and zero points do, and are no weights.
+    pub(crate) told_by_constants: bool,
     /// Whether it computes with integer codes.
     pub(crate) quantized: bool,
     /// Whether it hands its first input on, so that a weight may stand behind it.
@@ -90,6 +94,14 @@ pub struct Operator {
     /// Which activation it is, where it makes a model's outputs of logits.
     pub(crate) activation: Option<Activation>,
 
+    /// Element types of the outputs, each where it follows.
+    pub(crate) types: fn(&Typed<'_>) -> Types,
+    /// The inputs that must be of one element type.
+    pub(crate) alike: Alike,
+    /// What is wrong with the extents of the inputs, as far as they are known.
+    pub(crate) misfit: fn(&Known<'_>) -> Option<String>,
+    /// The first output of constant inputs, where it can be told without running the node.
+    pub(crate) fold: Option<Fold>,
     /// Extents of the first output.
     pub(crate) shape: fn(&Known<'_>) -> Option<Extents>,
     /// Extents of the outputs behind the first.
@@ -110,7 +122,7 @@ pub struct Operator {
 }
 
 /// Writes a node in the terms that rten takes.
-pub(crate) type Lower = fn(&mut Lowering, Node) -> Result<(), ModelError>;
+pub(crate) type Lower = fn(&mut Lowering<'_>, Node) -> Result<(), ModelError>;
 
 /// Where a layer's weights stand among its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,9 +171,13 @@ impl Operator {
             bias_behind: false,
             learns_constant: |_, _| false,
             own_vectors: None,
-            rounds: false,
+            told_by_constants: false,
             quantized: false,
             hands_on: false,
+            types: |typed| vec![typed.input(0)],
+            alike: Alike::No,
+            misfit: |_| None,
+            fold: None,
             keeps_numbers: false,
             activation: None,
             shape: |_| None,
@@ -298,6 +314,7 @@ table! {
     activation::HARD_SWISH,
     softmax::HARDMAX,
     cast::IDENTITY,
+    control::IF,
     normalization::INSTANCE_NORMALIZATION,
     math::IS_INF,
     math::IS_NA_N,
@@ -309,6 +326,7 @@ table! {
     logic::LESS_OR_EQUAL,
     math::LOG,
     softmax::LOG_SOFTMAX,
+    control::LOOP,
     normalization::LP_NORMALIZATION,
     pool::LP_POOL,
     matmul::MAT_MUL,
@@ -322,6 +340,7 @@ table! {
     arithmetic::MOD,
     arithmetic::MUL,
     math::NEG,
+    vision::NON_MAX_SUPPRESSION,
     select::NON_ZERO,
     logic::NOT,
     select::ONE_HOT,
@@ -353,6 +372,7 @@ table! {
     vision::ROI_ALIGN,
     positions::ROTARY_EMBEDDING,
     math::ROUND,
+    control::SCAN,
     scatter::SCATTER,
     scatter::SCATTER_ELEMENTS,
     scatter::SCATTER_ND,
@@ -391,6 +411,7 @@ table! {
     activation::FAST_GELU,
     activation::GELU_CONTRIBUTED,
     matmul::MAT_MUL_N_BITS,
+    quantize::Q_GEMM,
     quantize::Q_LINEAR_ADD,
     quantize::Q_LINEAR_AVERAGE_POOL,
     quantize::Q_LINEAR_CONCAT,

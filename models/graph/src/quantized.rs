@@ -8,67 +8,31 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use lapidary_core::tensor::{Dense, Granularity, Quantized, Tensor, array};
+use lapidary_core::tensor::{DType, Dense, Granularity, Quantized, Tensor, array};
 use ndarray::{Array2, ArrayD, ArrayView2, Axis, IxDyn};
 
 use crate::codes::{codes, nibbles, pack_nibbles, unpack_nibbles};
 use crate::error::GraphError;
+use crate::fold::{self, drop_unused};
 use crate::graph::{Attribute, Graph, Node, fresh_name};
 use crate::ops;
+use crate::types::number_of;
 
-/// Turns quantized constants into quantized weights, and constants that are a layer's weights into initialisers.
+/// Turns quantized constants into quantized weights, and what is computed of constants to be a layer's weight into
+/// initialisers.
 ///
 /// # Errors
 /// When stored codes, scales and zero points do not fit each other.
 pub fn fold(graph: &mut Graph) -> Result<(), GraphError> {
-    lift_constants(graph);
+    fold::fold(graph);
     fold_dequantize(graph)?;
+    // A weight of codes may stand behind further nodes.
+    fold::fold(graph);
     fold_matmul_bits(graph)
-}
-
-/// Makes initialisers of the `Constant` nodes that are read as weights or as parts of quantized weights.
-fn lift_constants(graph: &mut Graph) {
-    let mut weights = HashSet::new();
-    for node in &graph.nodes {
-        if node.is(&ops::DEQUANTIZE_LINEAR) {
-            weights.extend(node.inputs.iter().cloned());
-        } else if let Some(slots) = ops::find(node).and_then(|operator| operator.weights.first()) {
-            weights.extend(
-                slots
-                    .all
-                    .iter()
-                    .filter_map(|&i| node.inputs.get(i).cloned()),
-            );
-        }
-    }
-    let lifted = &mut graph.weights;
-    graph.nodes.retain(|node| {
-        let constant = node.is(&ops::CONSTANT) && weights.contains(&node.outputs[0]);
-        match node.attributes.get("value") {
-            Some(Attribute::Tensor(dense)) if constant && !dense.is_empty() => {
-                let is_weight = dense.dtype().is_float() || codes(dense).is_some();
-                if is_weight {
-                    lifted.insert(node.outputs[0].clone(), Arc::new(dense.clone().into()));
-                }
-                !is_weight
-            }
-            _ => true,
-        }
-    });
 }
 
 fn dense<'a>(graph: &'a Graph, name: Option<&str>) -> Option<&'a Dense> {
     graph.weight(name?)?.as_dense()
-}
-
-/// Drops the weights among `names` that nothing reads any more.
-fn drop_unused(graph: &mut Graph, names: HashSet<String>) {
-    let used: HashSet<String> = (graph.nodes.iter().flat_map(Node::reads).map(str::to_owned))
-        .chain(graph.outputs.iter().map(|o| o.name.clone()))
-        .collect();
-    for name in names.difference(&used) {
-        graph.weights.remove(name);
-    }
 }
 
 fn fold_dequantize(graph: &mut Graph) -> Result<(), GraphError> {
@@ -78,9 +42,17 @@ fn fold_dequantize(graph: &mut Graph) -> Result<(), GraphError> {
         if !node.is(&ops::DEQUANTIZE_LINEAR) || graph.is_output(&node.outputs[0]) {
             continue;
         }
-        let (Some(stored), Some(Dense::F32(scales))) =
+        let (Some(stored), Some(scales)) =
             (dense(graph, node.input(0)), dense(graph, node.input(1)))
         else {
+            continue;
+        };
+        let stands_for = scales.dtype();
+        let said = node.int("output_dtype", 0);
+        let (Some(scales), true) = (
+            scales.to_f32(),
+            matches!(said, 0) || said == number_of(stands_for),
+        ) else {
             continue;
         };
         let zero_points = match node.input(2) {
@@ -121,18 +93,21 @@ fn fold_dequantize(graph: &mut Graph) -> Result<(), GraphError> {
             scales,
             zero_points,
         };
-        folded.push((i, weight));
+        folded.push((i, weight, stands_for));
     }
     let mut parts = HashSet::new();
-    for (i, weight) in folded.into_iter().rev() {
+    for (i, weight, stands_for) in folded.into_iter().rev() {
         let node = graph.nodes.remove(i);
         parts.extend(node.inputs);
         let name = node.outputs.into_iter().next().unwrap_or_default();
+        if stands_for != DType::F32 {
+            graph.stands_for.insert(name.clone(), stands_for);
+        }
         graph
             .weights
             .insert(name, Arc::new(Tensor::Quantized(weight)));
     }
-    drop_unused(graph, parts);
+    drop_unused(graph, &parts);
     Ok(())
 }
 
@@ -230,7 +205,7 @@ fn fold_matmul_bits(graph: &mut Graph) -> Result<(), GraphError> {
             .weights
             .insert(name, Arc::new(Tensor::Quantized(weight)));
     }
-    drop_unused(graph, parts);
+    drop_unused(graph, &parts);
     Ok(())
 }
 
@@ -324,8 +299,69 @@ fn unpack_matrix(graph: &Graph, node: &Node) -> Result<Option<Quantized>, GraphE
     }))
 }
 
+/// The graph as it is stored: its quantized weights as codes with the nodes that make values of them, weights that files keep
+/// in a narrower type as they are kept.
+pub fn unfolded(graph: &Graph) -> Graph {
+    let plan = Plan::new(graph);
+    let mut taken = graph.names();
+    let mut out = Graph {
+        nodes: Vec::with_capacity(graph.nodes.len()),
+        weights: BTreeMap::new(),
+        stands_for: BTreeMap::new(),
+        kept_as: BTreeMap::new(),
+        ..graph.clone()
+    };
+    let mut tensors = Vec::new();
+    for (name, weight) in &graph.weights {
+        match weight.as_ref() {
+            Tensor::Quantized(q) => {
+                plan.write_weight(name, q, &mut taken, &mut out.nodes, &mut tensors);
+            }
+            Tensor::Dense(dense) => match narrow(graph, name, dense) {
+                Some(narrow) => {
+                    let kept = fresh_name(&mut taken, &format!("{name}_{}", narrow.dtype()));
+                    out.nodes.push(cast(&mut taken, &kept, name, dense.dtype()));
+                    tensors.push((kept, narrow));
+                }
+                None => {
+                    out.weights.insert(name.clone(), weight.clone());
+                }
+            },
+        }
+    }
+    for (name, dense) in tensors {
+        out.weights.insert(name, Arc::new(dense.into()));
+    }
+    for node in &graph.nodes {
+        match plan.rewrite(node, &mut out.opsets) {
+            Some(nodes) => out.nodes.extend(nodes),
+            None => out.nodes.push(node.clone()),
+        }
+    }
+    out
+}
+
+/// The weight in the type in which files keep it, where no value of it is lost by that.
+fn narrow(graph: &Graph, name: &str, dense: &Dense) -> Option<Dense> {
+    let kept = *graph.kept_as.get(name)?;
+    let values = dense.to_f32()?;
+    let wide = values.iter().map(|&v| f64::from(v));
+    let narrow = Dense::floats(kept, values.shape(), wide).ok()?;
+    let same = narrow.to_f32()? == values && !matches!(dense, Dense::F64(_));
+    same.then_some(narrow)
+}
+
+/// A node that makes `to`, of another element type, of `from`.
+fn cast(taken: &mut HashSet<String>, from: &str, to: &str, dtype: DType) -> Node {
+    let name = fresh_name(taken, &format!("{to}_cast"));
+    let mut node = ops::CAST.node(name, vec![from.to_owned()], vec![to.to_owned()]);
+    let number = Attribute::Int(number_of(dtype));
+    node.attributes.insert("to".into(), number);
+    node
+}
+
 /// How the quantized weights of a graph are written.
-pub struct Plan<'a> {
+struct Plan<'a> {
     graph: &'a Graph,
     /// Weights written for `MatMulNBits`.
     matrices: HashMap<&'a str, Matrix>,
@@ -343,7 +379,7 @@ struct Matrix {
 
 impl<'a> Plan<'a> {
     /// A plan for all quantized weights of `graph`.
-    pub fn new(graph: &'a Graph) -> Self {
+    fn new(graph: &'a Graph) -> Self {
         let mut matrices = HashMap::new();
         let blocked = |t: &Tensor| {
             matches!(
@@ -378,10 +414,11 @@ impl<'a> Plan<'a> {
     }
 
     /// Adds the stored parts of the weight `name`, and the node that makes its values of them, where one is needed.
-    pub fn write_weight(
+    fn write_weight(
         &self,
         name: &str,
         q: &Quantized,
+        taken: &mut HashSet<String>,
         nodes: &mut Vec<Node>,
         tensors: &mut Vec<(String, Dense)>,
     ) {
@@ -389,8 +426,7 @@ impl<'a> Plan<'a> {
             self.write_matrix(name, q, matrix, tensors);
             return;
         }
-        let mut taken = self.graph.names();
-        let mut part = |suffix: &str| fresh_name(&mut taken, &format!("{name}_{suffix}"));
+        let mut part = |suffix: &str| fresh_name(taken, &format!("{name}_{suffix}"));
         let inputs = vec![part("quantized"), part("scale"), part("zero_point")];
         let store = |values: &ArrayD<i16>| -> Dense {
             let values = values.as_standard_layout();
@@ -412,7 +448,27 @@ impl<'a> Plan<'a> {
                 unreachable!("a quantized tensor has as many zero points as scales: {e}")
             });
         tensors.push((inputs[0].clone(), store(&q.codes.to_owned())));
-        tensors.push((inputs[1].clone(), scales.into()));
+        let stands_for = self
+            .graph
+            .stands_for
+            .get(name)
+            .copied()
+            .unwrap_or(DType::F32);
+        // From version 19 on scales may be of a narrower type, and so the values; else these are cast.
+        let scales = Dense::from(scales);
+        let narrow = || {
+            let values = scales.to_f32()?;
+            let wide = values.iter().map(|&v| f64::from(v));
+            let narrow = Dense::floats(stands_for, values.shape(), wide).ok()?;
+            (narrow.to_f32()? == values).then_some(narrow)
+        };
+        let halves = matches!(stands_for, DType::F16 | DType::BF16);
+        let direct = (halves && self.graph.opset() >= 19).then(narrow).flatten();
+        let seen = match &direct {
+            None if stands_for != DType::F32 => Some(part("values")),
+            _ => None,
+        };
+        tensors.push((inputs[1].clone(), direct.unwrap_or(scales)));
         tensors.push((inputs[2].clone(), store(&zeros)));
         let mut attributes = BTreeMap::new();
         match q.granularity {
@@ -425,10 +481,13 @@ impl<'a> Plan<'a> {
                 attributes.insert("block_size".into(), Attribute::Int(size as i64));
             }
         }
-        let outputs = vec![name.to_owned()];
+        let outputs = vec![seen.clone().unwrap_or_else(|| name.to_owned())];
         let mut node = ops::DEQUANTIZE_LINEAR.node(part("dequantize"), inputs, outputs);
         node.attributes = attributes;
         nodes.push(node);
+        if let Some(values) = seen {
+            nodes.push(cast(taken, &values, name, stands_for));
+        }
     }
 
     fn write_matrix(
@@ -476,7 +535,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The nodes that stand for `node` where it multiplies by a matrix in blocks.
-    pub fn rewrite(&self, node: &Node, opsets: &mut BTreeMap<String, i64>) -> Option<Vec<Node>> {
+    fn rewrite(&self, node: &Node, opsets: &mut BTreeMap<String, i64>) -> Option<Vec<Node>> {
         if self.matrices.is_empty() || !(node.is(&ops::MAT_MUL) || node.is(&ops::GEMM)) {
             return None;
         }
@@ -521,7 +580,7 @@ fn matrix_block(
         return None;
     };
     let fits = q.shape().len() == 2 && size >= 16 && size.is_power_of_two();
-    if !fits || graph.is_output(name) {
+    if !fits || graph.is_output(name) || graph.stands_for.contains_key(name) {
         return None;
     }
     let reads_it = |&i: &usize| {

@@ -26,13 +26,15 @@ pub(crate) struct Fact {
     pub shape: Option<Extents>,
     /// Elements of a small integer tensor.
     pub ints: Option<Ints>,
+    /// Elements of a small constant of floats.
+    pub floats: Option<Vec<f32>>,
 }
 
 impl Fact {
     pub fn shaped(shape: Extents) -> Self {
         Self {
             shape: Some(shape),
-            ints: None,
+            ..Self::default()
         }
     }
 
@@ -48,24 +50,69 @@ impl Fact {
         Self {
             shape: Some(dense.shape().iter().map(|&d| Some(d)).collect()),
             ints: ints.map(|list| list.into_iter().map(Some).collect()),
+            floats: (dense.len() <= MOST_INTS)
+                .then(|| dense.to_f32())
+                .flatten()
+                .map(|a| a.iter().copied().collect()),
         }
     }
 }
 
 /// What is known of every value of a graph.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Shapes {
     facts: HashMap<String, Fact>,
+    /// Version of the standard operator set.
+    opset: i64,
 }
 
 impl Shapes {
+    /// Nothing yet, of a graph in this version of the standard operator set.
+    pub fn of_opset(opset: i64) -> Self {
+        Self {
+            opset,
+            ..Self::default()
+        }
+    }
+
     /// Follows the graph from its inputs, whose first axis, where it is not fixed, takes `samples`.
     pub fn infer(graph: &Graph, samples: usize) -> Self {
-        let mut shapes = Self::default();
+        Self::within(graph, samples, &Self::of_opset(graph.opset()))
+    }
+
+    /// As [`Shapes::infer`], each further open extent of an input taking a number of its own from `others` on: what follows of
+    /// several such numbers alike does not depend on them.
+    pub fn supposing(graph: &Graph, samples: usize, others: usize) -> Self {
+        let mut graph = graph.clone();
+        let mut named: HashMap<String, usize> = HashMap::new();
+        // A step that halving and doubling again keeps whole.
+        let mut next = (others..).step_by(32);
+        for input in &mut graph.inputs {
+            for dim in input.shape.iter_mut().flatten().skip(1) {
+                let Dim::Symbol(name) = dim else { continue };
+                let n = match named.get(name) {
+                    Some(n) => *n,
+                    None => next.next().unwrap_or(others),
+                };
+                if !name.is_empty() {
+                    named.insert(name.clone(), n);
+                }
+                *dim = Dim::Fixed(n);
+            }
+        }
+        Self::infer(&graph, samples)
+    }
+
+    /// As [`Shapes::infer`], for a graph that may read what the graph `around` it gives.
+    pub fn within(graph: &Graph, samples: usize, around: &Self) -> Self {
+        let mut shapes = around.clone();
+        // The inputs of a graph within a node are no samples.
+        let is_inner = !around.facts.is_empty();
         let mut symbols = HashMap::new();
         for input in &graph.inputs {
             if let Some(Dim::Symbol(name)) = input.shape.as_ref().and_then(|s| s.first())
                 && !name.is_empty()
+                && !is_inner
             {
                 symbols.insert(name.as_str(), samples);
             }
@@ -79,10 +126,15 @@ impl Shapes {
         };
         for input in &graph.inputs {
             let mut shape = declared(input);
-            if let Some(first @ None) = shape.as_mut().and_then(|s| s.first_mut()) {
+            if let Some(first @ None) = shape.as_mut().and_then(|s| s.first_mut())
+                && !is_inner
+            {
                 *first = Some(samples);
             }
-            let fact = Fact { shape, ints: None };
+            let fact = Fact {
+                shape,
+                ..Fact::default()
+            };
             shapes.facts.insert(input.name.clone(), fact);
         }
         for (name, weight) in &graph.weights {
@@ -96,7 +148,7 @@ impl Shapes {
             .filter_map(|v| Some((v.name.as_str(), declared(v)?)))
             .collect();
         for node in &graph.nodes {
-            let mut facts = shapes.outputs(graph, node);
+            let mut facts = shapes.outputs(node);
             facts.resize(node.outputs.len(), Fact::default());
             for (name, mut fact) in node.outputs.iter().zip(facts) {
                 if let Some(said) = said.get(name.as_str()) {
@@ -113,6 +165,21 @@ impl Shapes {
         self.facts.get(name).cloned().unwrap_or_default()
     }
 
+    /// Version of the standard operator set.
+    pub fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// The elements of a constant of floats.
+    pub fn floats(&self, name: &str) -> Option<Vec<f32>> {
+        self.facts.get(name)?.floats.clone()
+    }
+
+    /// Takes over what is known of a value that stands for another.
+    pub fn learn(&mut self, name: &str, fact: Fact) {
+        self.facts.insert(name.to_owned(), fact);
+    }
+
     /// The extents of the value `name`, where its rank is known.
     pub fn shape(&self, name: &str) -> Option<&[Option<usize>]> {
         self.facts.get(name)?.shape.as_deref()
@@ -123,23 +190,41 @@ impl Shapes {
         self.shape(name)?.iter().copied().collect()
     }
 
+    /// The first node whose inputs do not fit each other, with what is wrong.
+    pub fn misfit<'g>(&self, graph: &'g Graph) -> Option<(&'g Node, String)> {
+        graph.nodes.iter().find_map(|node| {
+            let operator = ops::find(node)?;
+            let inputs: Vec<Fact> = node.inputs.iter().map(|name| self.fact(name)).collect();
+            let reason = (operator.misfit)(&self.known_at(node, &inputs))?;
+            Some((node, reason))
+        })
+    }
+
+    fn known_at<'a>(&self, node: &'a Node, inputs: &'a [Fact]) -> Known<'a> {
+        Known {
+            node,
+            inputs,
+            opset: self.opset,
+        }
+    }
+
     /// What is known of the outputs of `node`; fewer where nothing is known of the rest.
-    fn outputs(&self, graph: &Graph, node: &Node) -> Vec<Fact> {
+    fn outputs(&self, node: &Node) -> Vec<Fact> {
         let Some(operator) = ops::find(node) else {
             return Vec::new();
         };
         let inputs: Vec<Fact> = node.inputs.iter().map(|name| self.fact(name)).collect();
-        let known = Known {
-            node,
-            inputs: &inputs,
-            graph,
-        };
+        let known = self.known_at(node, &inputs);
         let shape = (operator.shape)(&known);
         // Element by element means nothing where the shapes do not say the same count.
         let count = shape.as_deref().and_then(volume);
         let ints = (operator.ints)(&known)
             .filter(|list| list.len() <= MOST_INTS && count.is_none_or(|n| n == list.len()));
-        let mut facts = vec![Fact { shape, ints }];
+        let mut facts = vec![Fact {
+            shape,
+            ints,
+            floats: None,
+        }];
         if node.outputs.len() > 1 {
             let others = (operator.other_shapes)(&known).unwrap_or_default();
             facts.extend(others.into_iter().map(Fact::shaped));
@@ -165,7 +250,7 @@ fn fill(shape: &mut Option<Extents>, said: &[Option<usize>]) {
 pub(crate) struct Known<'a> {
     pub node: &'a Node,
     inputs: &'a [Fact],
-    graph: &'a Graph,
+    opset: i64,
 }
 
 impl Known<'_> {
@@ -176,7 +261,7 @@ impl Known<'_> {
 
     /// Version of the standard operator set.
     pub fn opset(&self) -> i64 {
-        self.graph.opset()
+        self.opset
     }
 
     /// Extents of input `i`, where its rank is known.
@@ -201,8 +286,7 @@ impl Known<'_> {
 
     /// The elements of a constant float input.
     pub fn floats(&self, i: usize) -> Option<Vec<f32>> {
-        let dense = self.graph.weight(self.node.input(i)?)?.as_dense()?;
-        Some(dense.as_f32()?.iter().copied().collect())
+        self.inputs.get(i)?.floats.clone()
     }
 
     /// A list that older operator sets have as the attribute `name` and newer ones as input `i`.

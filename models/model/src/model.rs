@@ -1,14 +1,16 @@
 //! The model: a graph that is run by rten, differentiated by our engine, and stored as ONNX.
 
 use std::any::Any;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use lapidary_core::fit::{FitContext, FitPlan, Fitted};
 use lapidary_core::model::{
     ChannelGroup, Edit, Model, ModelError, Port, Signature, Structural, Tap, Topology, Trainable,
     ValueId, Weights,
 };
+use lapidary_core::outputs;
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::tensor::Dense;
 use lapidary_graph::ending::ending;
@@ -31,6 +33,10 @@ struct Inner {
     signature: Signature,
     topology: OnceLock<Topology>,
     file_bytes: OnceLock<u64>,
+    /// Bytes of the files that the model was read from, where it is as it was.
+    read_bytes: Option<u64>,
+    /// The file that the model is as it stands there.
+    source: Option<Source>,
     engine: Rten,
     runner: Runner<RtenSession>,
 }
@@ -41,7 +47,10 @@ impl GraphModel {
     /// # Errors
     /// [`OnnxError::File`] naming the file and what is wrong with it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OnnxError> {
-        lapidary_onnx::open(path.as_ref()).map(Self::stored)
+        let path = path.as_ref();
+        let (graph, bytes) = lapidary_onnx::open(path)?;
+        let source = Source::of(&graph, path, bytes);
+        Ok(Self::stored(graph, bytes, source))
     }
 
     /// Reads a model from the bytes of an ONNX file; `folder` is where data kept in further files is looked for.
@@ -49,14 +58,23 @@ impl GraphModel {
     /// # Errors
     /// When the bytes are no ONNX model, or the model is wrong in itself.
     pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Self, OnnxError> {
-        lapidary_onnx::from_bytes(bytes, folder).map(Self::stored)
+        let (graph, bytes) = lapidary_onnx::from_bytes(bytes, folder)?;
+        Ok(Self::stored(graph, bytes, None))
     }
 
-    fn stored((graph, bytes): (Graph, u64)) -> Self {
-        let model = Self::assemble(graph, Rten::default());
-        // Until it is changed, a model takes what its file takes.
-        let _ = model.inner.file_bytes.set(bytes);
-        model
+    /// A model as it was read. Where it is written as the very file, it takes what that takes.
+    fn stored(graph: Graph, bytes: u64, source: Option<Source>) -> Self {
+        let file_bytes = match source {
+            Some(_) => OnceLock::from(bytes),
+            None => OnceLock::new(),
+        };
+        Self::of_parts(graph, Rten::default(), file_bytes, Some(bytes), source)
+    }
+
+    /// Bytes of the files that the model was read from, where it is as it was. What a file takes that is written of it may differ
+    /// where its data stands in further files.
+    pub fn read_bytes(&self) -> Option<u64> {
+        self.inner.read_bytes
     }
 
     /// A new model of a graph. The graph's operator sets have to be given.
@@ -79,6 +97,16 @@ impl GraphModel {
     }
 
     fn assemble(graph: Graph, engine: Rten) -> Self {
+        Self::of_parts(graph, engine, OnceLock::new(), None, None)
+    }
+
+    fn of_parts(
+        graph: Graph,
+        engine: Rten,
+        file_bytes: OnceLock<u64>,
+        read_bytes: Option<u64>,
+        source: Option<Source>,
+    ) -> Self {
         let port = |v: &ValueInfo| Port {
             name: v.name.clone(),
             dtype: v.dtype,
@@ -94,7 +122,9 @@ impl GraphModel {
                 graph: Arc::new(graph),
                 signature,
                 topology: OnceLock::new(),
-                file_bytes: OnceLock::new(),
+                file_bytes,
+                read_bytes,
+                source,
                 engine,
                 runner: Runner::default(),
             }),
@@ -132,13 +162,47 @@ impl GraphModel {
         lapidary_onnx::to_bytes(&self.inner.graph, Form::Stored)
     }
 
-    /// Writes the model to an ONNX file, which appears whole or not at all. A model that was read with external data, or
-    /// that takes more than 2 GiB, gets a data file beside it, under a name that no file has.
+    /// Writes the model to an ONNX file, which appears whole or not at all: the very file that it was read from as long as it is as
+    /// it was. A model that was read with external data, or that takes more than 2 GiB, gets a data file beside it, under a name
+    /// that no file has.
     ///
     /// # Errors
     /// [`OnnxError::File`] when the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), OnnxError> {
-        lapidary_onnx::save(&self.inner.graph, path.as_ref())
+        let path = path.as_ref();
+        match self.inner.source.as_ref().and_then(Source::bytes) {
+            Some(bytes) => lapidary_onnx::save_bytes(&bytes, path),
+            None => lapidary_onnx::save(&self.inner.graph, path),
+        }
+    }
+}
+
+/// A file that a model was read from.
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    bytes: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Source {
+    /// The file at `path`, where it is all that `graph` was read from.
+    fn of(graph: &Graph, path: &Path, bytes: u64) -> Option<Self> {
+        let meta = path.metadata().ok()?;
+        // Data in further files would have to be copied with it.
+        (meta.len() == bytes && !lapidary_onnx::is_external(graph)).then(|| Self {
+            path: path.to_owned(),
+            bytes,
+            changed: meta.modified().ok(),
+        })
+    }
+
+    /// What it holds, as long as nobody has changed it.
+    fn bytes(&self) -> Option<Vec<u8>> {
+        let meta = self.path.metadata().ok()?;
+        let same = meta.len() == self.bytes && meta.modified().ok() == self.changed;
+        let bytes = same.then(|| std::fs::read(&self.path).ok()).flatten()?;
+        (bytes.len() as u64 == self.bytes).then_some(bytes)
     }
 }
 
@@ -212,6 +276,20 @@ impl Structural for GraphModel {
     }
 }
 
+impl GraphModel {
+    /// The graph with the output that predicts the targets of `samples` before all others, and the outputs in their own order.
+    fn predicting(&self, samples: &Samples) -> Result<(Graph, Vec<ValueInfo>), ModelError> {
+        let task = samples.targets.as_ref().map(|t| t.task());
+        let names = outputs::candidates(self.signature(), task.as_ref(), None)?;
+        let mut graph = self.graph().clone();
+        let own = graph.outputs.clone();
+        let (one, rest): (Vec<_>, Vec<_>) =
+            (own.iter().cloned()).partition(|o| names.first() == Some(&o.name));
+        graph.outputs = one.into_iter().chain(rest).collect();
+        Ok((graph, own))
+    }
+}
+
 impl Trainable for GraphModel {
     fn fit(
         &self,
@@ -220,7 +298,9 @@ impl Trainable for GraphModel {
         valid: Option<&Samples>,
         cx: &FitContext<'_>,
     ) -> Result<Fitted, ModelError> {
-        let (graph, history, paused) = lapidary_train::fit(self.graph(), plan, train, valid, cx)?;
+        let (graph, outputs) = self.predicting(train)?;
+        let (mut graph, history, paused) = lapidary_train::fit(&graph, plan, train, valid, cx)?;
+        graph.outputs = outputs;
         Ok(Fitted {
             model: Box::new(Self::with_engine(graph, self.inner.engine.clone())?),
             history,

@@ -355,13 +355,11 @@ fn external_data_stays_external() {
 #[test]
 fn non_finite_weights_are_named() {
     let model = convnet(17);
-    assert!(check_finite(model.weights()).is_ok());
+    assert!(check_finite(&model).is_ok());
     let mut bias = ArcArray::from_shape_vec(IxDyn(&[4]), vec![0.0f32; 4]).unwrap();
     bias[[2]] = f32::NAN;
     let broken = set(&model, "conv.bias", Tensor::Dense(Dense::F32(bias)));
-    let error = check_finite(reread(&broken).weights())
-        .unwrap_err()
-        .to_string();
+    let error = check_finite(&reread(&broken)).unwrap_err().to_string();
     assert!(
         error.contains("conv.bias") && error.contains("index 2"),
         "{error}"

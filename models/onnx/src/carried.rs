@@ -1,18 +1,17 @@
 //! What an ONNX file says beside its graph.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lapidary_graph::{Carried, Graph};
 
 use crate::proto::{
-    ModelProto, NodeProto, SparseTensorProto, StringStringEntryProto, TensorAnnotation,
-    TensorProto, ValueInfoProto,
+    FunctionProto, ModelProto, NodeProto, StringStringEntryProto, TensorAnnotation, TensorProto,
+    ValueInfoProto,
 };
 
-/// Written again as it was read, for as long as the thing it is about is there. Sparse initialisers, which we do not look
-/// into, are among it.
+/// Written again as it was read, for as long as the thing it is about is there.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Beside {
     /// The file's message without its graph; empty for subgraphs.
@@ -20,7 +19,10 @@ pub(crate) struct Beside {
     pub doc_string: Option<String>,
     pub metadata_props: Vec<StringStringEntryProto>,
     pub quantization_annotation: Vec<TensorAnnotation>,
-    pub sparse_initializer: Vec<SparseTensorProto>,
+    /// Names of the initialisers that are stored by their elements that are not zero.
+    pub sparse: BTreeSet<String>,
+    /// The message of the function that the graph is the body of, without it.
+    pub function: FunctionProto,
     /// Initialisers that are inputs as well: a caller may override them.
     pub overridable: Vec<String>,
     /// Nodes without their inputs, outputs and attributes' values, by name.
@@ -49,12 +51,6 @@ impl Beside {
 }
 
 impl Carried for Beside {
-    fn defines(&self) -> Vec<&str> {
-        (self.sparse_initializer.iter())
-            .filter_map(|s| s.values.as_ref()?.name.as_deref())
-            .collect()
-    }
-
     fn renamed(&self, from: &str, to: &str) -> Arc<dyn Carried> {
         let mut renamed = self.clone();
         if let Some(said) = renamed.values.remove(from) {

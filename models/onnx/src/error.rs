@@ -23,6 +23,8 @@ pub enum OnnxError {
     Decode(#[from] prost::DecodeError),
     #[error("the file holds no graph")]
     NoGraph,
+    #[error("its version of the file format (IR) is {found}; versions up to {newest} are known")]
+    Version { found: i64, newest: i64 },
     #[error("tensor `{tensor}`: {reason}")]
     Tensor { tensor: String, reason: String },
     #[error("tensor `{tensor}` lies in the file `{location}`: {reason}")]

@@ -10,5 +10,7 @@ mod tensor;
 mod write;
 
 pub use error::OnnxError;
-pub use file::{file_bytes, from_bytes, keep_external, open, save, to_bytes};
+pub use file::{
+    file_bytes, from_bytes, is_external, keep_external, open, save, save_bytes, to_bytes,
+};
 pub use write::Form;

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use lapidary_core::model::Dim;
 use lapidary_core::tensor::{DType, Tensor};
-use lapidary_graph::opset::check_opset;
-use lapidary_graph::{Attribute, Graph, Node, ValueInfo, fresh_name, quantized};
+use lapidary_graph::{Attribute, Function, Graph, Node, ValueInfo, fresh_name, opset, quantized};
 use prost::Message;
 
 use crate::carried::Beside;
 use crate::error::OnnxError;
 use crate::external::ExternalData;
 use crate::proto::{
-    AttributeProto, DimValue, GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, TypeValue,
-    ValueInfoProto, attribute_type,
+    AttributeProto, DimValue, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TypeProto, TypeValue, ValueInfoProto, attribute_type,
 };
 use crate::tensor;
+
+/// The newest version of the file format that is known.
+const NEWEST_IR: i64 = 14;
 
 /// The graph in the bytes of a file, and the bytes that it and its data files take.
 ///
@@ -26,23 +28,75 @@ use crate::tensor;
 pub(crate) fn model(bytes: &[u8], folder: Option<&Path>) -> Result<(Graph, u64), OnnxError> {
     let mut header = ModelProto::decode(bytes)?;
     let proto = header.graph.take().ok_or(OnnxError::NoGraph)?;
-    let mut opsets = BTreeMap::new();
-    for entry in &header.opset_import {
-        let domain = match entry.domain.as_deref() {
-            None | Some("ai.onnx") => "",
-            Some(other) => other,
-        };
-        opsets.insert(domain.to_owned(), entry.version.unwrap_or(1));
+    let found = header.ir_version.unwrap_or(0);
+    if found > NEWEST_IR {
+        return Err(OnnxError::Version {
+            found,
+            newest: NEWEST_IR,
+        });
     }
     let mut data = ExternalData::new(folder);
     let (mut graph, mut beside) = graph(proto, &mut data)?;
+    graph.functions = (std::mem::take(&mut header.functions).into_iter())
+        .map(|f| function(f, &mut data))
+        .collect::<Result<_, _>>()?;
+    graph.opsets = opsets(&header.opset_import);
     beside.header = header;
     graph.carried = Some(Arc::new(beside));
-    graph.opsets = opsets;
-    check_opset(&graph)?;
     graph.validate()?;
+    let mut graph = opset::known(graph)?;
     quantized::fold(&mut graph)?;
     Ok((graph, bytes.len() as u64 + data.bytes()))
+}
+
+/// Versions of operator sets by domain.
+fn opsets(list: &[OperatorSetIdProto]) -> BTreeMap<String, i64> {
+    (list.iter())
+        .map(|entry| {
+            let domain = match entry.domain.as_deref() {
+                None | Some("ai.onnx") => "",
+                Some(other) => other,
+            };
+            (domain.to_owned(), entry.version.unwrap_or(1))
+        })
+        .collect()
+}
+
+/// A function of the model's own.
+fn function(mut proto: FunctionProto, data: &mut ExternalData<'_>) -> Result<Function, OnnxError> {
+    let port = |name: String| ValueInfoProto {
+        name: Some(name),
+        ..ValueInfoProto::default()
+    };
+    let body = GraphProto {
+        name: proto.name.clone(),
+        node: std::mem::take(&mut proto.node),
+        input: std::mem::take(&mut proto.input)
+            .into_iter()
+            .map(port)
+            .collect(),
+        output: std::mem::take(&mut proto.output)
+            .into_iter()
+            .map(port)
+            .collect(),
+        ..GraphProto::default()
+    };
+    let (mut body, mut beside) = graph(body, data)?;
+    body.opsets = opsets(&proto.opset_import);
+    let mut defaults = BTreeMap::new();
+    for stored in std::mem::take(&mut proto.attribute_proto) {
+        let name = stored.name.clone().unwrap_or_default();
+        defaults.insert(name, attribute(stored, data)?);
+    }
+    let (domain, name) = (proto.domain.clone(), proto.name.clone());
+    beside.function = proto;
+    body.carried = Some(Arc::new(beside));
+    Ok(Function {
+        domain: domain.unwrap_or_default(),
+        name: name.unwrap_or_default(),
+        body,
+        defaults,
+    })
 }
 
 /// A graph without what its file says beside it, and that.
@@ -51,7 +105,6 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<(Graph, Besid
         doc_string: proto.doc_string,
         metadata_props: proto.metadata_props,
         quantization_annotation: proto.quantization_annotation,
-        sparse_initializer: proto.sparse_initializer,
         ..Beside::default()
     };
     let mut weights = BTreeMap::new();
@@ -77,6 +130,16 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<(Graph, Besid
         {
             return Err(OnnxError::value(&name, "it is defined more than once"));
         }
+    }
+    for stored in proto.sparse_initializer {
+        let (name, dense) = tensor::decode_sparse(stored)?;
+        if weights
+            .insert(name.clone(), Arc::new(Tensor::Dense(dense)))
+            .is_some()
+        {
+            return Err(OnnxError::value(&name, "it is defined more than once"));
+        }
+        beside.sparse.insert(name);
     }
     let mut ports = |list: Vec<ValueInfoProto>| -> Vec<ValueInfo> {
         list.into_iter()
@@ -133,8 +196,7 @@ fn graph(proto: GraphProto, data: &mut ExternalData<'_>) -> Result<(Graph, Besid
         outputs,
         values,
         weights,
-        opsets: BTreeMap::new(),
-        carried: None,
+        ..Graph::default()
     };
     Ok((graph, beside))
 }
@@ -205,8 +267,11 @@ fn attribute(
         let bytes = data.read(&stored)?;
         tensor::decode(stored, bytes)
     };
-    if stored.ref_attr_name.is_some() {
-        return Ok(Attribute::Raw(stored.encode_to_vec()));
+    if let Some(name) = stored.ref_attr_name {
+        return Ok(Attribute::Reference {
+            name,
+            kind: stored.r#type.unwrap_or(0),
+        });
     }
     Ok(match kind(&stored) {
         attribute_type::FLOAT => Attribute::Float(stored.f.unwrap_or_default()),

@@ -3,7 +3,7 @@
 use lapidary_core::tensor::{DType, Dense, TensorError, array};
 
 use crate::error::OnnxError;
-use crate::proto::{TensorProto, data_type as code};
+use crate::proto::{SparseTensorProto, TensorProto, data_type as code};
 
 /// The element type with the ONNX number `number`.
 pub(crate) fn dtype(number: i32) -> DType {
@@ -242,6 +242,94 @@ fn unpack_strings(mut packed: &[u8]) -> Vec<Vec<u8>> {
     strings
 }
 
+/// The most bytes that the elements of a tensor may take that is stored by those that are not zero: its shape alone is no proof
+/// that anything is there.
+const LARGEST_SPARSE: usize = 1 << 31;
+
+/// The name and all elements of a tensor that is stored by those that are not zero.
+///
+/// # Errors
+/// When the shape is impossible, or elements and indices do not fit it.
+pub(crate) fn decode_sparse(proto: SparseTensorProto) -> Result<(String, Dense), OnnxError> {
+    let values = proto.values.unwrap_or_default();
+    let name = values.name.clone().unwrap_or_default();
+    let refuse = |reason: &str| OnnxError::tensor(&name, format!("(sparse) {reason}"));
+    if name.is_empty() {
+        return Err(refuse("an initialiser has no name"));
+    }
+    let (shape, count) = extents(&name, &proto.dims)?;
+    let values = decode(values, None)?;
+    let indices = decode(proto.indices.unwrap_or_default(), None)?;
+    let Dense::I64(indices) = indices else {
+        return Err(refuse("its indices are no i64"));
+    };
+    let size = values
+        .dtype()
+        .size()
+        .ok_or_else(|| refuse("its elements have no fixed size"))?;
+    if count > LARGEST_SPARSE / size {
+        return Err(refuse("it is too large to be written out"));
+    }
+    let stored = to_bytes(&values);
+    let each = match indices.shape() {
+        [n] if *n == values.len() => 1,
+        [n, rank] if *n == values.len() && *rank == shape.len() => *rank,
+        _ => return Err(refuse("it has another number of indices than elements")),
+    };
+    let mut bytes = vec![0u8; count * size];
+    let flat: Vec<i64> = indices.iter().copied().collect();
+    for (i, index) in flat.chunks_exact(each.max(1)).enumerate() {
+        let at = match index {
+            [at] => usize::try_from(*at).ok(),
+            index => index
+                .iter()
+                .zip(&shape)
+                .try_fold(0usize, |at, (&i, &extent)| {
+                    let i = usize::try_from(i).ok().filter(|&i| i < extent)?;
+                    at.checked_mul(extent)?.checked_add(i)
+                }),
+        };
+        let at = at
+            .filter(|&at| at < count)
+            .ok_or_else(|| refuse("an index is outside its shape"))?;
+        bytes[at * size..][..size].copy_from_slice(&stored[i * size..][..size]);
+    }
+    let dense = from_bytes(values.dtype(), shape, bytes);
+    let dense = dense.map_err(|e| OnnxError::tensor(&name, e.to_string()))?;
+    Ok((name, dense))
+}
+
+/// A tensor as it is stored by its elements that are not zero, where that takes less.
+pub(crate) fn encode_sparse(name: &str, dense: &Dense) -> Option<SparseTensorProto> {
+    let size = dense.dtype().size()?;
+    let bytes = to_bytes(dense);
+    let kept = |(_, element): &(usize, &[u8])| element.iter().any(|&b| b != 0);
+    let elements: Vec<(usize, &[u8])> = bytes.chunks_exact(size).enumerate().filter(kept).collect();
+    if elements.len() * (size + 8) >= bytes.len() {
+        return None;
+    }
+    let part = |data_type, raw: Vec<u8>| TensorProto {
+        dims: vec![elements.len() as i64],
+        data_type: Some(data_type),
+        raw_data: Some(raw),
+        ..TensorProto::default()
+    };
+    let raw = elements
+        .iter()
+        .flat_map(|(_, element)| element.iter().copied());
+    let places = elements
+        .iter()
+        .flat_map(|(at, _)| (*at as i64).to_le_bytes());
+    Some(SparseTensorProto {
+        values: Some(TensorProto {
+            name: Some(name.to_owned()),
+            ..part(number(dense.dtype()), raw.collect())
+        }),
+        indices: Some(part(code::INT64, places.collect())),
+        dims: dense.shape().iter().map(|&d| d as i64).collect(),
+    })
+}
+
 /// A tensor as it is stored, its elements as raw bytes.
 pub(crate) fn encode(name: &str, dense: &Dense) -> TensorProto {
     let mut proto = TensorProto {
@@ -307,6 +395,33 @@ mod tests {
             assert!(error.to_string().contains("`w`"), "{error}");
         }
         assert_eq!(decode(raw(&[2, 3], 24), None).unwrap().shape(), [2, 3]);
+    }
+
+    #[test]
+    fn sparse_tensors_are_written_out_and_back() {
+        let values = Dense::f32(&[2], vec![3.0, -1.0]).unwrap();
+        let sparse = |dims: &[i64], indices: Dense| SparseTensorProto {
+            values: Some(encode("w", &values)),
+            indices: Some(encode("", &indices)),
+            dims: dims.to_vec(),
+        };
+        let line = Dense::i64(&[2], vec![1, 23]).unwrap();
+        let pairs = Dense::i64(&[2, 2], vec![0, 1, 3, 5]).unwrap();
+        for indices in [&line, &pairs] {
+            let (name, dense) = decode_sparse(sparse(&[4, 6], indices.clone())).unwrap();
+            let all: Vec<f32> = dense.to_f32().unwrap().iter().copied().collect();
+            assert_eq!((name.as_str(), all[1], all[23]), ("w", 3.0, -1.0));
+            assert_eq!(all.iter().filter(|v| **v != 0.0).count(), 2);
+            let again = encode_sparse("w", &dense).unwrap();
+            assert_eq!(decode_sparse(again).unwrap().1, dense);
+        }
+        for (dims, indices) in [
+            (vec![4, 5], line),
+            (vec![1 << 20, 1 << 20], pairs.clone()),
+            (vec![3, 6], pairs),
+        ] {
+            assert!(decode_sparse(sparse(&dims, indices)).is_err());
+        }
     }
 
     #[test]

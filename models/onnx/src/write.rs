@@ -1,18 +1,20 @@
 //! From a [`Graph`] to the messages of a file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lapidary_core::model::Dim;
-use lapidary_core::tensor::{DType, Tensor};
-use lapidary_graph::{Attribute, Graph, Node, ValueInfo, quantized};
+use lapidary_core::tensor::{DType, Dense, Tensor};
+use lapidary_graph::{Attribute, Function, Graph, Node, ValueInfo, quantized};
 use prost::Message;
 
 use crate::carried::Beside;
 use crate::error::OnnxError;
 use crate::proto::{
-    AttributeProto, DimValue, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
-    attribute_type,
+    AttributeProto, DimValue, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
+    ValueInfoProto, attribute_type,
 };
 use crate::{external, tensor};
 
@@ -31,17 +33,35 @@ pub enum Form {
     Dense,
 }
 
-/// The whole model as one message.
+/// The graph in the terms of a file.
+pub(crate) fn written(graph: &Graph, form: Form) -> Cow<'_, Graph> {
+    let folded = |w: &Arc<Tensor>| matches!(w.as_ref(), Tensor::Quantized(_));
+    match form {
+        Form::Stored => Cow::Owned(quantized::unfolded(graph)),
+        Form::Dense if graph.weights.values().any(folded) => {
+            let mut dense = graph.clone();
+            for weight in dense.weights.values_mut() {
+                if let Tensor::Quantized(q) = weight.as_ref() {
+                    *weight = Arc::new(Tensor::Dense(Dense::F32(q.dequantize())));
+                }
+            }
+            Cow::Owned(dense)
+        }
+        Form::Dense => Cow::Borrowed(graph),
+    }
+}
+
+/// The whole model as one message; the graph is as it was [`written`].
 pub(crate) fn model(graph: &Graph, form: Form) -> ModelProto {
     let beside = Beside::of(graph);
     let header = &beside.header;
     let mut model = header.clone();
-    if form == Form::Dense {
-        model.functions.clear();
-        model.training_info.clear();
+    match form {
+        Form::Dense => model.training_info.clear(),
+        Form::Stored => model.functions = graph.functions.iter().map(function).collect(),
     }
-    let mut opsets = graph.opsets.clone();
-    model.graph = Some(self::graph(graph, &beside, form, &mut opsets));
+    let opsets = graph.opsets.clone();
+    model.graph = Some(self::graph(graph, &beside, form));
     let listed: Vec<_> = (header.opset_import.iter())
         .map(|e| e.domain.clone().unwrap_or_default())
         .map(|d| if d == "ai.onnx" { String::new() } else { d })
@@ -132,27 +152,60 @@ pub(crate) fn to_files(
     Ok((to_bytes(&model)?, (!data.is_empty()).then_some(data)))
 }
 
-fn graph(
-    graph: &Graph,
-    beside: &Beside,
-    form: Form,
-    opsets: &mut BTreeMap<String, i64>,
-) -> GraphProto {
+/// A function of the model's own; its constants are nodes.
+fn function(function: &Function) -> FunctionProto {
+    let beside = Beside::of(&function.body);
+    let body = graph(&function.body, &beside, Form::Stored);
+    let constant = |stored: TensorProto| {
+        let value = AttributeProto {
+            name: Some("value".into()),
+            t: Some(stored.clone()),
+            r#type: Some(attribute_type::TENSOR),
+            ..AttributeProto::default()
+        };
+        NodeProto {
+            op_type: Some("Constant".into()),
+            output: stored.name.into_iter().collect(),
+            attribute: vec![value],
+            ..NodeProto::default()
+        }
+    };
+    let names = |list: Vec<ValueInfoProto>| list.into_iter().filter_map(|v| v.name).collect();
+    FunctionProto {
+        name: Some(function.name.clone()),
+        domain: Some(function.domain.clone()),
+        node: (body.initializer.into_iter().map(constant))
+            .chain(body.node)
+            .collect(),
+        input: names(body.input),
+        output: names(body.output),
+        opset_import: (function.body.opsets.iter())
+            .map(|(domain, version)| OperatorSetIdProto {
+                domain: Some(domain.clone()),
+                version: Some(*version),
+            })
+            .collect(),
+        attribute_proto: (function.defaults.iter())
+            .map(|(name, value)| attribute(name, value, Form::Stored))
+            .collect(),
+        ..beside.function
+    }
+}
+
+fn graph(graph: &Graph, beside: &Beside, form: Form) -> GraphProto {
     let mut node = Vec::with_capacity(graph.nodes.len());
     let mut initializer = Vec::with_capacity(graph.weights.len());
-    let plan = (form == Form::Stored).then(|| quantized::Plan::new(graph));
+    let mut sparse_initializer = Vec::new();
     for (name, weight) in &graph.weights {
-        match (weight.as_ref(), &plan) {
-            (Tensor::Dense(dense), _) => initializer.push(tensor::encode(name, dense)),
-            (Tensor::Quantized(q), None) => {
-                initializer.push(tensor::encode(name, &q.dequantize().into_owned().into()));
-            }
-            (Tensor::Quantized(q), Some(plan)) => {
-                let (mut nodes, mut tensors) = (Vec::new(), Vec::new());
-                plan.write_weight(name, q, &mut nodes, &mut tensors);
-                node.extend(nodes.iter().map(|n| self::node(n, None, form)));
-                initializer.extend(tensors.iter().map(|(name, t)| tensor::encode(name, t)));
-            }
+        let Some(dense) = weight.as_dense() else {
+            unreachable!("a graph as it was written has dense weights");
+        };
+        let sparse = (beside.sparse.contains(name) && form == Form::Stored)
+            .then(|| tensor::encode_sparse(name, dense))
+            .flatten();
+        match sparse {
+            Some(sparse) => sparse_initializer.push(sparse),
+            None => initializer.push(tensor::encode(name, dense)),
         }
     }
     for t in &mut initializer {
@@ -162,10 +215,7 @@ fn graph(
         }
     }
     for n in &graph.nodes {
-        match plan.as_ref().and_then(|plan| plan.rewrite(n, opsets)) {
-            Some(nodes) => node.extend(nodes.iter().map(|n| self::node(n, None, form))),
-            None => node.push(self::node(n, beside.nodes.get(&n.name), form)),
-        }
+        node.push(self::node(n, beside.nodes.get(&n.name), form));
     }
     let info = |v: &ValueInfo| value_info(v, beside.values.get(&v.name));
     let stored: BTreeSet<&str> = initializer
@@ -196,7 +246,7 @@ fn graph(
         doc_string: beside.doc_string.clone(),
         metadata_props: beside.metadata_props.clone(),
         quantization_annotation: beside.quantization_annotation.clone(),
-        sparse_initializer: beside.sparse_initializer.clone(),
+        sparse_initializer,
         node,
         initializer,
     }
@@ -228,8 +278,7 @@ fn attribute(name: &str, value: &Attribute, form: Form) -> AttributeProto {
         name: Some(name.to_owned()),
         ..AttributeProto::default()
     };
-    let mut opsets = BTreeMap::new();
-    let mut subgraph = |g: &Graph| graph(g, &Beside::of(g), form, &mut opsets);
+    let subgraph = |g: &Graph| graph(g, &Beside::of(g), form);
     proto.r#type = Some(match value {
         Attribute::Float(v) => {
             proto.f = Some(*v);
@@ -271,13 +320,17 @@ fn attribute(name: &str, value: &Attribute, form: Form) -> AttributeProto {
             proto.graphs = v.iter().map(subgraph).collect();
             attribute_type::GRAPHS
         }
+        Attribute::Reference { name, kind } => {
+            proto.ref_attr_name = Some(name.clone());
+            *kind
+        }
         // The bytes are those we encoded ourselves on reading.
         Attribute::Raw(bytes) => return AttributeProto::decode(bytes.as_slice()).unwrap_or(proto),
     });
     proto
 }
 
-fn unnamed(dense: &lapidary_core::tensor::Dense) -> TensorProto {
+fn unnamed(dense: &Dense) -> TensorProto {
     tensor::encode("", dense)
 }
 

@@ -1,5 +1,6 @@
 //! Graphs that are fixed to a number of samples: making that number free, and joining runs where it cannot be.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use lapidary_core::model::{Dim, ModelError};
@@ -12,17 +13,28 @@ use lapidary_graph::{Attribute, Graph, ValueInfo, fresh_name, ops};
 const TOLERANCE: (f32, f32) = (1e-4, 1e-6);
 
 /// The number of samples that all inputs have fixed as their first axis, where they have.
-pub(crate) fn fixed_batch(graph: &Graph) -> Option<usize> {
+pub(crate) fn fixed_batch(inputs: &[ValueInfo]) -> Option<usize> {
     let first = |v: &ValueInfo| match v.shape.as_ref()?.first()? {
         Dim::Fixed(n) if *n > 0 => Some(*n),
         _ => None,
     };
-    let batch = first(graph.inputs.first()?)?;
-    graph
-        .inputs
+    let batch = first(inputs.first()?)?;
+    inputs
         .iter()
         .all(|i| first(i) == Some(batch))
         .then_some(batch)
+}
+
+/// The inputs of `graph` that `outputs` depend on.
+pub(crate) fn used_inputs(graph: &Graph, outputs: &[ValueInfo]) -> Vec<ValueInfo> {
+    let mut live: HashSet<&str> = outputs.iter().map(|o| o.name.as_str()).collect();
+    for node in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|o| live.contains(o.as_str())) {
+            live.extend(node.reads());
+        }
+    }
+    let used = |input: &&ValueInfo| live.contains(input.name.as_str());
+    graph.inputs.iter().filter(used).cloned().collect()
 }
 
 /// The graph with a free sample axis in place of one of `batch` samples. Only running it shows whether it means the

@@ -20,7 +20,7 @@ pub struct LoadedGraph<E: Engine> {
 }
 
 impl<E: Engine> LoadedGraph<E> {
-    /// Loads `graph`, to give its outputs and the named `values`.
+    /// Loads `graph`, to give the named `values`, or its outputs where none are named; what else is asked for is loaded then.
     ///
     /// # Errors
     /// When the engine cannot run it, or there is no such value.

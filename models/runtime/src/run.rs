@@ -10,7 +10,7 @@ use lapidary_core::samples::Inputs;
 use lapidary_core::tensor::{DType, Dense};
 use lapidary_graph::{Graph, ValueInfo};
 
-use crate::batch::{agree, fixed_batch, free_batch, join, trial_inputs};
+use crate::batch::{agree, fixed_batch, free_batch, join, trial_inputs, used_inputs};
 use crate::engine::{Engine, InferenceSession};
 
 /// The sessions of one graph, each made when it is first needed.
@@ -50,6 +50,8 @@ struct Ready<S> {
     /// There is none where nothing is computed.
     session: Option<S>,
     sources: Vec<Source>,
+    /// What has to be given.
+    inputs: Vec<ValueInfo>,
 }
 
 /// Where a value comes from.
@@ -96,6 +98,7 @@ impl<S: InferenceSession> Ready<S> {
         Ok(Self {
             session: session.transpose()?,
             sources,
+            inputs: graph.inputs.clone(),
         })
     }
 
@@ -124,16 +127,19 @@ pub struct RunnableGraph<'a, E: Engine> {
 }
 
 impl<E: Engine> RunnableGraph<'_, E> {
-    /// Makes the session for the graph's outputs, and that for `values` where there are any, unless they are there.
+    /// Makes the session for `values`, or for the graph's outputs where there are none, unless it is there.
     ///
     /// # Errors
     /// When the engine cannot run the graph, or there is no such value.
     pub fn load(&self, values: &[String]) -> Result<(), ModelError> {
+        if values.is_empty() {
+            return self.ready(false).map(drop);
+        }
         let computed = self.computed(values)?;
         if !computed.is_empty() {
             self.observing(&computed, false)?;
         }
-        self.ready(false).map(drop)
+        Ok(())
     }
 
     /// The outputs for `inputs`.
@@ -170,10 +176,12 @@ impl<E: Engine> RunnableGraph<'_, E> {
     /// # Errors
     /// As for outputs.
     pub fn profile(&self, inputs: &Inputs, runs: usize) -> Result<Vec<NodeTime>, ModelError> {
-        let batch = fixed_batch(self.graph);
-        let given = self.checked(inputs, batch)?;
+        let used = used_inputs(self.graph, &self.graph.outputs);
+        let batch = fixed_batch(&used);
+        let given = checked(&used, inputs, batch)?;
         let free = batch.is_some_and(|batch| samples(&given) != batch);
-        self.engine.profile(&self.shaped(free), &given, runs)
+        self.engine
+            .profile(&self.shaped(&self.graph.outputs, free), &given, runs)
     }
 
     /// Those of `values` that nodes compute, each once.
@@ -226,10 +234,10 @@ impl<E: Engine> RunnableGraph<'_, E> {
     }
 
     fn session(&self, outputs: &[ValueInfo], free: bool) -> Result<Ready<E::Session>, ModelError> {
-        let graph = self.shaped(free);
-        let outputs: Cow<'_, [ValueInfo]> = match &graph {
-            Cow::Borrowed(_) => outputs.into(),
-            Cow::Owned(_) => (outputs.iter())
+        let graph = self.shaped(outputs, free);
+        let outputs: Cow<'_, [ValueInfo]> = match free {
+            false => outputs.into(),
+            true => (outputs.iter())
                 .map(|o| ValueInfo {
                     shape: None,
                     ..o.clone()
@@ -239,11 +247,20 @@ impl<E: Engine> RunnableGraph<'_, E> {
         Ready::load(self.engine, &graph, &outputs)
     }
 
-    /// The graph, with its sample axis made free where that is asked for and it is fixed.
-    fn shaped(&self, free: bool) -> Cow<'_, Graph> {
-        match fixed_batch(self.graph) {
-            Some(batch) if free => Cow::Owned(free_batch(self.graph, batch)),
-            _ => Cow::Borrowed(self.graph),
+    /// The graph with the inputs that `outputs` depend on, its sample axis made free where that is asked for and it is fixed.
+    fn shaped(&self, outputs: &[ValueInfo], free: bool) -> Cow<'_, Graph> {
+        let used = used_inputs(self.graph, outputs);
+        let batch = fixed_batch(&used).filter(|_| free);
+        let graph = match used == self.graph.inputs {
+            true => Cow::Borrowed(self.graph),
+            false => Cow::Owned(Graph {
+                inputs: used,
+                ..self.graph.clone()
+            }),
+        };
+        match batch {
+            Some(batch) => Cow::Owned(free_batch(&graph, batch)),
+            None => graph,
         }
     }
 
@@ -267,60 +284,68 @@ impl<E: Engine> RunnableGraph<'_, E> {
         inputs: &Inputs,
         ready: impl Fn(bool) -> Result<Arc<Ready<E::Session>>, ModelError>,
     ) -> Result<Vec<Dense>, ModelError> {
-        let batch = fixed_batch(self.graph);
-        let given = self.checked(inputs, batch)?;
+        let plain = ready(false)?;
+        let batch = fixed_batch(&plain.inputs);
+        let given = checked(&plain.inputs, inputs, batch)?;
         let samples = samples(&given);
         match batch {
             Some(batch) if samples != batch && samples > 0 => {
-                if self.frees(batch) {
+                if self.frees(batch, &plain, &ready) {
                     return ready(true)?.run(&given);
                 }
-                let ready = ready(false)?;
-                join(in_batches(&ready, &given, samples, batch)?, samples)
+                join(in_batches(&plain, &given, samples, batch)?, samples)
             }
-            _ => ready(false)?.run(&given),
+            _ => plain.run(&given),
         }
     }
 
     /// Whether the graph gives the same with its sample axis made free: tried on two batches at once and one by one.
-    fn frees(&self, batch: usize) -> bool {
+    fn frees(
+        &self,
+        batch: usize,
+        plain: &Ready<E::Session>,
+        ready: &impl Fn(bool) -> Result<Arc<Ready<E::Session>>, ModelError>,
+    ) -> bool {
         *self.runner.frees.get_or_init(|| {
             let compare = || -> Option<bool> {
                 let samples = 2 * batch;
-                let trial = trial_inputs(&self.graph.inputs, samples)?;
-                let free = self.ready(true).ok()?.run(&trial).ok()?;
-                let plain = self.ready(false).ok()?;
-                let runs = in_batches(&plain, &trial, samples, batch).ok()?;
+                let trial = trial_inputs(&plain.inputs, samples)?;
+                let free = ready(true).ok()?.run(&trial).ok()?;
+                let runs = in_batches(plain, &trial, samples, batch).ok()?;
                 Some(agree(&free, &join(runs, samples).ok()?))
             };
             compare().unwrap_or(false)
         })
     }
+}
 
-    /// The tensors for the graph's inputs, in their order.
-    fn checked(&self, inputs: &Inputs, batch: Option<usize>) -> Result<Vec<Dense>, ModelError> {
-        let mut samples = None;
-        (self.graph.inputs.iter())
-            .map(|input| {
-                let dense = inputs
-                    .get(&input.name)
-                    .ok_or_else(|| ModelError::MissingInput {
-                        name: input.name.clone(),
-                        given: inputs.keys().cloned().collect(),
-                    })?;
-                let n = dense.shape().first().copied();
-                let same_samples = batch.is_none() || *samples.get_or_insert(n) == n;
-                if !same_samples || !fits(dense.shape(), input, batch.is_some()) {
-                    return Err(ModelError::InputShape {
-                        name: input.name.clone(),
-                        given: dense.shape().to_vec(),
-                        wanted: wanted(input, batch.is_some()),
-                    });
-                }
-                Ok(dense.clone())
-            })
-            .collect()
-    }
+/// The tensors for the inputs `wanted`, in their order.
+fn checked(
+    wanted: &[ValueInfo],
+    inputs: &Inputs,
+    batch: Option<usize>,
+) -> Result<Vec<Dense>, ModelError> {
+    let mut samples = None;
+    (wanted.iter())
+        .map(|input| {
+            let dense = inputs
+                .get(&input.name)
+                .ok_or_else(|| ModelError::MissingInput {
+                    name: input.name.clone(),
+                    given: inputs.keys().cloned().collect(),
+                })?;
+            let n = dense.shape().first().copied();
+            let same_samples = batch.is_none() || *samples.get_or_insert(n) == n;
+            if !same_samples || !fits(dense.shape(), input, batch.is_some()) {
+                return Err(ModelError::InputShape {
+                    name: input.name.clone(),
+                    given: dense.shape().to_vec(),
+                    wanted: told(input, batch.is_some()),
+                });
+            }
+            Ok(dense.clone())
+        })
+        .collect()
 }
 
 /// The number of samples of tensors whose first axis is the sample.
@@ -368,7 +393,7 @@ fn fits(shape: &[usize], input: &ValueInfo, any_samples: bool) -> bool {
 }
 
 /// An input's shape in words.
-fn wanted(input: &ValueInfo, any_samples: bool) -> String {
+fn told(input: &ValueInfo, any_samples: bool) -> String {
     let dims = (input.shape.iter().flatten().enumerate())
         .map(|(i, d)| match d {
             _ if i == 0 && any_samples => "samples".to_owned(),

@@ -498,7 +498,16 @@ fn forward(
     let inputs = select(program, &samples.inputs, Some(indices))?;
     let weights = program.plain();
     let outputs = program.run(DEVICE, weights, inputs, indices.len(), &mut Pass::Evaluate)?;
-    Ok(DEVICE.read(&only(outputs)?))
+    let output = only(outputs)?;
+    if output.shape().first() != Some(&indices.len()) {
+        return Err(ModelError::Fit(format!(
+            "the model gives shape {:?} for {} samples, without an axis of samples in front; one that is fixed to a number of \
+             samples cannot be trained",
+            output.shape(),
+            indices.len()
+        )));
+    }
+    Ok(DEVICE.read(&output))
 }
 
 /// The program's inputs at the given samples, or all.

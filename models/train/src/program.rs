@@ -330,5 +330,10 @@ fn trained<'g>(graph: &'g Graph, live: &[&'g Node]) -> BTreeSet<&'g str> {
             .and_then(|w| w.as_dense())
             .is_some_and(|d| d.dtype() == DType::F32)
     });
+    // A mask of −∞ is no weight, though it is added.
+    wanted.retain(|name| {
+        let weight = graph.weights.get(*name);
+        weight.is_none_or(|w| w.first_non_finite().is_none())
+    });
     wanted
 }

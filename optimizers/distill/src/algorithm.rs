@@ -136,6 +136,7 @@ fn logits(
 ) -> Result<ArrayD<f32>, OptimizeError> {
     let n = train.len();
     let mut parts: Vec<Shared<f32>> = Vec::new();
+    let mut output = String::new();
     for start in (0..n).step_by(BATCH) {
         cx.check_cancel()?;
         (cx.progress)(0.1 * start as f64 / n as f64, "running the teacher");
@@ -143,7 +144,9 @@ fn logits(
         let batch = train
             .select(&indices)
             .map_err(lapidary_core::model::ModelError::from)?;
-        parts.push(predict(teacher, &batch, BATCH)?.into_shared());
+        let predicted = predict(teacher, &batch, BATCH)?;
+        output = predicted.output;
+        parts.push(predicted.values.into_shared());
     }
     let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
     let shape = || parts.first().map_or(Vec::new(), |p| p.shape().to_vec());
@@ -165,7 +168,7 @@ fn logits(
     }
     let activation = match train.targets {
         Some(Targets::Values(_)) => None,
-        _ => teacher.signature().activation(),
+        _ => teacher.signature().activation(&output),
     };
     let Some(activation) = activation else {
         return Ok(outputs);
@@ -187,7 +190,7 @@ impl Optimizer for Distill {
         cx: &OptimizeContext<'_>,
     ) -> Result<Optimized, OptimizeError> {
         cx.check_cancel()?;
-        check_finite(model.weights())?;
+        check_finite(model)?;
         let train = cx
             .train
             .filter(|s| !s.is_empty())
@@ -197,7 +200,8 @@ impl Optimizer for Distill {
             })?;
         let mut student = self.student(model, cx)?;
         let classes = !matches!(train.targets, Some(Targets::Values(_)));
-        if classes && student.signature().activation() == Some(Activation::Softmax) {
+        let first = predict(student.as_ref(), &train.head(1), 1)?.output;
+        if classes && student.signature().activation(&first) == Some(Activation::Softmax) {
             return Err(DistillError::Probabilities {
                 name: self.config.student.clone(),
             }

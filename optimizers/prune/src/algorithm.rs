@@ -51,7 +51,7 @@ impl Optimizer for Prune {
         cx: &OptimizeContext<'_>,
     ) -> Result<Optimized, OptimizeError> {
         cx.check_cancel()?;
-        check_finite(model.weights())?;
+        check_finite(model)?;
         let mut notes = Vec::new();
         let cut: Box<dyn Cut> = match self.config.structure {
             Structure::Unstructured => {

@@ -6,6 +6,7 @@ use lapidary_core::model::{ChannelGroup, Edit, Model};
 use lapidary_core::optimizer::OptimizeError;
 use lapidary_core::select;
 use lapidary_core::settings::Checked;
+use lapidary_core::tensor::Tensor;
 use ndarray::{Axis, Slice};
 
 use crate::algorithm::{Cut, Pruned};
@@ -35,6 +36,17 @@ impl Channels {
                 .map(|layer| layer.name.as_str())
                 .collect();
         let all = groups(model)?;
+        if all.is_empty() {
+            let quantized = |w: &std::sync::Arc<Tensor>| matches!(w.as_ref(), Tensor::Quantized(_));
+            notes.push(match model.weights().values().any(quantized) {
+                true => "no channels of the quantized model can be followed from the layers that write them to all that read them: \
+                         prune before quantizing"
+                    .to_owned(),
+                false => "no channels can be followed from the layers that write them to all that read them: they reach an output, or \
+                          an operator that mixes them"
+                    .to_owned(),
+            });
+        }
         let (free, tied): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|g| g.producers.iter().all(|p| chosen.contains(p.as_str())));

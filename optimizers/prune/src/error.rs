@@ -13,7 +13,8 @@ pub enum PruneError {
     )]
     Rigid,
     #[error(
-        "channel group {group} names the weight `{weight}`, which is no float weight with indices {first}..{last} on axis {axis}"
+        "the channels of group {group} should lie at indices {first} to {} of axis {axis} of the weight `{weight}`, which holds no floats there; \
+         `layers` and `exclude` leave layers alone", last.saturating_sub(1)
     )]
     Slice {
         group: usize,

@@ -33,10 +33,12 @@ impl Unstructured {
                 continue;
             };
             match model.weights().get(name).map(Arc::as_ref) {
-                Some(Tensor::Dense(Dense::F32(values))) if values.ndim() >= 2 => {
-                    weights.push(name.clone())
+                Some(Tensor::Dense(dense)) if dense.dtype().is_float() => {
+                    if dense.shape().len() >= 2 {
+                        weights.push(name.clone());
+                    }
                 }
-                Some(Tensor::Dense(Dense::F32(_))) | None => {}
+                None => {}
                 Some(Tensor::Quantized(_)) => notes.push(format!(
                     "{} left alone: its weight `{name}` is quantized (prune before quantizing)",
                     layer.name
@@ -55,8 +57,8 @@ impl Unstructured {
     }
 }
 
-fn values<'a>(weights: &'a Weights, name: &str) -> Option<&'a Shared<f32>> {
-    weights.get(name)?.as_dense()?.as_f32()
+fn dense<'a>(weights: &'a Weights, name: &str) -> Option<&'a Dense> {
+    weights.get(name)?.as_dense()
 }
 
 impl Cut for Unstructured {
@@ -72,20 +74,25 @@ impl Cut for Unstructured {
         let mut edits = Vec::new();
         let mut masks = BTreeMap::new();
         for names in scopes {
-            let arrays: Vec<&Shared<f32>> = names
-                .iter()
-                .filter_map(|name| values(model.weights(), name))
+            let found =
+                (names.iter()).filter_map(|name| Some((name, dense(model.weights(), name)?)));
+            let found: Vec<(&String, &Dense)> = found.collect();
+            let arrays: Vec<Shared<f32>> = (found.iter())
+                .filter_map(|(_, dense)| dense.to_f32())
                 .collect();
+            let arrays: Vec<&Shared<f32>> = arrays.iter().collect();
             let elements: usize = arrays.iter().map(|a| a.len()).sum();
             let count = (share * elements as f64).round() as usize;
-            for (name, zeroed) in names.iter().zip(zero_smallest(&arrays, count)) {
-                masks.insert(
-                    name.clone(),
-                    Arc::new(zeroed.mapv(|w| w != 0.0).into_shared()),
-                );
+            for ((name, dense), zeroed) in found.into_iter().zip(zero_smallest(&arrays, count)) {
+                let kept = zeroed.mapv(|w| w != 0.0).into_shared();
+                // What is kept stays as it was, in whatever type it is.
+                let Some(pruned) = dense.masked(&kept) else {
+                    continue;
+                };
+                masks.insert(name.clone(), Arc::new(kept));
                 edits.push(Edit::SetWeight {
                     name: name.clone(),
-                    tensor: Tensor::Dense(Dense::F32(zeroed)).into(),
+                    tensor: Tensor::Dense(pruned).into(),
                 });
             }
         }

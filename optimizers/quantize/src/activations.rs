@@ -37,7 +37,7 @@ pub(crate) struct Activations {
 }
 
 impl Activations {
-    /// Runs the model on `samples` and keeps the range of each value of `values` that holds `f32`.
+    /// Runs the model on `samples` and keeps the range of each value of `values` that holds floats.
     pub(crate) fn observe(
         model: &dyn Model,
         samples: &Samples,
@@ -118,11 +118,11 @@ struct Ranges {
 
 impl Tap for Ranges {
     fn value(&mut self, id: &str, value: &Dense) {
-        let Some(array) = value.as_f32() else {
+        let Some(array) = value.to_f32() else {
             return;
         };
         let (mut lo, mut hi, mut sum) = (0f32, 0f32, 0f32);
-        for &v in array {
+        for &v in &array {
             lo = lo.min(v);
             hi = hi.max(v);
             // NaN is neither smaller nor larger, but sticks to a sum.
@@ -150,11 +150,11 @@ struct Counts<'a>(&'a mut BTreeMap<ValueId, Seen>);
 
 impl Tap for Counts<'_> {
     fn value(&mut self, id: &str, value: &Dense) {
-        let (Some(array), Some(seen)) = (value.as_f32(), self.0.get_mut(id)) else {
+        let (Some(array), Some(seen)) = (value.to_f32(), self.0.get_mut(id)) else {
             return;
         };
         let width = (seen.hi - seen.lo) / BINS as f64;
-        for &v in array {
+        for &v in &array {
             if v == 0.0 {
                 seen.zeros += 1;
             } else if width > 0.0 {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use lapidary_core::model::{Edit, Layer, Model, ModelError, Product, ValueId, check_finite};
+use lapidary_core::model::{Edit, Layer, Model, ModelError, Product, Seen, ValueId, check_finite};
 use lapidary_core::optimizer::{OptimizeContext, OptimizeError, Optimized, Optimizer};
+use lapidary_core::outputs;
 use lapidary_core::rng::Rng;
 use lapidary_core::samples::{Inputs, Samples};
 use lapidary_core::select;
@@ -31,6 +32,8 @@ struct Target {
     values: Shared<f32>,
     /// Axis of the weight that counts output channels.
     channel_axis: usize,
+    /// Whether each output channel may have a scale: of products of stacks and vectors runtimes take one for all.
+    by_channel: bool,
     /// Axis along which blocks run, where the weight can be stored in blocks.
     input_axis: Option<usize>,
     /// Names of the layers and the activations they read.
@@ -110,14 +113,16 @@ impl Quantize {
             let mut leave = |why: &str| notes.push(format!("{} left alone: {why}", names(&layers)));
             let values = match tensor.as_ref() {
                 Tensor::Quantized(_) => continue,
-                Tensor::Dense(Dense::F32(values)) => values.clone(),
-                Tensor::Dense(other) => {
-                    leave(&format!(
-                        "its weight `{name}` is {}, not f32",
-                        other.dtype()
-                    ));
-                    continue;
-                }
+                Tensor::Dense(dense) => match dense.to_f32() {
+                    Some(values) => values,
+                    None => {
+                        leave(&format!(
+                            "its weight `{name}` holds {}, no floats",
+                            dense.dtype()
+                        ));
+                        continue;
+                    }
+                },
             };
             if values.is_empty() {
                 continue;
@@ -143,6 +148,7 @@ impl Quantize {
             targets.push(Target {
                 weight: name.to_owned(),
                 channel_axis: first.channel_axis,
+                by_channel: matrix || first.product == Some(Product::Convolution),
                 input_axis: matrix.then(|| 1 - first.channel_axis.min(1)),
                 values,
                 layers: layers
@@ -188,7 +194,8 @@ impl Quantize {
                 Tensor::Quantized(quantized).into()
             }),
             _ => int8.get_or_init(|| {
-                let axis = self.config.per_channel.then_some(target.channel_axis);
+                let by_channel = self.config.per_channel && target.by_channel;
+                let axis = by_channel.then_some(target.channel_axis);
                 Tensor::Quantized(quantize_symmetric(&target.values, axis)).into()
             }),
         };
@@ -229,6 +236,14 @@ impl Quantize {
     }
 }
 
+/// The float outputs of a model; what only others need is not run.
+fn floats(model: &dyn Model, inputs: &Inputs) -> Result<Vec<Dense>, ModelError> {
+    let names = outputs::candidates(model.signature(), None, None)?;
+    let mut seen = Seen::default();
+    model.observe(inputs, &names, &mut seen)?;
+    Ok(seen.0)
+}
+
 /// The names of layers as text.
 fn names(layers: &[&Layer]) -> String {
     layers
@@ -245,7 +260,7 @@ impl Optimizer for Quantize {
         cx: &OptimizeContext<'_>,
     ) -> Result<Optimized, OptimizeError> {
         cx.check_cancel()?;
-        check_finite(model.weights())?;
+        check_finite(model)?;
         let mut notes = Vec::new();
         let mut targets = self.targets(model, &mut notes)?;
         if targets.is_empty() {
@@ -271,7 +286,7 @@ impl Optimizer for Quantize {
         if self.config.scheme() == Scheme::Static {
             let samples = samples.as_ref().ok_or_else(|| OptimizeError::Needs {
                 optimizer: "quantize".into(),
-                what: "calibration or training samples for `scheme = \"static\"` (or use `scheme = \"weight_only\"`)".into(),
+                what: "samples to see activations on for `scheme = \"static\"`: --data, or --calibration, which needs no targets (or use `scheme = \"weight_only\"`)".into(),
             })?;
             let values: BTreeSet<ValueId> = targets
                 .iter()
@@ -290,7 +305,7 @@ impl Optimizer for Quantize {
                 if !all {
                     let layers: Vec<&str> = target.layers.iter().map(|(n, _)| n.as_str()).collect();
                     notes.push(format!(
-                        "{} left alone: its input is not f32",
+                        "{} left alone: its input holds no floats",
                         listed(&layers)
                     ));
                 }
@@ -395,7 +410,7 @@ impl Attempt<'_> {
             return Ok(None);
         }
         let reference = match &self.probes {
-            Some(probes) => Some(self.model.forward(&probes.inputs)?),
+            Some(probes) => Some(floats(self.model, &probes.inputs)?),
             None => None,
         };
         let mut draft = wanted.clone();
@@ -503,11 +518,11 @@ impl Attempt<'_> {
     fn disturbance(&self, draft: &Draft, reference: &[Dense]) -> Result<f64, OptimizeError> {
         let empty = Inputs::new();
         let inputs = self.probes.as_ref().map_or(&empty, |p| &p.inputs);
-        let outputs = self.build(draft)?.forward(inputs)?;
+        let outputs = floats(self.build(draft)?.as_ref(), inputs)?;
         let (mut off, mut all) = (0.0, 0.0);
         for (was, is) in reference.iter().zip(&outputs) {
-            if let (Some(was), Some(is)) = (was.as_f32(), is.as_f32()) {
-                for (&was, &is) in was.iter().zip(is) {
+            if let (Some(was), Some(is)) = (was.to_f32(), is.to_f32()) {
+                for (&was, &is) in was.iter().zip(&is) {
                     off += (f64::from(was) - f64::from(is)).powi(2);
                     all += f64::from(was).powi(2);
                 }

@@ -179,6 +179,7 @@ impl Compress<'_> {
             test: None,
             calibration: None,
             batch: measure::BATCH,
+            output: None,
             limit: None,
             latency: None,
             seed: Rng::keyed(seed, candidate.id, "compress").next_u64(),

@@ -154,6 +154,7 @@ impl OpenData {
         model: &dyn Model,
         runtime: &dyn Runtime,
     ) -> Result<Option<Metrics>, ModelError> {
-        measure::quality(runtime, model, &self.split.test, &[], measure::BATCH).map(Some)
+        measure::quality(runtime, model, &self.split.test, &[], None, measure::BATCH)
+            .map(|quality| Some(quality.metrics))
     }
 }

@@ -59,8 +59,8 @@ impl Gauge {
         model: &dyn Model,
         samples: &Samples,
     ) -> Result<Metrics, String> {
-        let measured = measure::quality(self.runtime(), model, samples, &[], measure::BATCH);
-        let mut metrics = measured.map_err(|e| e.to_string())?;
+        let measured = measure::quality(self.runtime(), model, samples, &[], None, measure::BATCH);
+        let mut metrics = measured.map_err(|e| e.to_string())?.metrics;
         metrics.extend(measure::sizes(model).map_err(|e| e.to_string())?);
         drop(busy);
         if self.latency {
@@ -69,7 +69,7 @@ impl Gauge {
                 .map_err(|e| e.to_string())?
                 .ok_or_else(|| {
                     format!(
-                        "{} runs a quantized model as floats, so its latency is not measured; `ort` does not",
+                        "{} runs a quantized model as floats, or not all outputs, so its latency is not measured; `ort` may",
                         self.runtime.name()
                     )
                 })?;

@@ -311,15 +311,23 @@ impl Item {
         }
     }
 
-    /// The value of `--set key=value`: a TOML value, or else a text.
+    /// The value of `--set key=value`: a TOML value, or a list of texts whose quotes a shell took away, or else a text.
     pub fn from_override(text: &str, value: &str) -> Item {
         let place = Place::Override(text.into());
+        let mut item = (Self::parsed(value, &place))
+            .or_else(|| Self::parsed(&quoted(value)?, &place))
+            .unwrap_or_else(|| Item::text(place.clone(), value));
+        item.relocate(&place);
+        item
+    }
+
+    fn parsed(value: &str, place: &Place) -> Option<Item> {
         let document = format!("v = {value}");
         let source = Source {
             path: Path::new("").into(),
             text: &document,
         };
-        let parsed = DeTable::parse(&document)
+        DeTable::parse(&document)
             .ok()
             .filter(|d| d.get_ref().len() == 1)
             .and_then(|d| {
@@ -327,10 +335,7 @@ impl Item {
                 source
                     .item(value.get_ref(), String::new(), place.clone())
                     .ok()
-            });
-        let mut item = parsed.unwrap_or_else(|| Item::text(place.clone(), value));
-        item.relocate(&place);
-        item
+            })
     }
 
     fn relocate(&mut self, to: &Place) {
@@ -498,4 +503,15 @@ impl<T: FromItem> FromItem for Vec<T> {
     fn from_item(item: &Item) -> Result<Self, StudyFileError> {
         item.elements().iter().map(T::from_item).collect()
     }
+}
+
+/// A list of bare words as a list of texts.
+fn quoted(value: &str) -> Option<String> {
+    let words = value.strip_prefix('[')?.strip_suffix(']')?;
+    let plain = |word: &str| !word.is_empty() && !word.contains(['"', '\'', '[', ']', '\\']);
+    let words: Vec<&str> = words.split(',').map(str::trim).collect();
+    let words: Option<Vec<String>> = (words.into_iter())
+        .map(|word| plain(word).then(|| format!("\"{word}\"")))
+        .collect();
+    Some(format!("[{}]", words?.join(", ")))
 }

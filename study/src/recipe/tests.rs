@@ -133,6 +133,7 @@ fn context<'a>(
         test: Some(&split.test),
         calibration: None,
         batch: measure::BATCH,
+        output: None,
         limit: Some(Limit {
             metric: Metric::Accuracy,
             max_drop: "1%".parse().unwrap(),
@@ -234,7 +235,9 @@ fn every_stage_is_measured_by_the_host() {
     // All zero is refused by the limit, so the last model is the one before.
     assert_eq!(run.stages[2].notes, ["kept: false"]);
     let first = &run.stages[0];
-    let expected = measure::quality(runtime(), model.as_ref(), &split.test, &[], 7).unwrap();
+    let expected = measure::quality(runtime(), model.as_ref(), &split.test, &[], None, 7)
+        .unwrap()
+        .metrics;
     assert_eq!(first.metrics["accuracy"], expected["accuracy"]);
     assert!(first.metrics["accuracy"] > 0.6, "{:?}", first.metrics);
     assert_eq!(first.size.params, 64 * 16 + 16 + 16 * 10 + 10);

@@ -120,7 +120,7 @@ pub fn extreme_weights_work(entry: &Entry, settings: &Json) {
                 continue;
             }
         };
-        check_finite(result.weights()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        check_finite(result.as_ref()).unwrap_or_else(|e| panic!("{name}: {e}"));
         let Some(tensor) = result.weights().get("w") else {
             continue;
         };

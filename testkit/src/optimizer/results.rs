@@ -21,6 +21,7 @@ pub fn outputs_are_finite(entry: &Entry, settings: &Json) {
     for (name, model) in models() {
         let result = World::digits().optimized(entry, settings, model.as_ref());
         let outputs = predict(result.as_ref(), &test, 32).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let outputs = outputs.values;
         assert_eq!(outputs.shape(), [70, 10], "{name}");
         assert!(outputs.iter().all(|v| v.is_finite()), "{name}");
     }
@@ -62,8 +63,8 @@ pub fn bytes_counted_are_bytes_written(entry: &Entry, settings: &Json) {
             predict(&read, &test, 40),
         );
         let (was, is) = (
-            was.expect("the result runs"),
-            is.expect("what was written runs"),
+            was.expect("the result runs").values,
+            is.expect("what was written runs").values,
         );
         let largest = was.iter().fold(0f32, |m, v| m.max(v.abs()));
         let off = was

@@ -230,9 +230,9 @@ pub fn accuracy(model: &dyn Model, samples: &Samples) -> Result<f64, ModelError>
         .targets
         .as_ref()
         .expect("the properties use samples with classes");
-    let outputs = predict(model, samples, 64)?;
-    let activation = model.signature().activation();
-    let metrics = evaluate(&outputs, targets, activation, &[Metric::Accuracy]);
+    let predicted = predict(model, samples, 64)?;
+    let activation = model.signature().activation(&predicted.output);
+    let metrics = evaluate(&predicted.values, targets, activation, &[Metric::Accuracy]);
     let metrics = metrics.map_err(|e| ModelError::Measure(e.to_string()))?;
     Ok(metrics[Metric::Accuracy.name()])
 }

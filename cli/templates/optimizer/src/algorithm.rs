@@ -28,7 +28,7 @@ impl Optimizer for Cut {
         model: &dyn Model,
         cx: &OptimizeContext<'_>,
     ) -> Result<Optimized, OptimizeError> {
-        check_finite(model.weights())?;
+        check_finite(model)?;
         let mut notes = Vec::new();
         for bits in self.config.bits..=FRACTION {
             let done = f64::from(bits - self.config.bits) / f64::from(FRACTION + 1);

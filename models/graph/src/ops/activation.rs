@@ -3,13 +3,16 @@
 use lapidary_core::model::{Activation, ModelError};
 
 use super::math::element;
-use super::{MUL, Operator, Slots};
+use super::{MUL, Operator, Slots, UNSQUEEZE};
+use crate::error::GraphError;
+use crate::fold;
 use crate::graph::{Attribute, Node};
 use crate::lower::Lowering;
-use crate::opset::Change;
+use crate::opset::{Change, Rewriting};
 use crate::shape::same;
 use crate::structure::rules;
 use crate::tape::{Call, Outputs, Tape, Var, aligned, broadcast, one};
+use crate::types::Alike;
 
 pub static CELU: Operator = Operator {
     forward: Some(celu),
@@ -66,6 +69,7 @@ pub static SOFTSIGN: Operator = Operator {
 
 pub static TANH: Operator = Operator {
     forward: Some(|call| one(call.tape.tanh(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, f32::tanh)),
     ..element("Tanh")
 };
 
@@ -75,13 +79,13 @@ pub static THRESHOLDED_RELU: Operator = Operator {
 };
 
 pub static CLIP: Operator = Operator {
+    alike: Alike::All,
     channels: rules::passed_alone,
     changes: &[Change {
         version: 11,
         rewrite: |rewriting, node| {
-            rewriting.float_to_input(node, "min", 1);
-            rewriting.float_to_input(node, "max", 2);
-            Ok(())
+            rewriting.number_to_input(node, "min", 1)?;
+            rewriting.number_to_input(node, "max", 2)
         },
     }],
     forward: Some(clip),
@@ -95,6 +99,11 @@ pub static MISH: Operator = Operator {
 };
 
 pub static P_RELU: Operator = Operator {
+    changes: &[Change {
+        version: 7,
+        rewrite: slope_by_channel,
+    }],
+    alike: Alike::All,
     weights: &[Slots::behind_input(None, &[1])],
     channels: |flow, node| rules::joined(flow, node, false),
     forward: Some(prelu),
@@ -145,8 +154,24 @@ const fn contributed(name: &'static str) -> Operator {
     }
 }
 
+/// Once a vector of slopes was one for each channel; since then it lies along the last axis.
+fn slope_by_channel(rewriting: &mut Rewriting<'_>, node: &mut Node) -> Result<(), GraphError> {
+    let rank = |i: usize| Some(rewriting.shapes.shape(node.input(i)?)?.len());
+    let (Some(x), Some(slope)) = (rank(0), rank(1)) else {
+        return Err(rewriting.refusal(node));
+    };
+    if slope != 1 || x < 3 {
+        return Ok(());
+    }
+    let mut wide = rewriting.beside(node, &UNSQUEEZE, vec![node.inputs[1].clone()]);
+    rewriting.set_input(&mut wide, "axes", 1, (1..x as i64 - 1).collect());
+    node.inputs[1].clone_from(&wide.name);
+    rewriting.before.push(wide);
+    Ok(())
+}
+
 /// By its definition in the ONNX standard.
-fn lower_mish(lowering: &mut Lowering, node: Node) -> Result<(), ModelError> {
+fn lower_mish(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
     let Some(x) = node.input(0).map(str::to_owned) else {
         lowering.push(node);
         return Ok(());
@@ -158,7 +183,7 @@ fn lower_mish(lowering: &mut Lowering, node: Node) -> Result<(), ModelError> {
 }
 
 /// By its definition in the ONNX standard.
-fn lower_selu(lowering: &mut Lowering, node: Node) -> Result<(), ModelError> {
+fn lower_selu(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
     let Some(x) = node.input(0).map(str::to_owned) else {
         lowering.push(node);
         return Ok(());

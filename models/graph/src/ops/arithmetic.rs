@@ -1,9 +1,14 @@
 //! Arithmetic of two or more values, element by element.
 
-use super::Operator;
-use crate::shape::{Ints, Known, joined};
+use super::{Operator, UNSQUEEZE};
+use crate::error::GraphError;
+use crate::fold;
+use crate::graph::{Attribute, Node};
+use crate::opset::{Change, Rewriting};
+use crate::shape::{Ints, Known, axis_of, joined};
 use crate::structure::rules;
 use crate::tape::{Call, Outputs, Tape, Value, Var, aligned, broadcast, of_rank, one};
+use crate::types::Alike;
 use ndarray::ArrayD;
 
 pub static ADD: Operator = Operator {
@@ -11,6 +16,7 @@ pub static ADD: Operator = Operator {
         !shape.is_empty() && (shape.iter().product::<usize>() > 1 || behind_product)
     },
     own_vectors: Some(0),
+    fold: Some(|c| fold::binary(c, |a, b| a + b)),
     ints: |known| zipped(known, i64::checked_add),
     forward: Some(|call| binary(call, |tape, a, b| tape.add(a, b), i64::checked_add)),
     ..writing("Add")
@@ -19,12 +25,14 @@ pub static ADD: Operator = Operator {
 pub static MUL: Operator = Operator {
     learns_constant: |shape, _| shape.iter().product::<usize>() > 1,
     own_vectors: Some(0),
+    fold: Some(|c| fold::binary(c, |a, b| a * b)),
     ints: |known| zipped(known, i64::checked_mul),
     forward: Some(|call| binary(call, |tape, a, b| tape.mul(a, b), i64::checked_mul)),
     ..writing("Mul")
 };
 
 pub static SUB: Operator = Operator {
+    fold: Some(|c| fold::binary(c, |a, b| a - b)),
     ints: |known| zipped(known, i64::checked_sub),
     forward: Some(|call| binary(call, |tape, a, b| tape.sub(a, b), i64::checked_sub)),
     ..writing("Sub")
@@ -38,24 +46,29 @@ pub static SUM: Operator = Operator {
 };
 
 pub static DIV: Operator = Operator {
+    fold: Some(|c| fold::binary(c, |a, b| a / b)),
     ints: |known| zipped(known, i64::checked_div),
     forward: Some(|call| binary(call, |tape, a, b| tape.div(a, b), i64::checked_div)),
     ..keeping("Div")
 };
 
 pub static MAX: Operator = Operator {
+    fold: Some(|c| fold::binary(c, f32::max)),
     ints: |known| zipped(known, |a, b| Some(a.max(b))),
     forward: Some(max),
     ..keeping("Max")
 };
 
 pub static MIN: Operator = Operator {
+    fold: Some(|c| fold::binary(c, f32::min)),
     ints: |known| zipped(known, |a, b| Some(a.min(b))),
     forward: Some(min),
     ..keeping("Min")
 };
 
 pub static POW: Operator = Operator {
+    alike: Alike::No,
+    fold: Some(|c| fold::binary(c, f32::powf)),
     forward: Some(pow),
     ..keeping("Pow")
 };
@@ -89,9 +102,54 @@ const fn keeping(name: &'static str) -> Operator {
 /// An operator that combines its inputs element by element, small ones repeated.
 pub(super) const fn pairwise(name: &'static str) -> Operator {
     Operator {
+        alike: Alike::All,
+        misfit: apart,
+        changes: &[Change {
+            version: 7,
+            rewrite: from_behind,
+        }],
         shape: joined,
         ..Operator::standard(name)
     }
+}
+
+/// Once a node said where the axes of its second input lie among those of the first; since then they are the last ones.
+fn from_behind(rewriting: &mut Rewriting<'_>, node: &mut Node) -> Result<(), GraphError> {
+    node.attributes.remove("broadcast");
+    let Some(Attribute::Int(axis)) = node.attributes.remove("axis") else {
+        return Ok(());
+    };
+    let rank = |i: usize| Some(rewriting.shapes.shape(node.input(i)?)?.len());
+    let places = rank(0).zip(rank(1)).and_then(|(a, b)| {
+        let behind = a.checked_sub(axis_of(axis, a)? + b)?;
+        Some((b..b + behind).map(|i| i as i64).collect::<Vec<_>>())
+    });
+    let Some(places) = places else {
+        return Err(rewriting.refusal(node));
+    };
+    if places.is_empty() {
+        return Ok(());
+    }
+    let mut wide = rewriting.beside(node, &UNSQUEEZE, vec![node.inputs[1].clone()]);
+    rewriting.set_input(&mut wide, "axes", 1, places);
+    node.inputs[1].clone_from(&wide.name);
+    rewriting.before.push(wide);
+    Ok(())
+}
+
+/// Extents of inputs that do not go together element by element.
+fn apart(known: &Known<'_>) -> Option<String> {
+    let shapes: Vec<_> = (0..known.inputs()).filter_map(|i| known.shape(i)).collect();
+    let rank = shapes.iter().map(|s| s.len()).max()?;
+    (0..rank).find_map(|i| {
+        let extents = shapes
+            .iter()
+            .filter_map(|s| s[(i + s.len()).checked_sub(rank)?]);
+        let mut wide = extents.filter(|&d| d != 1);
+        let first = wide.next()?;
+        let other = wide.find(|&d| d != first)?;
+        Some(format!("extents of {first} and {other} do not go together"))
+    })
 }
 
 /// Elements of two inputs combined one by one; a single element goes with all of the other input.

@@ -2,14 +2,28 @@
 
 use std::rc::Rc;
 
+use lapidary_core::tensor::{Dense, Tensor};
+
 use super::Operator;
+use crate::fold::Constants;
 use crate::graph::Node;
+use crate::opset::Change;
 use crate::shape::{Extents, Ints, Known, axis_of};
 use crate::structure::{Flow, Layout, Layouts, MOST_INDICES, Unit};
 use crate::tape::{Call, Outputs, Value, axis, one};
+use crate::types::Alike;
 use ndarray::Axis;
 
 pub static CONCAT: Operator = Operator {
+    alike: Alike::All,
+    fold: Some(fold_concat),
+    changes: &[Change {
+        version: 4,
+        rewrite: |_, node| {
+            node.attributes.entry("axis".into()).or_insert(1.into());
+            Ok(())
+        },
+    }],
     shape,
     ints,
     channels,
@@ -35,6 +49,16 @@ fn shape(known: &Known<'_>) -> Option<Extents> {
         }
     }
     Some(shape)
+}
+
+fn fold_concat(c: &Constants<'_>) -> Option<Tensor> {
+    let parts: Vec<_> = (0..c.inputs())
+        .map(|i| c.floats(i))
+        .collect::<Option<_>>()?;
+    let axis = axis_of(c.node.int("axis", 1), parts.first()?.ndim())?;
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    let joined = ndarray::concatenate(Axis(axis), &views).ok()?;
+    Some(Dense::from(joined).into())
 }
 
 fn ints(known: &Known<'_>) -> Option<Ints> {

@@ -1,40 +1,60 @@
 //! Values that are made rather than computed.
 
-use lapidary_core::tensor::Dense;
+use lapidary_core::tensor::{DType, Dense};
 
 use super::Operator;
 use super::math::plain;
 use crate::graph::Attribute;
 use crate::shape::{Extents, Fact, Ints, Known, MOST_INTS, extent};
 use crate::tape::{Call, Outputs, Value, extents, one, sized, whole};
+use crate::types::{Alike, Typed};
 use ndarray::{ArrayD, IxDyn};
 
 pub static CONSTANT: Operator = Operator {
+    types: |typed| vec![told(typed)],
     shape: |known| constant(known).shape,
     ints: |known| constant(known).ints,
     ..Operator::standard("Constant")
 };
 
 pub static CONSTANT_OF_SHAPE: Operator = Operator {
+    types: |typed| vec![told(typed).or(Some(DType::F32))],
     shape: filled_shape,
     ints: filled,
     forward: Some(constant_of_shape),
     ..Operator::standard("ConstantOfShape")
 };
 
-pub static EYE_LIKE: Operator = plain("EyeLike");
+pub static EYE_LIKE: Operator = Operator {
+    types: |typed| vec![typed.said("dtype").or_else(|| typed.input(0))],
+    ..plain("EyeLike")
+};
 
 pub static RANGE: Operator = Operator {
+    alike: Alike::All,
     shape: range_shape,
     ints: range_ints,
     forward: Some(range),
     ..Operator::standard("Range")
 };
 
+/// The element type of the numbers that a node holds itself.
+fn told(typed: &Typed<'_>) -> Option<DType> {
+    let (_, value) = typed.node.attributes.iter().next()?;
+    Some(match value {
+        Attribute::Tensor(dense) => dense.dtype(),
+        Attribute::Float(_) | Attribute::Floats(_) => DType::F32,
+        Attribute::Int(_) | Attribute::Ints(_) => DType::I64,
+        Attribute::String(_) | Attribute::Strings(_) => DType::String,
+        _ => return None,
+    })
+}
+
 fn constant(known: &Known<'_>) -> Fact {
     let scalar = |v: i64| Fact {
         shape: Some(vec![]),
         ints: Some(vec![Some(v)]),
+        ..Fact::default()
     };
     for (name, value) in &known.node.attributes {
         match (name.as_str(), value) {
@@ -45,6 +65,7 @@ fn constant(known: &Known<'_>) -> Fact {
                 return Fact {
                     shape: Some(vec![Some(list.len())]),
                     ints: Some(list.iter().map(|&v| Some(v)).collect()),
+                    ..Fact::default()
                 };
             }
             ("value_floats", Attribute::Floats(list)) => {

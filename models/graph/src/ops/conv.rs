@@ -2,25 +2,31 @@
 
 use std::rc::Rc;
 
-use lapidary_core::model::Product;
+use lapidary_core::model::{ModelError, Product};
+use lapidary_core::tensor::DType;
 
+use super::quantize::lower_codes;
 use super::window::{covered, is_same, lower_dilated, slid, spatial};
-use super::{Operator, Slots};
-use crate::graph::Node;
+use super::{ADD, Operator, PAD, RESHAPE, SLICE, SQUEEZE, Slots, TRANSPOSE};
+use crate::graph::{Attribute, Node};
 use crate::layers::{Work, volume};
+use crate::lower::{Lowering, refusal};
 use crate::shape::{Extents, Known, extent};
 use crate::structure::{Count, Flow, Layout, Layouts, Unit};
 use crate::tape::{Call, Outputs, one, sized};
+use crate::types::Alike;
 use crate::window::{Convolution, Window};
 
 pub static CONV: Operator = Operator {
     weights: &[Slots::behind_input(Some(2), &[1, 2])],
     product: Some(Product::Convolution),
     own_vectors: Some(0),
+    alike: Alike::All,
+    misfit: |known| apart(known, 1),
     shape: |known| shape(known, 1),
     macs,
     channels,
-    lower: Some(lower_dilated),
+    lower: Some(lower),
     forward: Some(conv),
     ..Operator::standard("Conv")
 };
@@ -28,6 +34,9 @@ pub static CONV: Operator = Operator {
 pub static CONV_INTEGER: Operator = Operator {
     codes: &[1],
     quantized: true,
+    types: |_| vec![Some(DType::I32)],
+    misfit: |known| apart(known, 1),
+    lower: Some(lower_dilated),
     shape: |known| shape(known, 1),
     macs,
     ..Operator::standard("ConvInteger")
@@ -36,6 +45,9 @@ pub static CONV_INTEGER: Operator = Operator {
 pub static Q_LINEAR_CONV: Operator = Operator {
     codes: &[3, 8],
     quantized: true,
+    types: |typed| vec![typed.input(7)],
+    misfit: |known| apart(known, 3),
+    lower: Some(|lowering, node| lower_codes(lowering, node, &CONV, &[8])),
     shape: |known| shape(known, 3),
     macs,
     ..Operator::standard("QLinearConv")
@@ -44,6 +56,7 @@ pub static Q_LINEAR_CONV: Operator = Operator {
 pub static CONV_TRANSPOSE: Operator = Operator {
     weights: &[Slots::behind_input(Some(2), &[1, 2])],
     channel_axis: |_, _, _| 1,
+    alike: Alike::All,
     shape: transposed_shape,
     macs: transposed_macs,
     channels: transposed_channels,
@@ -59,6 +72,15 @@ fn shape(known: &Known<'_>, weight: usize) -> Option<Extents> {
     let mut shape = vec![x[0], w[0]];
     shape.extend(slid(known, maps, &kernel)?);
     Some(shape)
+}
+
+/// Channels of the input that the kernel, input `weight`, does not read.
+fn apart(known: &Known<'_>, weight: usize) -> Option<String> {
+    let channels = (*known.shape(0)?.get(1)?)?;
+    let each = (*known.shape(weight)?.get(1)?)?;
+    let groups = extent(known.node.int("group", 1))?;
+    (each.checked_mul(groups) != Some(channels))
+        .then(|| format!("{channels} channels meet a kernel of {each} in {groups} groups"))
 }
 
 fn macs(work: &Work<'_>) -> Option<u64> {
@@ -107,6 +129,95 @@ fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
         each,
     });
     Some(vec![Some(Layout { axis: 1, units })])
+}
+
+/// rten slides over one or two axes; a third is the sum over the slices of the kernel along it.
+fn lower(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
+    match lowering.rank(&node, 1) {
+        Some(5) => lower_volume(lowering, node),
+        _ => lower_dilated(lowering, node),
+    }
+}
+
+fn lower_volume(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
+    let refuse = || refusal(&node, "convolution over three axes of such a form");
+    let known = |lowering: &Lowering<'_>, name: &str| -> Option<Vec<usize>> {
+        let shape = lowering.shapes.shape(name)?.get(1..)?;
+        shape.iter().copied().collect()
+    };
+    let names = node.input(0).zip(node.input(1)).zip(node.outputs.first());
+    let ((x, w), out) = names.ok_or_else(refuse)?;
+    let (x, w, out) = (x.to_owned(), w.to_owned(), out.to_owned());
+    let maps = known(lowering, &x).ok_or_else(refuse)?;
+    let kernel = known(lowering, &w).ok_or_else(refuse)?;
+    let given = known(lowering, &out).ok_or_else(refuse)?;
+    let plain = matches!(node.text("auto_pad"), None | Some("NOTSET" | "VALID"));
+    let sizes = |name, n, default| spatial(&node, name, n, default);
+    let (strides, dilations) = (sizes("strides", 3, 1), sizes("dilations", 3, 1));
+    let pads = match node.text("auto_pad") {
+        Some("VALID") => Some(vec![0; 6]),
+        _ => sizes("pads", 6, 0),
+    };
+    let (Some(strides), Some(dilations), Some(pads), true) = (strides, dilations, pads, plain)
+    else {
+        return Err(refuse());
+    };
+    let around = node.name.clone();
+    let int = |v: usize| v as i64;
+    let ints = |list: &[usize]| -> Vec<i64> { list.iter().map(|&v| v as i64).collect() };
+    // Padding along the first of the three axes comes before the rest.
+    let edges = [0, 0, pads[0], 0, 0, 0, 0, pads[3], 0, 0];
+    let x = match (pads[0], pads[3]) {
+        (0, 0) => x,
+        _ => {
+            let edges = lowering.list(&around, ints(&edges));
+            lowering.step(&around, &PAD, &[&x, &edges], &[])
+        }
+    };
+    let [channels, _, height, width] = maps[..] else {
+        return Err(refuse());
+    };
+    let (depth, filters) = (given[1], given[0]);
+    let flat = [("kernel_shape", Attribute::Ints(ints(&kernel[2..])))];
+    let mut attributes = flat.to_vec();
+    attributes.push(("strides", Attribute::Ints(ints(&strides[1..]))));
+    attributes.push(("dilations", Attribute::Ints(ints(&dilations[1..]))));
+    let edges = [pads[1], pads[2], pads[4], pads[5]];
+    attributes.push(("pads", Attribute::Ints(ints(&edges))));
+    attributes.push(("group", Attribute::Int(node.int("group", 1))));
+    let along = lowering.list(&around, vec![2]);
+    let apart = lowering.list(&around, vec![-1, int(channels), int(height), int(width)]);
+    let turn = [("perm", Attribute::Ints(vec![0, 2, 1, 3, 4]))];
+    let mut sum: Option<String> = None;
+    for k in 0..kernel[1] {
+        let first = k * dilations[0];
+        let list = |lowering: &mut Lowering<'_>, v: usize| lowering.list(&around, vec![int(v)]);
+        let (from, step) = (list(lowering, first), list(lowering, strides[0]));
+        let to = list(lowering, first + (depth.max(1) - 1) * strides[0] + 1);
+        let part = lowering.step(&around, &SLICE, &[&x, &from, &to, &along, &step], &[]);
+        let part = lowering.step(&around, &TRANSPOSE, &[&part], &turn);
+        let part = lowering.step(&around, &RESHAPE, &[&part, &apart], &[]);
+        let (k, next) = (list(lowering, k), list(lowering, k + 1));
+        let slice = lowering.step(&around, &SLICE, &[&w, &k, &next, &along], &[]);
+        let slice = lowering.step(&around, &SQUEEZE, &[&slice, &along], &[]);
+        let mut inputs = vec![&part, &slice];
+        let bias = node.input(2).map(str::to_owned).filter(|_| sum.is_none());
+        inputs.extend(&bias);
+        let product = lowering.step(&around, &CONV, &inputs, &attributes);
+        sum = Some(match sum {
+            Some(sum) => lowering.step(&around, &ADD, &[&sum, &product], &[]),
+            None => product,
+        });
+    }
+    let sum = sum.ok_or_else(refuse)?;
+    let back = vec![-1, int(depth), int(filters), int(given[2]), int(given[3])];
+    let back = lowering.list(&around, back);
+    let joined = lowering.step(&around, &RESHAPE, &[&sum, &back], &[]);
+    let name = lowering.name(&around, "transpose");
+    let mut last = TRANSPOSE.node(name, vec![joined], vec![out]);
+    last.attributes = turn.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    lowering.push(last);
+    Ok(())
 }
 
 fn transposed_shape(known: &Known<'_>) -> Option<Extents> {

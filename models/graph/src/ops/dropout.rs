@@ -1,33 +1,48 @@
 //! `Dropout`.
 
 use lapidary_core::model::ModelError;
+use lapidary_core::tensor::DType;
 
 use super::{IDENTITY, Operator};
 use crate::graph::Node;
-use crate::lower::Lowering;
+use crate::lower::{Lowering, refusal};
 use crate::opset::Change;
 use crate::shape::same;
 use crate::structure::rules;
 use crate::tape::{Call, Outputs, Pass, one};
 
 pub static DROPOUT: Operator = Operator {
+    types: |typed| vec![typed.input(0), Some(DType::Bool)],
     shape: same,
     other_shapes: |known| Some(vec![same(known)?]),
     channels: rules::passed_alone,
     lower: Some(lower),
-    changes: &[Change {
-        version: 12,
-        rewrite: |rewriting, node| {
-            rewriting.float_to_input(node, "ratio", 1);
-            Ok(())
+    changes: &[
+        Change {
+            version: 7,
+            rewrite: |_, node| {
+                node.attributes.remove("is_test");
+                Ok(())
+            },
         },
-    }],
+        Change {
+            version: 12,
+            rewrite: |rewriting, node| {
+                rewriting.float_to_input(node, "ratio", 1);
+                Ok(())
+            },
+        },
+    ],
     forward: Some(dropout),
     ..Operator::standard("Dropout")
 };
 
 /// Outside training it hands its input on.
-fn lower(lowering: &mut Lowering, mut node: Node) -> Result<(), ModelError> {
+fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
+    let training = node.input(2).map(|name| lowering.shapes.fact(name).ints);
+    if training.is_some_and(|told| told != Some(vec![Some(0)])) {
+        return Err(refusal(&node, "dropout as in training"));
+    }
     if node.outputs.iter().skip(1).all(String::is_empty) {
         IDENTITY.take_over(&mut node);
         node.inputs.truncate(1);

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use super::Operator;
 use crate::shape::{Extents, Known};
+use crate::types::Alike;
 
 pub static EINSUM: Operator = Operator {
+    alike: Alike::All,
     shape,
     ..Operator::standard("Einsum")
 };

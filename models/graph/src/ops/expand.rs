@@ -1,10 +1,21 @@
 //! Values repeated along axes.
 
+use ndarray::IxDyn;
+
 use super::Operator;
+use crate::fold::moved;
 use crate::shape::{Extents, Known, combined, extent};
 use crate::tape::{Call, Outputs, Value, broadcast, extents, of_rank, one, spread, whole};
 
 pub static EXPAND: Operator = Operator {
+    fold: Some(|c| {
+        let target = extents(&c.ints(1)?).ok()?;
+        let expanded = moved(c.dense(0)?, |places| {
+            let shape = broadcast(places.shape(), &target).ok()?;
+            Some(places.broadcast(IxDyn(&shape))?.to_owned())
+        })?;
+        Some(expanded.into())
+    }),
     shape: expanded,
     forward: Some(expand),
     ..Operator::standard("Expand")

@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
+use lapidary_core::tensor::Tensor;
+
 use super::{Operator, Slots};
+use crate::fold::Constants;
 use crate::graph::Node;
 use crate::shape::{Extents, Ints, Known, axis_of};
 use crate::structure::{Flow, Layout, Layouts};
@@ -18,6 +21,7 @@ pub static GATHER: Operator = Operator {
         input: 1,
     }],
     channel_axis: |_, _, rank| rank.saturating_sub(1),
+    fold: Some(fold_gather),
     shape,
     ints,
     macs: |_| Some(0),
@@ -53,6 +57,22 @@ fn ints(known: &Known<'_>) -> Option<Ints> {
             None => Some(None),
         })
         .collect()
+}
+
+fn fold_gather(c: &Constants<'_>) -> Option<Tensor> {
+    let x = c.dense(0)?;
+    let axis = axis_of(c.node.int("axis", 0), x.shape().len())?;
+    let extent = x.shape()[axis];
+    let at: Vec<usize> = (c.ints(1)?.iter())
+        .map(|&i| axis_of(i, extent))
+        .collect::<Option<_>>()?;
+    let shape = [
+        &x.shape()[..axis],
+        c.dense(1)?.shape(),
+        &x.shape()[axis + 1..],
+    ]
+    .concat();
+    Some(x.select(axis, &at).ok()?.reshape(&shape).ok()?.into())
 }
 
 /// An embedding writes channels; indices along another axis than theirs leave them.

@@ -5,9 +5,11 @@ use lapidary_core::model::Product;
 use super::{Operator, Slots};
 use crate::graph::Node;
 use crate::layers::Work;
+use crate::opset::Change;
 use crate::shape::{Extents, Known};
 use crate::structure::{Flow, Layout, Layouts};
 use crate::tape::{Call, Outputs, Var, aligned, one, sized};
+use crate::types::Alike;
 
 pub static GEMM: Operator = Operator {
     weights: &[Slots::behind_input(Some(2), &[1, 2])],
@@ -17,6 +19,15 @@ pub static GEMM: Operator = Operator {
     },
     product: Some(Product::Matrix),
     own_vectors: Some(0),
+    alike: Alike::All,
+    misfit: apart,
+    changes: &[Change {
+        version: 7,
+        rewrite: |_, node| {
+            node.attributes.remove("broadcast");
+            Ok(())
+        },
+    }],
     shape,
     macs,
     channels,
@@ -36,6 +47,15 @@ fn shape(known: &Known<'_>) -> Option<Extents> {
     }
     let rows = a[usize::from(known.node.int("transA", 0) != 0)];
     Some(vec![rows, b[1 - inputs_axis(known.node)]])
+}
+
+/// Inner extents that differ.
+fn apart(known: &Known<'_>) -> Option<String> {
+    let (a, b) = (known.shape(0)?, known.shape(1)?);
+    let turned = known.node.int("transA", 0) != 0;
+    let depth = (*a.get(usize::from(!turned))?)?;
+    let other = (*b.get(inputs_axis(known.node))?)?;
+    (depth != other).then(|| format!("the inner extents are {depth} and {other}"))
 }
 
 fn macs(work: &Work<'_>) -> Option<u64> {

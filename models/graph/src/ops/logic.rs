@@ -1,59 +1,73 @@
 //! Comparisons and truth values.
 
+use lapidary_core::tensor::DType;
+
 use super::Operator;
 use super::arithmetic::{pairwise, stretched, zipped};
 use super::math::plain;
 use crate::shape::{Ints, Known};
 use crate::tape::{Call, Outputs, Value, broadcast, of_rank, one, spread, whole};
+use crate::types::Alike;
 
 pub static AND: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a != 0 && b != 0)),
-    ..pairwise("And")
+    ..telling("And")
 };
 
 pub static GREATER: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a > b)),
-    ..pairwise("Greater")
+    ..telling("Greater")
 };
 
 pub static GREATER_OR_EQUAL: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a >= b)),
-    ..pairwise("GreaterOrEqual")
+    ..telling("GreaterOrEqual")
 };
 
 pub static LESS: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a < b)),
-    ..pairwise("Less")
+    ..telling("Less")
 };
 
 pub static LESS_OR_EQUAL: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a <= b)),
-    ..pairwise("LessOrEqual")
+    ..telling("LessOrEqual")
 };
 
 pub static OR: Operator = Operator {
     forward: Some(|call| combine(call, |a, b| a != 0 || b != 0)),
-    ..pairwise("Or")
+    ..telling("Or")
 };
 
-pub static XOR: Operator = pairwise("Xor");
+pub static XOR: Operator = telling("Xor");
 
 pub static EQUAL: Operator = Operator {
     ints: |known| zipped(known, |a, b| Some(i64::from(a == b))),
     forward: Some(|call| combine(call, |a, b| a == b)),
-    ..pairwise("Equal")
+    ..telling("Equal")
 };
 
 pub static NOT: Operator = Operator {
     forward: Some(not),
+    types: |_| vec![Some(DType::Bool)],
     ..plain("Not")
 };
 
 pub static WHERE: Operator = Operator {
+    types: |typed| vec![typed.input(1)],
+    alike: Alike::Of(&[1, 2]),
     ints: chosen,
     forward: Some(choose),
     ..pairwise("Where")
 };
+
+/// An operator that tells a truth of each pair of elements.
+const fn telling(name: &'static str) -> Operator {
+    Operator {
+        types: |_| vec![Some(DType::Bool)],
+        ..pairwise(name)
+    }
+}
 
 fn chosen(known: &Known<'_>) -> Option<Ints> {
     let (condition, a, b) = (known.partial(0)?, known.partial(1)?, known.partial(2)?);

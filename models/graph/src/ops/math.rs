@@ -1,8 +1,10 @@
 //! Functions of single numbers.
 
 use lapidary_core::model::ModelError;
+use lapidary_core::tensor::DType;
 
 use super::{CAST, GREATER, LESS, Operator, SUB};
+use crate::fold;
 use crate::graph::Node;
 use crate::lower::Lowering;
 use crate::shape::same;
@@ -11,6 +13,7 @@ use crate::tape::one;
 
 pub static ABS: Operator = Operator {
     forward: Some(|call| one(call.tape.abs(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, f32::abs)),
     ..element("Abs")
 };
 
@@ -24,6 +27,7 @@ pub static ERF: Operator = Operator {
 
 pub static EXP: Operator = Operator {
     forward: Some(|call| one(call.tape.exp(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, f32::exp)),
     ..element("Exp")
 };
 
@@ -31,16 +35,19 @@ pub static FLOOR: Operator = element("Floor");
 
 pub static LOG: Operator = Operator {
     forward: Some(|call| one(call.tape.log(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, f32::ln)),
     ..element("Log")
 };
 
 pub static NEG: Operator = Operator {
     forward: Some(|call| one(call.tape.neg(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, |v| -v)),
     ..element("Neg")
 };
 
 pub static RECIPROCAL: Operator = Operator {
     forward: Some(|call| one(call.tape.reciprocal(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, f32::recip)),
     ..element("Reciprocal")
 };
 
@@ -49,6 +56,7 @@ pub static SIN: Operator = element("Sin");
 
 pub static SQRT: Operator = Operator {
     forward: Some(|call| one(call.tape.sqrt(call.float(0)?))),
+    fold: Some(|c| fold::unary(c, f32::sqrt)),
     ..element("Sqrt")
 };
 
@@ -65,8 +73,15 @@ pub static ATAN: Operator = plain("Atan");
 pub static ATANH: Operator = plain("Atanh");
 pub static BITWISE_NOT: Operator = plain("BitwiseNot");
 pub static COSH: Operator = plain("Cosh");
-pub static IS_INF: Operator = plain("IsInf");
-pub static IS_NA_N: Operator = plain("IsNaN");
+pub static IS_INF: Operator = Operator {
+    types: |_| vec![Some(DType::Bool)],
+    ..plain("IsInf")
+};
+
+pub static IS_NA_N: Operator = Operator {
+    types: |_| vec![Some(DType::Bool)],
+    ..plain("IsNaN")
+};
 pub static SINH: Operator = plain("Sinh");
 pub static TAN: Operator = plain("Tan");
 
@@ -87,7 +102,7 @@ pub(super) const fn plain(name: &'static str) -> Operator {
 }
 
 /// rten takes the sign of zero to be 1.
-fn lower_sign(lowering: &mut Lowering, node: Node) -> Result<(), ModelError> {
+fn lower_sign(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
     let Some(x) = node.input(0).map(str::to_owned) else {
         lowering.push(node);
         return Ok(());

@@ -1,14 +1,17 @@
 //! Matrix products.
 
 use lapidary_core::model::{ModelError, Product};
+use lapidary_core::tensor::{DType, Dense};
 
-use super::{Operator, SQUEEZE, Slots};
+use super::quantize::lower_codes;
+use super::{Operator, RESHAPE, SQUEEZE, Slots};
 use crate::graph::Node;
 use crate::layers::Work;
 use crate::lower::Lowering;
 use crate::shape::{Extents, Known, combined, extent};
 use crate::structure::{Flow, Layout, Layouts};
 use crate::tape::{Call, Outputs, broadcast, of_rank, one, sized};
+use crate::types::Alike;
 
 pub static MAT_MUL: Operator = Operator {
     weights: &[
@@ -24,6 +27,13 @@ pub static MAT_MUL: Operator = Operator {
     channel_axis: |_, slots, rank| rank.saturating_sub(if slots.weight == 0 { 2 } else { 1 }),
     product: Some(Product::Matrix),
     bias_behind: true,
+    alike: Alike::All,
+    misfit: |known| apart(known, 0, 1),
+    fold: Some(|c| {
+        let two = |i: usize| c.floats(i)?.into_dimensionality::<ndarray::Ix2>().ok();
+        let (a, b) = (two(0)?, two(1)?);
+        (a.ncols() == b.nrows()).then(|| Dense::from(a.dot(&b).into_dyn()).into())
+    }),
     shape: |known| shape(known.shape(0)?, known.shape(1)?),
     macs,
     channels,
@@ -35,6 +45,8 @@ pub static MAT_MUL: Operator = Operator {
 pub static MAT_MUL_INTEGER: Operator = Operator {
     codes: &[1],
     quantized: true,
+    types: |_| vec![Some(DType::I32)],
+    misfit: |known| apart(known, 0, 1),
     shape: |known| shape(known.shape(0)?, known.shape(1)?),
     macs,
     ..Operator::standard("MatMulInteger")
@@ -43,6 +55,9 @@ pub static MAT_MUL_INTEGER: Operator = Operator {
 pub static Q_LINEAR_MAT_MUL: Operator = Operator {
     codes: &[3],
     quantized: true,
+    types: |typed| vec![typed.input(7)],
+    misfit: |known| apart(known, 0, 3),
+    lower: Some(|lowering, node| lower_codes(lowering, node, &MAT_MUL, &[])),
     shape: |known| shape(known.shape(0)?, known.shape(3)?),
     macs,
     ..Operator::standard("QLinearMatMul")
@@ -60,6 +75,16 @@ pub static MAT_MUL_N_BITS: Operator = Operator {
     },
     ..Operator::contributed("MatMulNBits")
 };
+
+/// Inner extents that differ.
+fn apart(known: &Known<'_>, left: usize, right: usize) -> Option<String> {
+    let (a, b) = (known.shape(left)?, known.shape(right)?);
+    let depth = (*a.last()?)?;
+    let other = b[b.len().checked_sub(2).unwrap_or(0)..]
+        .first()
+        .copied()??;
+    (depth != other).then(|| format!("the inner extents are {depth} and {other}"))
+}
 
 fn shape(a: &Extents, b: &Extents) -> Option<Extents> {
     match (a.len(), b.len()) {
@@ -108,20 +133,20 @@ fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
     Some(vec![Some(Layout { axis: last, units })])
 }
 
-/// The axis that a vector on the right does not have is left standing by rten.
-fn lower(lowering: &mut Lowering, mut node: Node) -> Result<(), ModelError> {
-    let vector =
-        lowering.rank(&node, 0).is_some_and(|r| r > 2) && lowering.rank(&node, 1) == Some(1);
-    if !vector {
+/// A vector on the right is a column: rten takes one for matrices of two axes only, and leaves its axis standing.
+fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
+    if lowering.rank(&node, 1) != Some(1) || lowering.rank(&node, 0) == Some(1) {
         lowering.push(node);
         return Ok(());
     }
     let around = node.name.clone();
-    let axes = lowering.axes(&around, vec![-1]);
+    let column = lowering.list(&around, vec![-1, 1]);
+    node.inputs[1] = lowering.step(&around, &RESHAPE, &[&node.inputs[1].clone(), &column], &[]);
+    let last = lowering.list(&around, vec![-1]);
     let product = lowering.name(&around, "product");
     let outputs = std::mem::replace(&mut node.outputs, vec![product.clone()]);
     lowering.push(node);
-    lowering.finish(&around, &SQUEEZE, vec![product, axes], outputs);
+    lowering.finish(&around, &SQUEEZE, vec![product, last], outputs);
     Ok(())
 }
 

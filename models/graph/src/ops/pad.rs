@@ -9,18 +9,30 @@ use crate::opset::Change;
 use crate::shape::{Extents, Known, axes_of, extent};
 use crate::structure::{Count, Flow, Layout, Layouts, Unit};
 use crate::tape::{Call, Outputs, axis, one, sized};
+use crate::types::Alike;
 
 pub static PAD: Operator = Operator {
+    alike: Alike::Of(&[0, 2]),
     shape,
     channels,
-    changes: &[Change {
-        version: 11,
-        rewrite: |rewriting, node| {
-            rewriting.list_to_input(node, "pads", 1);
-            rewriting.float_to_input(node, "value", 2);
-            Ok(())
+    changes: &[
+        Change {
+            version: 2,
+            rewrite: |_, node| {
+                if let Some(pads) = node.attributes.remove("paddings") {
+                    node.attributes.insert("pads".into(), pads);
+                }
+                Ok(())
+            },
         },
-    }],
+        Change {
+            version: 11,
+            rewrite: |rewriting, node| {
+                rewriting.list_to_input(node, "pads", 1);
+                rewriting.number_to_input(node, "value", 2)
+            },
+        },
+    ],
     forward: Some(pad),
     ..Operator::standard("Pad")
 };

@@ -1,7 +1,12 @@
 //! Pooling.
 
-use super::Operator;
+use lapidary_core::model::ModelError;
+use lapidary_core::tensor::DType;
+
 use super::window::{lower, slid, spatial};
+use super::{CAST, Operator};
+use crate::graph::{Attribute, Node};
+use crate::lower::Lowering;
 use crate::shape::{Extents, Known};
 use crate::structure::rules;
 use crate::tape::{Call, Outputs, Tape, Var, one, sized};
@@ -16,8 +21,9 @@ pub static AVERAGE_POOL: Operator = Operator {
 pub static LP_POOL: Operator = pool("LpPool");
 
 pub static MAX_POOL: Operator = Operator {
+    types: |typed| vec![typed.input(0), Some(DType::I64)],
     other_shapes: |known| Some(vec![shape(known)?]),
-    lower: Some(lower),
+    lower: Some(lower_max),
     forward: Some(max),
     ..pool("MaxPool")
 };
@@ -50,7 +56,31 @@ const fn global_pool(name: &'static str) -> Operator {
     }
 }
 
-fn shape(known: &Known<'_>) -> Option<Extents> {
+/// rten pools floats only; the largest of codes is the same code.
+fn lower_max(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
+    let to = match lowering.dtype(&node, 0) {
+        Some(DType::U8) => 2,
+        Some(DType::I8) => 3,
+        _ => return lower(lowering, node),
+    };
+    let around = node.name.clone();
+    node.inputs[0] = lowering.step(
+        &around,
+        &CAST,
+        &[&node.inputs[0].clone()],
+        &[("to", 1.into())],
+    );
+    let pooled = lowering.name(&around, "pooled");
+    let out = std::mem::replace(&mut node.outputs[0], pooled.clone());
+    lower(lowering, node)?;
+    let name = lowering.name(&around, "cast");
+    let mut cast = CAST.node(name, vec![pooled], vec![out]);
+    cast.attributes.insert("to".into(), Attribute::Int(to));
+    lowering.push(cast);
+    Ok(())
+}
+
+pub(super) fn shape(known: &Known<'_>) -> Option<Extents> {
     let x = known.shape(0)?;
     let maps = x.get(2..)?;
     let kernel = spatial(known.node, "kernel_shape", maps.len(), 1)?;
@@ -59,7 +89,7 @@ fn shape(known: &Known<'_>) -> Option<Extents> {
     Some(shape)
 }
 
-fn global_shape(known: &Known<'_>) -> Option<Extents> {
+pub(super) fn global_shape(known: &Known<'_>) -> Option<Extents> {
     let x = known.shape(0)?;
     let one = |i: usize| if i < 2 { x[i] } else { Some(1) };
     Some((0..x.len()).map(one).collect())

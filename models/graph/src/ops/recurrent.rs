@@ -1,26 +1,48 @@
 //! Recurrent layers.
 
-use super::{Operator, Slots};
+use super::{Operator, Slots, unroll};
 use crate::layers::{Work, volume};
 use crate::shape::{Extents, Known, extent};
+use crate::types::Alike;
 
 pub static GRU: Operator = Operator {
     weights: &[Slots::behind_input(Some(3), &[1, 2, 3])],
+    lower: Some(|lowering, node| {
+        match node.int("linear_before_reset", 0) != 0 && unroll::is_plain(&node) {
+            true => {
+                lowering.push(node);
+                Ok(())
+            }
+            false => unroll::unroll(lowering, node, unroll::Cell::Gru),
+        }
+    }),
     ..recurrent("GRU")
 };
 
 pub static LSTM: Operator = Operator {
     weights: &[Slots::behind_input(Some(3), &[1, 2, 3, 7])],
+    lower: Some(
+        |lowering, node| match node.input(7).is_none() && unroll::is_plain(&node) {
+            true => {
+                lowering.push(node);
+                Ok(())
+            }
+            false => unroll::unroll(lowering, node, unroll::Cell::Lstm),
+        },
+    ),
     ..recurrent("LSTM")
 };
 
 pub static RNN: Operator = Operator {
     weights: &[Slots::behind_input(Some(3), &[1, 2, 3])],
+    lower: Some(|lowering, node| unroll::unroll(lowering, node, unroll::Cell::Plain)),
     ..recurrent("RNN")
 };
 
 const fn recurrent(name: &'static str) -> Operator {
     Operator {
+        types: |typed| vec![typed.input(0); typed.node.outputs.len()],
+        alike: Alike::Of(&[0, 1, 2, 3, 5, 6, 7]),
         channel_axis: |_, _, _| 1,
         shape: |known| Some(shapes(known)?.0),
         other_shapes: |known| {

@@ -1,28 +1,55 @@
 //! Reductions along axes.
 
-use super::Operator;
-use crate::graph::Node;
+use lapidary_core::model::ModelError;
+use lapidary_core::tensor::DType;
+
+use super::{ADD, GATHER, Operator, SHAPE, SLICE, SUB};
+use crate::fold::reduced;
+use crate::graph::{Attribute, Node};
+use crate::lower::Lowering;
 use crate::opset::Change;
 use crate::shape::{Extents, Known, axes_of, axis_of};
 use crate::structure::{Flow, Layouts, rules};
 use crate::tape::{Call, Outputs, Tape, Var, axes, one};
 
-pub static REDUCE_L1: Operator = reduction("ReduceL1");
-pub static REDUCE_L2: Operator = reduction("ReduceL2");
+pub static REDUCE_L1: Operator = Operator {
+    fold: Some(|c| reduced(c, |x| x.map(f64::abs).sum())),
+    ..reduction("ReduceL1")
+};
+
+pub static REDUCE_L2: Operator = Operator {
+    fold: Some(|c| reduced(c, |x| x.map(|v| v * v).sum::<f64>().sqrt())),
+    ..reduction("ReduceL2")
+};
+
 pub static REDUCE_LOG_SUM_EXP: Operator = reduction("ReduceLogSumExp");
 
 pub static REDUCE_MAX: Operator = Operator {
+    fold: Some(|c| reduced(c, |x| x.fold(f64::NEG_INFINITY, f64::max))),
     forward: Some(|call| reduce(call, |tape, x, axis| tape.largest(x, axis))),
     ..reduction("ReduceMax")
 };
 
 pub static REDUCE_MEAN: Operator = Operator {
+    fold: Some(|c| {
+        reduced(c, |x| {
+            let (sum, count) = x.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
+            sum / count
+        })
+    }),
     forward: Some(|call| reduce(call, |tape, x, axis| tape.mean(x, axis))),
     ..reduction("ReduceMean")
 };
 
-pub static REDUCE_MIN: Operator = reduction("ReduceMin");
-pub static REDUCE_SUM_SQUARE: Operator = reduction("ReduceSumSquare");
+pub static REDUCE_MIN: Operator = Operator {
+    fold: Some(|c| reduced(c, |x| x.fold(f64::INFINITY, f64::min))),
+    ..reduction("ReduceMin")
+};
+
+pub static REDUCE_SUM_SQUARE: Operator = Operator {
+    fold: Some(|c| reduced(c, |x| x.map(|v| v * v).sum())),
+    ..reduction("ReduceSumSquare")
+};
 
 pub static REDUCE_LOG_SUM: Operator = Operator {
     channels: |_, _| None,
@@ -38,18 +65,23 @@ pub static REDUCE_PROD: Operator = Operator {
 };
 
 pub static REDUCE_SUM: Operator = Operator {
+    fold: Some(|c| reduced(c, |x| x.sum())),
     changes: AXES_TO_INPUT_13,
     forward: Some(|call| reduce(call, |tape, x, axis| tape.sum(x, axis))),
     ..reduction("ReduceSum")
 };
 
 pub static ARG_MAX: Operator = Operator {
+    types: |_| vec![Some(DType::I64)],
     shape: arg_shape,
+    lower: Some(lower_arg),
     ..Operator::standard("ArgMax")
 };
 
 pub static ARG_MIN: Operator = Operator {
+    types: |_| vec![Some(DType::I64)],
     shape: arg_shape,
+    lower: Some(lower_arg),
     ..Operator::standard("ArgMin")
 };
 
@@ -76,6 +108,36 @@ const fn axes_to_input(version: i64) -> Change {
             Ok(())
         },
     }
+}
+
+/// rten takes the last of equal elements. Of the turned round axis that is the first.
+fn lower_arg(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
+    let last = node.attributes.remove("select_last_index");
+    if last == Some(Attribute::Int(1)) || node.input(0).is_none() {
+        lowering.push(node);
+        return Ok(());
+    }
+    let around = node.name.clone();
+    let x = node.inputs[0].clone();
+    let axis = node.int("axis", 0);
+    let place = lowering.list(&around, vec![axis]);
+    let back = lowering.list(&around, vec![-1]);
+    let end = lowering.list(&around, vec![i64::from(i32::MIN) + 1]);
+    let turned = lowering.step(&around, &SLICE, &[&x, &back, &end, &place, &back], &[]);
+    let shape = lowering.step(&around, &SHAPE, &[&x], &[]);
+    let along = lowering.step(&around, &GATHER, &[&shape, &place], &[]);
+    let highest = lowering.step(&around, &ADD, &[&along, &back], &[]);
+    let attributes: Vec<(&str, Attribute)> = (node.attributes.iter())
+        .map(|(name, value)| (name.as_str(), value.clone()))
+        .collect();
+    let operator = if node.is(&ARG_MAX) {
+        &ARG_MAX
+    } else {
+        &ARG_MIN
+    };
+    let at = lowering.step(&around, operator, &[&turned], &attributes);
+    lowering.finish(&around, &SUB, vec![highest, at], node.outputs);
+    Ok(())
 }
 
 /// The shape of input 0 with `axes` reduced, which are kept as 1 where the node says so.

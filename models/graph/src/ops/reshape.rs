@@ -2,14 +2,31 @@
 
 use std::rc::Rc;
 
+use lapidary_core::tensor::Tensor;
+
 use super::Operator;
+use crate::fold::{Constants, viewed as viewed_constant};
 use crate::graph::Node;
+use crate::opset::Change;
 use crate::shape::{Extents, Ints, Known, axis_of, extent, same_ints, volume};
 use crate::structure::{Count, Extent, Flow, Layout, Layouts, MOST_INDICES, Unit, fixed};
 use crate::tape::{Call, Outputs, axis, viewed};
 
 pub static FLATTEN: Operator = Operator {
     hands_on: true,
+    fold: Some(|c| {
+        viewed_constant(c, |from| {
+            let axis = c.node.int("axis", 1);
+            let at = match axis == from.len() as i64 {
+                true => from.len(),
+                false => axis_of(axis, from.len())?,
+            };
+            Some(vec![
+                from[..at].iter().product(),
+                from[at..].iter().product(),
+            ])
+        })
+    }),
     keeps_numbers: true,
     shape: flat_shape,
     ints: same_ints,
@@ -20,6 +37,14 @@ pub static FLATTEN: Operator = Operator {
 
 pub static RESHAPE: Operator = Operator {
     hands_on: true,
+    fold: Some(fold_reshape),
+    changes: &[Change {
+        version: 5,
+        rewrite: |rewriting, node| {
+            rewriting.list_to_input(node, "shape", 1);
+            Ok(())
+        },
+    }],
     keeps_numbers: true,
     shape,
     ints: same_ints,
@@ -27,6 +52,26 @@ pub static RESHAPE: Operator = Operator {
     forward: Some(reshape),
     ..Operator::standard("Reshape")
 };
+
+fn fold_reshape(c: &Constants<'_>) -> Option<Tensor> {
+    let target = c.list("shape", 1)?;
+    let keep_zero = c.node.int("allowzero", 0) != 0;
+    viewed_constant(c, |from| {
+        let mut shape = Vec::with_capacity(target.len());
+        for (i, &d) in target.iter().enumerate() {
+            shape.push(match d {
+                -1 => 1,
+                0 if !keep_zero => *from.get(i)?,
+                d => extent(d)?,
+            });
+        }
+        if let Some(open) = target.iter().position(|&d| d == -1) {
+            let rest: usize = shape.iter().product();
+            shape[open] = from.iter().product::<usize>().checked_div(rest)?;
+        }
+        Some(shape)
+    })
+}
 
 fn flat_shape(known: &Known<'_>) -> Option<Extents> {
     let x = known.shape(0)?;

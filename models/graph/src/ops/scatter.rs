@@ -3,6 +3,7 @@
 use super::Operator;
 use super::math::plain;
 use crate::opset::Change;
+use crate::types::Alike;
 
 pub static SCATTER: Operator = Operator {
     changes: &[Change {
@@ -12,8 +13,15 @@ pub static SCATTER: Operator = Operator {
             Ok(())
         },
     }],
-    ..plain("Scatter")
+    ..scattering("Scatter")
 };
 
-pub static SCATTER_ELEMENTS: Operator = plain("ScatterElements");
-pub static SCATTER_ND: Operator = plain("ScatterND");
+pub static SCATTER_ELEMENTS: Operator = scattering("ScatterElements");
+pub static SCATTER_ND: Operator = scattering("ScatterND");
+
+const fn scattering(name: &'static str) -> Operator {
+    Operator {
+        alike: Alike::Of(&[0, 2]),
+        ..plain(name)
+    }
+}

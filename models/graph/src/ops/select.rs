@@ -1,21 +1,27 @@
 //! Elements chosen by their values, and values that choose.
 
+use lapidary_core::tensor::DType;
+
 use super::Operator;
 use crate::graph::Attribute;
 use crate::opset::Change;
 use crate::shape::{Extents, Known, axis_of, extent};
 
 pub static NON_ZERO: Operator = Operator {
+    types: |_| vec![Some(DType::I64)],
     shape: |known| Some(vec![Some(known.shape(0)?.len()), None]),
     ..Operator::standard("NonZero")
 };
 
 pub static ONE_HOT: Operator = Operator {
+    told_by_constants: true,
+    types: |typed| vec![typed.input(2)],
     shape: one_hot_shape,
     ..Operator::standard("OneHot")
 };
 
 pub static TOP_K: Operator = Operator {
+    types: |typed| vec![typed.input(0), Some(DType::I64)],
     shape: top_shape,
     other_shapes: |known| Some(vec![top_shape(known)?]),
     changes: &[Change {

@@ -1,5 +1,7 @@
 //! Shapes as values.
 
+use lapidary_core::tensor::DType;
+
 use super::{GATHER, Operator};
 use crate::graph::Node;
 use crate::shape::{Ints, Known, axis_of, volume};
@@ -8,6 +10,7 @@ use crate::tape::{Call, Outputs, whole};
 use ndarray::{ArrayD, IxDyn};
 
 pub static SHAPE: Operator = Operator {
+    types: |_| vec![Some(DType::I64)],
     shape: |known| {
         let (start, end) = told(known.node, known.shape(0)?.len());
         Some(vec![Some(end.saturating_sub(start))])
@@ -19,6 +22,7 @@ pub static SHAPE: Operator = Operator {
 };
 
 pub static SIZE: Operator = Operator {
+    types: |_| vec![Some(DType::I64)],
     shape: |_| Some(vec![]),
     ints: |known| Some(vec![volume(known.shape(0)?).map(|n| n as i64)]),
     ..Operator::standard("Size")

@@ -1,9 +1,11 @@
 //! `Slice`.
 
+use lapidary_core::tensor::Tensor;
 use ndarray::Axis;
 
 use super::Operator;
 use crate::error::GraphError;
+use crate::fold::{Constants, moved};
 use crate::graph::{Attribute, Node};
 use crate::opset::{Change, Rewriting};
 use crate::shape::{Extents, Ints, Known, axis_of, extent};
@@ -11,6 +13,7 @@ use crate::structure::{Flow, Layouts};
 use crate::tape::{Call, Cut, Outputs, Value, axis, one};
 
 pub static SLICE: Operator = Operator {
+    fold: Some(fold_slice),
     shape,
     ints,
     channels,
@@ -105,6 +108,32 @@ fn ints(known: &Known<'_>) -> Option<Ints> {
         array = array.select(Axis(axis), &indices);
     }
     Some(array.iter().copied().collect())
+}
+
+fn fold_slice(c: &Constants<'_>) -> Option<Tensor> {
+    let (starts, ends) = (c.list("starts", 1)?, c.list("ends", 2)?);
+    let axes = c
+        .list("axes", 3)
+        .unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = c.ints(4).unwrap_or_else(|| vec![1; starts.len()]);
+    let cut = moved(c.dense(0)?, |mut places| {
+        for (i, &axis) in axes.iter().enumerate() {
+            let axis = axis_of(axis, places.ndim())?;
+            let step = *steps.get(i)?;
+            let (from, count) = range(
+                places.len_of(Axis(axis)),
+                *starts.get(i)?,
+                *ends.get(i)?,
+                step,
+            )?;
+            let indices: Vec<usize> = (0..count as i64)
+                .map(|n| extent(from as i64 + n * step))
+                .collect::<Option<_>>()?;
+            places = places.select(Axis(axis), &indices);
+        }
+        Some(places)
+    })?;
+    Some(cut.into())
 }
 
 /// Slices along other axes than the channels'.

@@ -11,6 +11,7 @@ use crate::structure::{Count, Flow, Layout, Layouts, Unit};
 use crate::tape::{Call, Cut, Outputs, Value, axis};
 
 pub static SPLIT: Operator = Operator {
+    types: |typed| vec![typed.input(0); typed.node.outputs.len()],
     shape: |known| parts(known)?.into_iter().next(),
     other_shapes: |known| Some(parts(known)?.into_iter().skip(1).collect()),
     channels,

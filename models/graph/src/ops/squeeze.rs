@@ -2,13 +2,24 @@
 
 use super::Operator;
 use super::reduce::AXES_TO_INPUT_13;
+use crate::fold::viewed;
 use crate::graph::Node;
 use crate::shape::{Extents, Known, axes_of, same_ints};
 use crate::structure::{Flow, Layout, Layouts, rules};
-use crate::tape::{Call, Outputs, axes, viewed};
+use crate::tape::{self, Call, Outputs, axes};
 
 pub static SQUEEZE: Operator = Operator {
     hands_on: true,
+    fold: Some(|c| {
+        viewed(c, |from| {
+            let axes = match c.list("axes", 1) {
+                Some(axes) => axes_of(&axes, from.len())?,
+                None => (0..from.len()).filter(|&i| from[i] == 1).collect(),
+            };
+            let kept = (0..from.len()).filter(|i| !axes.contains(i));
+            Some(kept.map(|i| from[i]).collect())
+        })
+    }),
     keeps_numbers: true,
     shape: squeezed,
     ints: same_ints,
@@ -20,6 +31,19 @@ pub static SQUEEZE: Operator = Operator {
 
 pub static UNSQUEEZE: Operator = Operator {
     hands_on: true,
+    fold: Some(|c| {
+        viewed(c, |from| {
+            let axes = c.list("axes", 1)?;
+            let rank = from.len() + axes.len();
+            let axes = axes_of(&axes, rank)?;
+            let mut rest = from.iter().copied();
+            let extent = |i: usize| match axes.contains(&i) {
+                true => Some(1),
+                false => rest.next(),
+            };
+            (0..rank).map(extent).collect()
+        })
+    }),
     keeps_numbers: true,
     shape: unsqueezed,
     ints: same_ints,
@@ -97,7 +121,7 @@ fn squeeze(call: &mut Call<'_>) -> Outputs {
         .filter(|i| !removed.contains(i))
         .map(|i| shape[i])
         .collect();
-    viewed(call.tape, x, &kept)
+    tape::viewed(call.tape, x, &kept)
 }
 
 fn unsqueeze(call: &mut Call<'_>) -> Outputs {
@@ -110,5 +134,5 @@ fn unsqueeze(call: &mut Call<'_>) -> Outputs {
         }
         shape.insert(at, 1);
     }
-    viewed(call.tape, x, &shape)
+    tape::viewed(call.tape, x, &shape)
 }

@@ -1,6 +1,9 @@
 //! `Transpose`.
 
+use lapidary_core::tensor::{Granularity, Tensor};
+
 use super::Operator;
+use crate::fold::{Constants, moved};
 use crate::graph::Node;
 use crate::shape::{Extents, Ints, Known, axes_of};
 use crate::structure::{Flow, Layout, Layouts};
@@ -9,6 +12,7 @@ use ndarray::IxDyn;
 
 pub static TRANSPOSE: Operator = Operator {
     hands_on: true,
+    fold: Some(fold_transpose),
     shape,
     ints,
     channels,
@@ -27,6 +31,35 @@ fn order(node: &Node, rank: usize) -> Option<Vec<usize>> {
     match node.ints("perm") {
         Some(perm) => axes_of(perm, rank),
         None => Some((0..rank).rev().collect()),
+    }
+}
+
+/// Codes of a quantized weight keep their scales.
+fn fold_transpose(c: &Constants<'_>) -> Option<Tensor> {
+    let order = order(c.node, c.tensor(0)?.shape().len())?;
+    if (0..order.len()).any(|axis| !order.contains(&axis)) {
+        return None;
+    }
+    let to = |axis: usize| order.iter().position(|&from| from == axis);
+    match c.tensor(0)? {
+        Tensor::Dense(dense) => {
+            Some(moved(dense, |places| Some(places.permuted_axes(order)))?.into())
+        }
+        Tensor::Quantized(q) => {
+            let mut turned = q.clone();
+            turned.codes = q.codes.clone().permuted_axes(order.clone());
+            turned.granularity = match q.granularity {
+                Granularity::Tensor => Granularity::Tensor,
+                Granularity::Axis(axis) => Granularity::Axis(to(axis)?),
+                Granularity::Block { axis, size } => {
+                    turned.scales = q.scales.clone().permuted_axes(order.clone());
+                    turned.zero_points = q.zero_points.clone().permuted_axes(order.clone());
+                    let axis = to(axis)?;
+                    Granularity::Block { axis, size }
+                }
+            };
+            Some(Tensor::Quantized(turned))
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Operators of computer vision.
 
+use lapidary_core::tensor::DType;
+
 use super::Operator;
+use crate::lower::refusal;
 use crate::opset::Change;
 
 pub static GRID_SAMPLE: Operator = Operator {
@@ -17,6 +20,13 @@ pub static GRID_SAMPLE: Operator = Operator {
         },
     }],
     ..Operator::standard("GridSample")
+};
+
+/// rten takes the best class of each box instead of going class by class.
+pub static NON_MAX_SUPPRESSION: Operator = Operator {
+    types: |_| vec![Some(DType::I64)],
+    lower: Some(|_, node| Err(refusal(&node, "suppression of boxes class by class"))),
+    ..Operator::standard("NonMaxSuppression")
 };
 
 pub static ROI_ALIGN: Operator = Operator {

@@ -66,14 +66,14 @@ pub(super) fn slid(known: &Known<'_>, x: &[Option<usize>], kernel: &[usize]) -> 
 }
 
 /// Says the kernel, strides and padding of a node.
-pub(super) fn lower(lowering: &mut Lowering, mut node: Node) -> Result<(), ModelError> {
+pub(super) fn lower(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
     state(&mut node, &lowering.shapes, false)?;
     lowering.push(node);
     Ok(())
 }
 
 /// Says the kernel, strides, dilations and padding of a node.
-pub(super) fn lower_dilated(lowering: &mut Lowering, mut node: Node) -> Result<(), ModelError> {
+pub(super) fn lower_dilated(lowering: &mut Lowering<'_>, mut node: Node) -> Result<(), ModelError> {
     state(&mut node, &lowering.shapes, true)?;
     lowering.push(node);
     Ok(())

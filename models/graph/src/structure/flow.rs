@@ -15,8 +15,9 @@ use crate::graph::{Graph, Node};
 use crate::ops;
 use crate::shape::{Ints, Shapes, axes_of};
 
-/// Two numbers of samples that shapes are inferred for: an extent that differs between them depends on the samples.
-const SAMPLES: [usize; 2] = [61, 64];
+/// Two numbers of samples that shapes are inferred for, with those that other open extents begin with: an extent that differs
+/// between them depends on the samples or on those.
+const SAMPLES: [(usize, usize); 2] = [(61, 512), (64, 832)];
 
 /// The most indices an axis of channels may have.
 pub(crate) const MOST_INDICES: usize = 1 << 24;
@@ -107,7 +108,7 @@ impl<'g> Flow<'g> {
             .collect();
         let mut flow = Self {
             graph,
-            shapes: SAMPLES.map(|samples| Shapes::infer(graph, samples)),
+            shapes: SAMPLES.map(|(samples, others)| Shapes::supposing(graph, samples, others)),
             units: Units::default(),
             layouts: HashMap::new(),
             stands: Vec::new(),

@@ -73,7 +73,7 @@ impl Pool {
     /// The values of a weight, those of a quantized one computed once.
     pub(super) fn values(&self, weight: &Arc<Tensor>) -> Option<Shared<f32>> {
         if let Tensor::Dense(dense) = weight.as_ref() {
-            return dense.as_f32().cloned();
+            return dense.to_f32();
         }
         let address = Arc::as_ptr(weight) as usize;
         if let Some((of, values)) = lock(&self.values).get(&address)

@@ -7,7 +7,7 @@ use std::time::Instant;
 use lapidary_core::model::ModelError;
 use lapidary_core::runtime::{NodeTime, WARM_UP, median};
 use lapidary_core::tensor::{DType, Dense, Shared, Tensor};
-use lapidary_graph::lower::lower;
+use lapidary_graph::lower::{held_as, lower};
 use lapidary_graph::{Attribute, Graph, ValueInfo};
 use lapidary_onnx::Form;
 use ndarray::Axis;
@@ -98,24 +98,27 @@ impl Program {
     pub fn load(graph: &Graph, outputs: &[ValueInfo]) -> Result<Self, ModelError> {
         let mut lowered = lower(graph)?;
         lowered.outputs = outputs.to_vec();
+        for output in &mut lowered.outputs {
+            output.dtype = held_as(output.dtype);
+        }
         let mut names = liftable(&lowered);
         names.retain(|name| graph.weights.contains_key(name));
-        Self::lifting(graph, lowered, &names)
+        Self::lifting(graph, outputs, lowered, &names)
     }
 
-    /// Loads `graph` as it was `lowered`, with the weights `names` as inputs.
+    /// Loads `graph`, to give `wanted`, as it was `lowered`, with the weights `names` as inputs.
     pub(super) fn lifting(
         graph: &Graph,
+        wanted: &[ValueInfo],
         mut lowered: Graph,
         names: &BTreeSet<String>,
     ) -> Result<Self, ModelError> {
-        let outputs = lowered.outputs.clone();
-        let key = Key::new(graph, &outputs, names);
+        let key = Key::new(graph, wanted, names);
         lowered.prune_unused();
         let lifted = lift(&mut lowered, names);
         name_nodes_apart(&mut lowered);
         let bytes = lapidary_onnx::to_bytes(&lowered, Form::Dense)?;
-        let model = rten::Model::load(bytes).map_err(|e| failure(NAME, &e))?;
+        let model = rten::Model::load(bytes).map_err(|e| lacking(&e))?;
         let id = |name: &str| model.node_id(name).map_err(|e| failure(NAME, &e));
         let known = constants(&lowered);
         let nodes = (lowered.nodes.iter())
@@ -134,7 +137,7 @@ impl Program {
             inputs: (graph.inputs.iter())
                 .map(|i| (i.clone(), model.find_node(&i.name)))
                 .collect(),
-            outputs: (outputs.iter())
+            outputs: (wanted.iter())
                 .map(|o| Ok((id(&o.name)?, o.dtype)))
                 .collect::<Result<_, ModelError>>()?,
             weights: lifted
@@ -203,7 +206,7 @@ impl Program {
         let ids: Vec<NodeId> = self.outputs.iter().map(|(id, _)| *id).collect();
         let values = (self.model)
             .run(inputs(&given, weights), &ids, Some(options.clone()))
-            .map_err(|e| failure(NAME, &e))?;
+            .map_err(|e| lacking(&e))?;
         (values.into_iter().zip(&self.outputs))
             .map(|(value, (_, dtype))| take(value, *dtype))
             .collect()
@@ -281,6 +284,17 @@ fn merged(mut values: Shared<f32>, factors: &[f32]) -> Shared<f32> {
         channel.mapv_inplace(|v| v * factor);
     }
     values
+}
+
+/// An error of rten, with what may run the model instead.
+fn lacking(error: &dyn std::error::Error) -> ModelError {
+    match failure(NAME, error) {
+        ModelError::Engine { engine, reason } => ModelError::Engine {
+            engine,
+            reason: format!("{reason}; onnxruntime may run it (--runtime ort)"),
+        },
+        other => other,
+    }
 }
 
 /// What tells the name of a node with an operator from that of a value.

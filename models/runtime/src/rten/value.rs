@@ -75,6 +75,10 @@ pub fn view<'a>(input: &ValueInfo, dense: &'a Dense) -> Result<Given<'a>, ModelE
         (DType::F32 | DType::F64 | DType::F16 | DType::BF16, Dense::F32(a)) => {
             Elements::F32(slice(a))
         }
+        (DType::F16 | DType::BF16, Dense::Raw { .. }) => match dense.to_f32() {
+            Some(a) => Elements::F32(a.iter().copied().collect()),
+            None => return Err(failure(format!("input `{}` holds no floats", input.name))),
+        },
         (DType::F32 | DType::F64, Dense::F64(a)) => {
             Elements::F32(a.iter().map(|&v| v as f32).collect())
         }
