@@ -319,7 +319,7 @@ impl<const FAULT: usize> Searcher for Climber<FAULT> {
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SearchError> {
         let (ledger, kept): (Ledger, Kept) = snapshot.read("climber", 1)?;
         let malformed = || SearchError::MalformedSnapshot {
-            strategy: "climber".into(),
+            strategy: "climber",
             reason: "it is of another space".into(),
         };
         let best = match kept {

@@ -33,11 +33,12 @@ impl Unstructured {
                 continue;
             };
             match model.weights().get(name).map(Arc::as_ref) {
-                Some(Tensor::Dense(dense)) if dense.dtype().is_float() => {
-                    if dense.shape().len() >= 2 {
-                        weights.push(name.clone());
-                    }
+                Some(Tensor::Dense(dense))
+                    if dense.dtype().is_float() && dense.shape().len() >= 2 =>
+                {
+                    weights.push(name.clone());
                 }
+                Some(Tensor::Dense(dense)) if dense.dtype().is_float() => {}
                 None => {}
                 Some(Tensor::Quantized(_)) => notes.push(format!(
                     "{} left alone: its weight `{name}` is quantized (prune before quantizing)",

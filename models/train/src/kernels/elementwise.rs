@@ -9,12 +9,12 @@ use super::reduce::sum_to;
 use crate::array::Array;
 
 /// `change` applied to pieces of the elements of `x`.
-pub(crate) fn changed(mut x: Array, change: impl Fn(&mut [f32]) + Sync) -> Array {
+pub(crate) fn changed(mut x: Array, change: impl Fn(&mut [f32]) + Sync + Send) -> Array {
     let values = x.values_mut();
     if values.len() <= 2 * PIECE {
         change(values);
     } else {
-        values.par_chunks_mut(PIECE).for_each(|piece| change(piece));
+        values.par_chunks_mut(PIECE).for_each(&change);
     }
     x
 }
@@ -97,14 +97,14 @@ pub(crate) fn broadcast(a: Array, b: &Array, f: impl Fn(f32, f32) -> f32 + Sync)
         // In place, where nothing else reads it.
         let mut a = a;
         runs.each(a.values_mut(), |out, _, at| {
-            runs.second.of(b.values(), at, out, |x, y| f(x, y));
+            runs.second.of(b.values(), at, out, &f);
         });
         return a;
     }
     Array::written(&shape, |out| {
         runs.each(out, |out, first, second| {
             runs.first.of(a.values(), first, out, |_, x| x);
-            runs.second.of(b.values(), second, out, |x, y| f(x, y));
+            runs.second.of(b.values(), second, out, &f);
         });
     })
 }
