@@ -55,7 +55,7 @@ fn in_one_set(graph: &mut Graph) -> Vec<Function> {
     }
     let opset = graph.opset();
     (graph.functions.iter())
-        .filter(|f| f.body.opset() == opset || f.body.opsets.get("").is_none())
+        .filter(|f| f.body.opset() == opset || !f.body.opsets.contains_key(""))
         .cloned()
         .collect()
 }

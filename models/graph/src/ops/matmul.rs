@@ -80,9 +80,7 @@ pub static MAT_MUL_N_BITS: Operator = Operator {
 fn apart(known: &Known<'_>, left: usize, right: usize) -> Option<String> {
     let (a, b) = (known.shape(left)?, known.shape(right)?);
     let depth = (*a.last()?)?;
-    let other = b[b.len().checked_sub(2).unwrap_or(0)..]
-        .first()
-        .copied()??;
+    let other = b[b.len().saturating_sub(2)..].first().copied()??;
     (depth != other).then(|| format!("the inner extents are {depth} and {other}"))
 }
 
