@@ -7,7 +7,7 @@ use lapidary_core::tensor::DType;
 
 use super::quantize::lower_codes;
 use super::window::{covered, is_same, lower_dilated, slid, spatial};
-use super::{ADD, Operator, PAD, RESHAPE, SLICE, SQUEEZE, Slots, TRANSPOSE};
+use super::{ADD, CAST, Operator, PAD, RESHAPE, SLICE, SQUEEZE, SUB, Slots, TRANSPOSE};
 use crate::graph::{Attribute, Node};
 use crate::layers::{Work, volume};
 use crate::lower::{Lowering, refusal};
@@ -36,7 +36,7 @@ pub static CONV_INTEGER: Operator = Operator {
     quantized: true,
     types: |_| vec![Some(DType::I32)],
     misfit: |known| apart(known, 1),
-    lower: Some(lower_dilated),
+    lower: Some(lower_integer),
     shape: |known| shape(known, 1),
     macs,
     ..Operator::standard("ConvInteger")
@@ -137,6 +137,45 @@ fn lower(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
         Some(5) => lower_volume(lowering, node),
         _ => lower_dilated(lowering, node),
     }
+}
+
+/// rten gives other sums; those of floats are the same numbers.
+fn lower_integer(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {
+    let around = node.name.clone();
+    let to_float = [("to", Attribute::Int(1))];
+    let mut inputs = Vec::new();
+    for i in [0, 1] {
+        let Some(codes) = node.input(i).map(str::to_owned) else {
+            return Err(refusal(&node, "convolution of codes in such a form"));
+        };
+        let fact = lowering.shapes.fact(&codes);
+        let mut values = lowering.step(&around, &CAST, &[&codes], &to_float);
+        if let Some(zeros) = node.input(i + 2).map(str::to_owned) {
+            let mut shift = lowering.step(&around, &CAST, &[&zeros], &to_float);
+            if lowering.rank(&node, i + 2) == Some(1) && i == 1 {
+                // One for each kernel.
+                let behind = fact.shape.as_ref().map_or(3, |s| s.len().saturating_sub(1));
+                let wide = lowering.list(&around, [vec![-1], vec![1; behind]].concat());
+                shift = lowering.step(&around, &RESHAPE, &[&shift, &wide], &[]);
+            }
+            values = lowering.step(&around, &SUB, &[&values, &shift], &[]);
+        }
+        lowering.shapes.learn(&values, fact);
+        inputs.push(values);
+    }
+    let sums = lowering.name(&around, "sums");
+    let mut part = CONV.node(lowering.name(&around, "float"), inputs, vec![sums.clone()]);
+    part.attributes.clone_from(&node.attributes);
+    if let Some(out) = node.outputs.first() {
+        let fact = lowering.shapes.fact(out);
+        lowering.shapes.learn(&sums, fact);
+    }
+    lower(lowering, part)?;
+    let name = lowering.name(&around, "cast");
+    let mut cast = CAST.node(name, vec![sums], node.outputs);
+    cast.attributes.insert("to".into(), Attribute::Int(6));
+    lowering.push(cast);
+    Ok(())
 }
 
 fn lower_volume(lowering: &mut Lowering<'_>, node: Node) -> Result<(), ModelError> {

@@ -148,6 +148,23 @@ fn place(from: &[Option<Extent>], axis: usize, to: &[Option<Extent>]) -> Option<
         from[kept]?;
         kept += 1;
     }
+    // What lies behind may be joined or parted, open extents too, as long as it is as much.
+    let both = |extents: &[Option<Extent>]| -> Option<Extent> {
+        (extents.iter()).try_fold([1usize; 2], |[p, q], d| {
+            let [a, b] = (*d)?;
+            Some([p.checked_mul(a)?, q.checked_mul(b)?])
+        })
+    };
+    if kept == axis && to.get(axis)? == &from[axis] {
+        let (was, is) = (both(&from[axis + 1..]), both(&to[axis + 1..]));
+        if was.is_some() && was == is {
+            return Some(Place {
+                axis,
+                outer: 1,
+                inner: 1,
+            });
+        }
+    }
     // Samples are never joined with channels.
     let product = |extents: &[Option<Extent>]| {
         (extents.iter()).try_fold(1usize, |p, d| p.checked_mul(fixed((*d)?)?))
@@ -178,10 +195,22 @@ fn place(from: &[Option<Extent>], axis: usize, to: &[Option<Extent>]) -> Option<
 
 /// The layout behind the node, whose shape is stated where `has_target`.
 fn reshaped<'g>(flow: &mut Flow<'g>, node: &'g Node, has_target: bool) -> Option<Layouts> {
+    let layouts = followed(flow, node, has_target);
+    if layouts.is_none() && has_target {
+        pin_told(flow, node, None);
+    }
+    layouts
+}
+
+fn followed<'g>(flow: &mut Flow<'g>, node: &'g Node, has_target: bool) -> Option<Layouts> {
     if !flow.rest_untouched(node, 1) {
         return None;
     }
     let Some(x) = flow.layout(node.input(0)?) else {
+        // A target that counts channels of another value would no longer fit this one.
+        if has_target {
+            pin_told(flow, node, None);
+        }
         return Some(vec![None]);
     };
     let from = flow.shape(node.input(0)?)?;
@@ -205,12 +234,46 @@ fn reshaped<'g>(flow: &mut Flow<'g>, node: &'g Node, has_target: bool) -> Option
     }
     let units: Rc<[Unit]> = units.into();
     if has_target {
-        note_target(flow, node, &x, &to, &place, &units)?;
+        let live = is_told(flow, node, &x, &place);
+        pin_told(flow, node, live.then_some(place.axis));
+        if !live {
+            note_target(flow, node, &x, &to, &place, &units)?;
+        }
     }
     Some(vec![Some(Layout {
         axis: place.axis,
         units,
     })])
+}
+
+/// Whether the entry of the target that counts channels is told by the shape of a value that carries the very same channels, so that
+/// it follows by itself when they are cut.
+fn is_told(flow: &mut Flow<'_>, node: &Node, x: &Layout, place: &Place) -> bool {
+    let told = node
+        .input(1)
+        .and_then(|target| flow.told_by(target, place.axis));
+    let Some(source) = told.and_then(|(value, axis)| flow.layout(value).filter(|l| l.axis == axis))
+    else {
+        return false;
+    };
+    place.outer == 1
+        && place.inner == 1
+        && source.units.len() == x.units.len()
+        && (source.units.iter().zip(x.units.iter()))
+            .all(|(&a, &b)| flow.units.find(a) == flow.units.find(b))
+}
+
+/// Keeps the channels whose number the target of a node tells from another value's shape, but for the entry `right`.
+fn pin_told(flow: &mut Flow<'_>, node: &Node, right: Option<usize>) {
+    let Some(target) = node.input(1) else { return };
+    let entries = flow.partial_ints(target).map_or(0, |list| list.len());
+    for entry in (0..entries).filter(|&e| Some(e) != right) {
+        if let Some((value, axis)) = flow.told_by(target, entry)
+            && let Some(layout) = flow.layout(value).filter(|l| l.axis == axis)
+        {
+            flow.pin_all(&layout.units);
+        }
+    }
 }
 
 /// Notes the entry of the target shape that counts channels.
@@ -358,6 +421,53 @@ mod tests {
         assert_eq!(placed(|n| [n, 2, 5, 4], 3, |n| [n, 2, 20]), Some((2, 5, 1)));
         assert_eq!(placed(|n| [n, 2, 5, 4], 3, |n| [n, 10, 4]), Some((2, 1, 1)));
     }
+    /// Height and width may be open, and the target made of the shape itself.
+    #[test]
+    fn maps_of_open_extents_are_joined_behind_their_channels() {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F32, &[1, 1, 1]);
+        let w = b.weight("w", Dense::f32(&[6, 1, 3, 3], vec![1.0; 54]).unwrap());
+        let pads = [("pads", [1, 1, 1, 1].into())];
+        let y = b.node("Conv", "conv", &[&x, &w], pads);
+        let dims = b.node("Shape", "dims", &[&y], []);
+        let list = |b: &mut GraphBuilder, name: &str, v: i64| {
+            b.weight(name, Dense::i64(&[1], vec![v]).unwrap())
+        };
+        let (zero, two, rest) = (
+            list(&mut b, "zero", 0),
+            list(&mut b, "two", 2),
+            list(&mut b, "rest", -1),
+        );
+        let front = b.node("Slice", "front", &[&dims, &zero, &two], []);
+        let target = b.node("Concat", "target", &[&front, &rest], [("axis", 0.into())]);
+        let y = b.node("Reshape", "joined", &[&y, &target], []);
+        let most = [("axes", [2].into()), ("keepdims", 0.into())];
+        let y = b.node("ReduceMax", "most", &[&y], most);
+        let v = b.weight("v", Dense::f32(&[6, 2], vec![1.0; 12]).unwrap());
+        let y = b.node("MatMul", "z", &[&y, &v], []);
+        b.output(&y, DType::F32, &[2]);
+        let mut graph = b.finish(13).unwrap();
+        for (axis, name) in [(2, "h"), (3, "w")] {
+            let shape = graph.inputs[0].shape.as_mut().unwrap();
+            shape[axis] = lapidary_core::model::Dim::Symbol(name.into());
+        }
+        let keep = [1, 2, 5];
+        let cut = cut(
+            &graph,
+            &[Cut {
+                group: 0,
+                keep: &keep,
+            }],
+        )
+        .unwrap();
+        assert_eq!(cut.weight("w").unwrap().shape(), [3, 1, 3, 3]);
+        assert_eq!(cut.weight("v").unwrap().shape(), [3, 2]);
+        assert_eq!(
+            cut.nodes[cut.position("joined").unwrap()].inputs[1],
+            "target"
+        );
+    }
+
     /// A target that says how many samples there are is written anew without saying so.
     #[test]
     fn a_target_with_the_samples_follows_a_cut() {

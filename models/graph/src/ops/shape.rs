@@ -60,6 +60,10 @@ fn channels<'g>(flow: &mut Flow<'g>, node: &'g Node) -> Option<Layouts> {
         return None;
     }
     for reader in (flow.graph.nodes.iter()).filter(|n| n.reads().contains(&name.as_str())) {
+        // Where it only becomes part of targets of `Reshape`, these see to it.
+        if flow.tells_targets_only(reader, name) {
+            continue;
+        }
         if !reader.is(&GATHER) || reader.input(0) != Some(name) {
             return None;
         }

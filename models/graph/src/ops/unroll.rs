@@ -211,7 +211,7 @@ impl Direction<'_, '_> {
     }
 
     /// `x · Wᵀ` of a gate, with its bias.
-    fn input_product(&mut self, x: &String, gate: usize) -> String {
+    fn input_part(&mut self, x: &String, gate: usize) -> String {
         let product = self.step(&MAT_MUL, &[x, &self.w[gate].clone()]);
         match self.wb.as_ref().map(|b| b[gate].clone()) {
             Some(b) => self.step(&ADD, &[&product, &b]),
@@ -220,7 +220,7 @@ impl Direction<'_, '_> {
     }
 
     /// `h · Rᵀ` of a gate, with its bias.
-    fn state_product(&mut self, h: &String, gate: usize) -> String {
+    fn state_part(&mut self, h: &String, gate: usize) -> String {
         let product = self.step(&MAT_MUL, &[h, &self.r[gate].clone()]);
         match self.rb.as_ref().map(|b| b[gate].clone()) {
             Some(b) => self.step(&ADD, &[&product, &b]),
@@ -229,7 +229,7 @@ impl Direction<'_, '_> {
     }
 
     fn gate(&mut self, x: &String, h: &String, gate: usize) -> String {
-        let (a, b) = (self.input_product(x, gate), self.state_product(h, gate));
+        let (a, b) = (self.input_part(x, gate), self.state_part(h, gate));
         self.step(&ADD, &[&a, &b])
     }
 
@@ -308,15 +308,15 @@ impl Direction<'_, '_> {
                 let z = self.step(f, &[&z]);
                 let r = self.gate(x, h, 1);
                 let r = self.step(f, &[&r]);
-                let new = self.input_product(x, 2);
+                let new = self.input_part(x, 2);
                 let old = match self.reset_behind {
                     true => {
-                        let old = self.state_product(h, 2);
+                        let old = self.state_part(h, 2);
                         self.step(&MUL, &[&r, &old])
                     }
                     false => {
                         let kept = self.step(&MUL, &[&r, h]);
-                        self.state_product(&kept, 2)
+                        self.state_part(&kept, 2)
                     }
                 };
                 let sum = self.step(&ADD, &[&new, &old]);

@@ -234,6 +234,75 @@ impl<'g> Flow<'g> {
         }
     }
 
+    /// The node that writes the value `name`.
+    fn producer(&self, name: &str) -> Option<&'g Node> {
+        (self.graph.nodes.iter()).find(|n| n.outputs.first().is_some_and(|o| o == name))
+    }
+
+    /// The value, and the axis of it, whose extent is element `entry` of the list `name` as it is.
+    pub(crate) fn told_by(&self, name: &str, entry: usize) -> Option<(&'g str, usize)> {
+        let node = self.producer(name)?;
+        let first = node.input(0)?;
+        if node.is(&ops::SHAPE) {
+            let rank = self.rank(first)? as i64;
+            let start = node.int("start", 0);
+            let start = if start < 0 { start + rank } else { start };
+            let axis = usize::try_from(start.clamp(0, rank)).ok()? + entry;
+            return Some((first, axis));
+        }
+        if node.is(&ops::CONCAT) {
+            let mut before = 0;
+            for part in &node.inputs {
+                let count = self.partial_ints(part)?.len();
+                if entry < before + count {
+                    return self.told_by(part, entry - before);
+                }
+                before += count;
+            }
+            return None;
+        }
+        if node.is(&ops::SLICE) {
+            let length = self.partial_ints(first)?.len() as i64;
+            let start = *self.list(node, "starts", 1)?.first()?;
+            let steps = self.list(node, "steps", 4)?;
+            let start = if start < 0 { start + length } else { start };
+            let step = steps.first().copied().unwrap_or(1);
+            let at = start.clamp(0, length) + step * entry as i64;
+            return self.told_by(first, usize::try_from(at).ok()?);
+        }
+        if node.is(&ops::GATHER) {
+            let length = self.partial_ints(first)?.len();
+            let at = *self.ints(node.input(1)?)?.get(entry)?;
+            return self.told_by(first, crate::shape::axis_of(at, length)?);
+        }
+        Self::keeps_list(node)
+            .then(|| self.told_by(first, entry))
+            .flatten()
+    }
+
+    /// Whether a node hands a list of integers on, element by element.
+    fn keeps_list(node: &Node) -> bool {
+        [&ops::CAST, &ops::IDENTITY, &ops::SQUEEZE, &ops::UNSQUEEZE]
+            .iter()
+            .any(|operator| node.is(operator))
+    }
+
+    /// Whether what `reader` makes of the list `name` ends in targets of `Reshape` only, its elements as they are.
+    pub(crate) fn tells_targets_only(&self, reader: &Node, name: &str) -> bool {
+        if reader.is(&ops::RESHAPE) {
+            return reader.input(0) != Some(name) && reader.input(1) == Some(name);
+        }
+        let picks = reader.is(&ops::SLICE) || reader.is(&ops::GATHER) || Self::keeps_list(reader);
+        let hands_on = reader.is(&ops::CONCAT) || picks && reader.input(0) == Some(name);
+        let Some(out) = reader.outputs.first().filter(|_| hands_on) else {
+            return false;
+        };
+        !self.graph.is_output(out)
+            && (self.graph.nodes.iter())
+                .filter(|n| n.reads().contains(&out.as_str()))
+                .all(|n| self.tells_targets_only(n, out))
+    }
+
     /// The axes that the attribute or input `axes` names, of a value with `rank` axes.
     pub(crate) fn axes(&self, node: &Node, i: usize, rank: usize) -> Option<Vec<usize>> {
         axes_of(&self.list(node, "axes", i)?, rank)

@@ -354,6 +354,34 @@ fn codes_are_rounded_by_dividing() {
 }
 
 #[test]
+fn convolutions_of_codes_give_the_sums_of_their_values() {
+    let codes = [250u8, 3, 128, 77, 12, 200, 131, 9, 64];
+    let kernel = [100i8, -127, 5, 88];
+    let mut b = GraphBuilder::new("codes");
+    let x = b.input("x", DType::U8, &[1, 3, 3]);
+    let w = Dense::I8(array(&[1, 1, 2, 2], kernel.to_vec()).unwrap());
+    let w = b.weight("w", w);
+    let zero = b.weight("zero", Dense::U8(array(&[], vec![120]).unwrap()));
+    let pads = [("pads", [1, 1, 0, 0].into())];
+    let y = b.node("ConvInteger", "y", &[&x, &w, &zero], pads);
+    let y = b.node("Cast", "f", &[&y], [("to", 1.into())]);
+    b.output(&y, DType::F32, &[1, 3, 3]);
+    let x = Dense::U8(array(&[1, 1, 3, 3], codes.to_vec()).unwrap());
+    let found = ran(&b.finish(17).unwrap(), &[x]);
+    let at = |i: i32, j: i32| match (i, j) {
+        (0.., 0..) => f32::from(codes[(3 * i + j) as usize]) - 120.0,
+        _ => 0.0,
+    };
+    let sum = |i: i32, j: i32| -> f32 {
+        (0..4)
+            .map(|k| at(i - 1 + k / 2, j - 1 + k % 2) * f32::from(kernel[k as usize]))
+            .sum()
+    };
+    let wanted = (0..9).map(|i| sum(i / 3, i % 3)).collect();
+    near(&found, &[wanted]);
+}
+
+#[test]
 fn what_is_lacking_names_what_may_run_it() {
     let mut b = GraphBuilder::new("boxes");
     let boxes = b.input("boxes", DType::F32, &[3, 4]);
