@@ -126,7 +126,7 @@ fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 
     let axes: Vec<&str> = init.space.axes().iter().map(|a| a.name.as_str()).collect();
     let mut used = Vec::new();
     for (i, written) in recipe.steps.iter().enumerate() {
-        for name in placeholders(&written.settings) {
+        for name in placeholders(&written.settings, &axes) {
             if !axes.contains(&name.as_str()) {
                 let hint = did_you_mean(&name, &axes);
                 let reason = format!(
@@ -221,9 +221,12 @@ impl Evaluator for Compress<'_> {
 /// The recipe at a point.
 fn filled(recipe: &Recipe, point: &Point) -> Recipe {
     let values = point.to_json();
+    let axes = point.space().axes().iter();
+    let axes: Vec<&str> = axes.map(|axis| axis.name.as_str()).collect();
     let steps = recipe.steps.iter().map(|step| Step {
         name: step.name.clone(),
-        settings: fill(&step.settings, &values).unwrap_or_else(|| Json::Object(Default::default())),
+        settings: fill(&step.settings, &axes, &values)
+            .unwrap_or_else(|| Json::Object(Default::default())),
     });
     Recipe {
         steps: steps.collect(),
