@@ -24,7 +24,7 @@ use lapidary_core::registry::{
 use lapidary_core::rng::Rng;
 use lapidary_core::settings::Schema;
 use lapidary_core::space::Axis;
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 use lapidary_core::trial::{Candidate, Outcome};
 use lapidary_core::wire::CandidateForm;
 use rand_core::RngCore;
@@ -33,7 +33,6 @@ use serde_json::json;
 use self::printed::{Printed, Said};
 use self::settings::{CommandSettings, Placed, read};
 use super::template::{as_text, fill_text, names};
-use crate::file::tree::did_you_mean;
 use crate::process::{Event, Process};
 
 /// What a template may name besides the axes; an axis of the same name comes first.
