@@ -325,7 +325,7 @@ pub struct StudyArgs {
     /// A setting of the strategy, or with a dotted key any value of the file. May be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Trials to spend.
+    /// Trials to spend, starting points among them.
     #[arg(long, value_name = "N")]
     pub trials: Option<u64>,
     /// Time to spend: 90s, 10m, 1h 30m. Trials that run then have a tenth of it more to end, and are dropped after that.
@@ -347,6 +347,9 @@ pub struct KeepArgs {
     /// Go on with the study of that name in the store, where there is one.
     #[arg(long, requires = "store")]
     pub resume: bool,
+    /// Try the failed trials of the study again before it goes on, each as a new trial on top of the budget.
+    #[arg(long, requires = "resume")]
+    pub retry_failed: bool,
 }
 
 /// `search`.

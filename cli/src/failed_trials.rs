@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lapidary_core::text::visible;
 use lapidary_core::trial::{Outcome, Trial};
 
 /// Letters of a reason that are shown.
@@ -55,10 +56,10 @@ impl FailedTrials {
 
 /// The first line of a reason, cut where it is long.
 fn short(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default().trim();
+    let line = visible(reason.lines().next().unwrap_or_default().trim());
     match line.char_indices().nth(LETTERS) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+        None => line.into_owned(),
     }
 }
 

@@ -70,7 +70,7 @@ pub fn main_with(entries: &[&'static Entry]) -> ExitCode {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::GoalMissed) => ExitCode::from(3),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            output::tell(&format!("error: {failure}"));
             match failure {
                 Failure::Work(_) => ExitCode::from(1),
                 Failure::Input(_) => ExitCode::from(2),

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use lapidary_core::text::{visible, visible_lines};
 use serde::Serialize;
 
 use crate::end::Failure;
@@ -11,6 +12,11 @@ use crate::end::Failure;
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
+/// Says something on stderr.
+pub fn tell(text: &str) {
+    eprintln!("{}", visible_lines(text));
+}
+
 /// Prints `document` as JSON where `json` is asked for, else the text that `text` makes.
 pub fn print(
     json: bool,
@@ -18,9 +24,9 @@ pub fn print(
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
     let text = if json {
-        serde_json::to_string_pretty(document).map_err(Failure::work)?
+        without_controls(&serde_json::to_string_pretty(document).map_err(Failure::work)?)
     } else {
-        text()
+        visible_lines(&text()).into_owned()
     };
     let mut out = io::stdout().lock();
     match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
@@ -30,11 +36,20 @@ pub fn print(
     }
 }
 
+/// JSON whose texts hold no control characters: what JSON allows of them (U+007F to U+009F) is escaped too.
+fn without_controls(json: &str) -> String {
+    let escaped = |c: char| match c {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
+        other => other.to_string(),
+    };
+    json.chars().map(escaped).collect()
+}
+
 /// A table for people; columns named in `right` hold numbers.
 pub fn table(header: &[&str], right: &[&str], rows: Vec<Vec<String>>) -> String {
     let aligned = |column: usize, text: &str| {
         let numeric = header.get(column).is_some_and(|h| right.contains(h));
-        Cell::new(text).set_alignment(if numeric {
+        Cell::new(visible(text)).set_alignment(if numeric {
             CellAlignment::Right
         } else {
             CellAlignment::Left

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lapidary_core::budget::WallClock;
 use lapidary_core::cancel::Cancel;
 use lapidary_core::evaluator::Evaluator;
-use lapidary_core::goal::Goal;
+use lapidary_core::goal::{Constraint, Goal};
 use lapidary_core::log::Log;
 use lapidary_core::registry::{Promise, Registry};
 use lapidary_core::study::{End as StudyEnd, Finished, StudyError};
@@ -45,8 +45,11 @@ pub struct Document {
     seconds: f64,
     /// Why the study ended.
     end: &'static str,
-    /// Whether the same seed gives the same trials: not where time decides anything.
+    /// Whether the same seed gives the same trials: not where time decides anything, and unknown of programs.
     reproducible: bool,
+    /// Whether it is time that decides.
+    #[serde(skip)]
+    time_decides: bool,
     /// The best model's metrics on the test part, where the model was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<Metrics>,
@@ -102,6 +105,9 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
             "--output writes the best model, but this study's trials are no models",
         ));
     }
+    for note in file.notes().into_iter().chain(evaluator.notes()) {
+        output::tell(&format!("note: {note}"));
+    }
     let jobs = jobs(args.jobs, file.window);
     let cancel = interrupt::watch()?;
     let mut stored = setup::begin(&args.keep, &file, &registry)?;
@@ -141,19 +147,19 @@ pub fn run(args: &args::Search, json: bool) -> Result<End, Failure> {
         folders.remove_checkpoints();
     }
     document.seconds = began.elapsed().as_secs_f64();
-    if !document.reproducible {
+    if document.time_decides {
         eprintln!("time decides in this study, so the same seed may give other trials");
     }
     let failures = FailedTrials::of(&finished.trials);
     output::print(json, &document, || document.text(&file.goal, &failures))?;
     if finished.end == StudyEnd::Cancelled {
         if let Some(path) = &args.keep.store {
-            eprintln!(
+            output::tell(&format!(
                 "{} trials are in {}; go on with: {}",
                 finished.trials.len(),
                 path.display(),
                 resuming(std::env::args_os())
-            );
+            ));
         }
         return Err(Failure::Interrupted);
     }
@@ -237,13 +243,17 @@ impl Document {
     ) -> Self {
         let best = finished.best();
         let found = |trial| StandOut::new(trial, shelf);
-        let seconds = finished.end == StudyEnd::Time;
-        let volatile = evaluator.metrics().unwrap_or_default();
+        // Of an evaluation whose metrics only a run tells nobody knows whether another gives the same.
+        let reported = evaluator.metrics();
+        let is_known = reported.is_some();
+        let volatile = reported.unwrap_or_default();
         let reads_time = file
             .goal
             .metrics()
             .iter()
             .any(|name| volatile.iter().any(|m| m.volatile && m.name == *name));
+        let time_decides =
+            reads_time || matches!(finished.end, StudyEnd::Time | StudyEnd::Cancelled);
         Self {
             study: file.name.clone(),
             strategy: file.strategy.clone(),
@@ -265,7 +275,8 @@ impl Document {
                 StudyEnd::Reached => "reached",
                 StudyEnd::Cancelled => "cancelled",
             },
-            reproducible: !(seconds || reads_time || finished.end == StudyEnd::Cancelled),
+            reproducible: is_known && !time_decides,
+            time_decides,
             test: None,
         }
     }
@@ -326,7 +337,27 @@ pub fn found_table(goal: &Goal, best: Option<&StandOut>, front: &[StandOut]) -> 
     right.extend(&metrics);
     let mut text = output::table(&header, &right, rows);
     text.push('\n');
+    if !best.trial().is_feasible() {
+        let broken = broken(goal, best.trial());
+        text.push_str(&format!(
+            "no trial keeps all constraints; the one that breaks them least breaks {broken}\n"
+        ));
+    }
     text
+}
+
+/// The constraints that a trial breaks.
+pub fn broken(goal: &Goal, trial: &Trial) -> String {
+    let metrics = trial.outcome.metrics();
+    let keeps = |c: &&Constraint| {
+        let value = metrics.and_then(|metrics| metrics.get(&c.metric));
+        value.is_some_and(|value| c.holds(*value))
+    };
+    let broken = goal.constraints.iter().filter(|c| !keeps(c));
+    broken
+        .map(Constraint::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl StandOut {

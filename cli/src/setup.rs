@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use lapidary_core::registry::{BuildError, Registry, SearchInit};
 use lapidary_core::searcher::Searcher;
+use lapidary_core::text::listed;
 use lapidary_study::file::{Overrides, StudyFile};
 use lapidary_study::store::{self, Store, StudyLog};
 use tempfile::TempDir;
 
 use crate::args::{KeepArgs, StudyArgs};
 use crate::end::Failure;
+use crate::output;
 
 /// The study as its file and the command line describe it; `more` is set as by `--set`.
 pub fn read_study(
@@ -82,7 +84,9 @@ impl Folders {
     /// Those of a study without a store.
     pub fn temporary() -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("lapidary-").tempdir();
-        folder.map(Self::Temporary).map_err(Failure::work)
+        folder.map(Self::Temporary).map_err(|error| {
+            Failure::work(format!("no folder for temporary files (TMPDIR): {error}"))
+        })
     }
 
     /// Where later stages find what earlier ones kept.
@@ -126,6 +130,7 @@ pub fn searcher(
         .searcher(&file.strategy, &file.settings, &init)
         .map_err(|error| match error {
             BuildError::Broken { .. } => Failure::work(error),
+            BuildError::Unknown { .. } => Failure::input(file.strategy_error(&error)),
             error => Failure::input(error),
         })
 }
@@ -144,14 +149,27 @@ pub fn begin(
     // A start that was killed before it began the study is no reason to refuse the next.
     let resume = args.resume && store.has(name).map_err(Failure::input)?;
     if args.resume && !resume {
-        eprintln!("{} has no study `{name}` yet: it begins", path.display());
+        output::tell(&format!(
+            "{} has no study `{name}` yet: it begins",
+            path.display()
+        ));
+    }
+    let rounded = store::rounded_axes(&file.space);
+    if !rounded.is_empty() {
+        output::tell(&format!(
+            "note: Optuna's tables in the store round whole numbers beyond 2^53 ({}); the study itself has them exactly",
+            listed(&rounded)
+        ));
     }
     let identity = file.identity().with_plugins(registry);
-    let log = store
+    let mut log = store
         .begin(name, &identity, trials, resume)
         .map_err(Failure::input)?;
     if resume {
         eprintln!("going on after {} trials", log.recalled());
+    }
+    if args.retry_failed {
+        eprintln!("{} failed trials are tried again", log.retry_failed());
     }
     let (foreign, unfit) = log.foreign();
     if foreign > 0 {

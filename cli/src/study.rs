@@ -19,7 +19,7 @@ use crate::args::{self, ExportFormat};
 use crate::end::{End, Failure};
 use crate::failed_trials::FailedTrials;
 use crate::output::{grouped, number};
-use crate::search::{StandOut, found_table};
+use crate::search::{StandOut, broken, found_table};
 use crate::{files, output};
 
 /// Runs the command.
@@ -39,6 +39,9 @@ struct ListedStudy {
     study: String,
     #[serde(flatten)]
     ours: Option<Summary>,
+    /// Why it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
 }
 
 /// What can be said of a study in a line.
@@ -87,15 +90,23 @@ fn list(args: &args::StoreArg, json: bool) -> Result<End, Failure> {
     let mut lines = Vec::new();
     let mut rows = Vec::new();
     for name in store.studies().map_err(Failure::input)? {
-        let stored = match store.read(&name) {
-            Ok(stored) => Some(stored),
-            Err(error) if error.is_not_ours() => None,
-            Err(error) => return Err(Failure::input(error)),
+        // One that cannot be read hides no other.
+        let (stored, damaged) = match store.read(&name) {
+            Ok(stored) => (Some(stored), None),
+            Err(error) if error.is_not_ours() => (None, None),
+            Err(error) => (None, Some(error.to_string())),
         };
+        if let Some(reason) = &damaged {
+            output::tell(&format!("study `{name}` cannot be read: {reason}"));
+        }
         let ours =
             (stored.as_ref()).map(|stored| Summary::new(stored, &shelf(&args.store, stored)));
         rows.push(row(&name, stored.as_ref(), ours.as_ref()));
-        lines.push(ListedStudy { study: name, ours });
+        lines.push(ListedStudy {
+            study: name,
+            ours,
+            damaged,
+        });
     }
     output::print(json, &lines, || {
         let numbers = ["trials", "measured", "stopped", "failed", "pending"];
@@ -118,7 +129,12 @@ fn row(name: &str, stored: Option<&Stored>, ours: Option<&Summary>) -> Vec<Strin
             let value = trial.outcome.metrics()?.get(&o.metric)?;
             Some(format!("{} {}", o.metric, number(*value)))
         });
-        values.collect::<Vec<_>>().join(", ")
+        let mut text = values.collect::<Vec<_>>().join(", ");
+        if !trial.is_feasible() {
+            let broken = broken(&stored.identity.goal, trial);
+            text.push_str(&format!(" (breaks {broken})"));
+        }
+        text
     });
     let counts = [
         ours.trials,

@@ -18,7 +18,7 @@ pub struct Watch {
     progress: Progress,
     goal: Goal,
     began: Instant,
-    /// Trials of the budget and starting points, and time of the budget that is left for this run.
+    /// Trials of the budget, and time of the budget that is left for this run.
     trials: Option<u64>,
     time: Option<Duration>,
     /// Trials that earlier runs finished: they take no time.
@@ -33,7 +33,7 @@ pub struct Watch {
 impl Watch {
     /// Watches the study of `file`, of which earlier runs finished so many trials in so much time.
     pub fn new(file: &StudyFile, recalled: usize, spent: Duration, keep_lines: bool) -> Self {
-        let trials = (file.budget.trials).map(|trials| trials + file.start.len() as u64);
+        let trials = file.budget.trials;
         Self {
             progress: Progress::steps(trials),
             goal: file.goal.clone(),
@@ -162,8 +162,8 @@ mod tests {
             assert_eq!(rate, 4.0, "recalled trials take no time");
             watch.left(rate, elapsed).map(|left| left.as_secs())
         };
-        assert_eq!(seconds("trials = 49"), Some(5));
-        assert_eq!(seconds("trials = 49\ntime = \"38s\""), Some(3));
+        assert_eq!(seconds("trials = 50"), Some(5));
+        assert_eq!(seconds("trials = 50\ntime = \"38s\""), Some(3));
         assert_eq!(seconds("time = \"10s\""), Some(0));
         assert_eq!(seconds(""), None);
         assert_eq!(pace(4.0), "4.0 trials/s");

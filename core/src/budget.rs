@@ -10,7 +10,7 @@ const GRACE: u32 = 10;
 /// What a study may spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Budget {
-    /// Trials of the searcher, repeated ones included; starting points are on top.
+    /// Trials, starting points and repeated points among them.
     pub trials: Option<u64>,
     /// Wall time; no trial starts after it, and those that run then have a tenth of it more to end.
     pub time: Option<Duration>,

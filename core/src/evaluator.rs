@@ -104,6 +104,11 @@ pub trait Evaluator: Send + Sync {
     ) -> Result<Option<Metrics>, ModelError> {
         Ok(None)
     }
+
+    /// What whoever runs a study with it should know before, a sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Measures one candidate; where the evaluator panics, the outcome is failed.

@@ -36,6 +36,10 @@ pub trait Log {
     fn foreign(&mut self, _id: u64) -> Option<(Point, Outcome)> {
         None
     }
+    /// The failed trial whose candidate is evaluated once more under this id, where there is one.
+    fn retry(&mut self, _id: u64) -> Option<u64> {
+        None
+    }
     /// Whether an earlier run noted a candidate under this id.
     fn has(&self, _id: u64) -> bool {
         false
@@ -90,6 +94,9 @@ impl<A: Log, B: Log> Log for (A, B) {
     fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
         self.0.foreign(id).or_else(|| self.1.foreign(id))
     }
+    fn retry(&mut self, id: u64) -> Option<u64> {
+        self.0.retry(id).or_else(|| self.1.retry(id))
+    }
     fn has(&self, id: u64) -> bool {
         self.0.has(id) || self.1.has(id)
     }
@@ -127,6 +134,9 @@ impl<L: Log + ?Sized> Log for &mut L {
     }
     fn foreign(&mut self, id: u64) -> Option<(Point, Outcome)> {
         (**self).foreign(id)
+    }
+    fn retry(&mut self, id: u64) -> Option<u64> {
+        (**self).retry(id)
     }
     fn has(&self, id: u64) -> bool {
         (**self).has(id)

@@ -188,7 +188,7 @@ pub struct PluginFile {
 /// assert_eq!(searcher.ask(1)?.len(), 1);
 ///
 /// let error = registry.searcher("draw", &Json::Null, &init).err().ok_or("there is none")?;
-/// assert_eq!(error.to_string(), "no searcher `draw`; there are draws");
+/// assert_eq!(error.to_string(), "no searcher `draw` (did you mean `draws`?); there are draws");
 /// assert!(registry.entry(Kind::Optimizer, "draws").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -9,7 +9,7 @@
 //! A candidate is noted in the log when it is handed out, and an outcome when it comes in. A session that was killed stands
 //! where it stood when it is begun again over its log: what had been handed out and not answered is [`Session::pending`].
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -97,6 +97,8 @@ pub struct Session<'a> {
     first: HashMap<(u128, u64), u64>,
     scorer: Scorer<'a>,
     repeats_in_a_row: u32,
+    /// The points of an exhausted searcher, which are evaluated again in turn, and how many were, where noise wants that.
+    again: Option<(Vec<Candidate>, u64)>,
     /// What running trials are compared with, where there is a stop rule.
     courses: Option<Arc<RwLock<Courses>>>,
     /// Whether what is noted waits for the caller to commit.
@@ -107,7 +109,7 @@ pub struct Session<'a> {
 struct InFlight {
     candidate: Candidate,
     origin: Origin,
-    /// The searcher's id of it, where it is its own.
+    /// The searcher's id of it, where it asked for it.
     own: Option<u64>,
     /// The earlier trial of the same point that answers it.
     repeats: Option<u64>,
@@ -122,6 +124,11 @@ impl InFlight {
     fn waits(&self) -> bool {
         self.repeats.is_none() && self.outcome.is_none()
     }
+}
+
+/// What points are told apart by, with their fidelity.
+fn key(candidate: &Candidate) -> (u128, u64) {
+    (candidate.point.fingerprint(), candidate.fidelity.to_bits())
 }
 
 /// Why an answer was not taken.
@@ -164,6 +171,7 @@ impl<'a> Session<'a> {
             first: HashMap::new(),
             scorer: Scorer::new(&study.goal, study.repeats),
             repeats_in_a_row: 0,
+            again: None,
             courses: (study.stop.clone()).map(|rule| Arc::new(RwLock::new(Courses::new(rule)))),
             buffered: false,
         }
@@ -421,19 +429,39 @@ impl<'a> Session<'a> {
             if !known && self.study.budget.is_over(self.spent(now)) {
                 return Ok(Some(End::Time));
             }
-            if let Some(point) = self.study.start.get(self.started) {
-                let candidate = self.outside(point.clone());
-                self.started += 1;
-                self.open(candidate, None)?;
+            if let Some(failed) = self.log.retry(self.next_id()) {
+                let candidate = Candidate {
+                    id: self.next_id(),
+                    ..self.candidate(failed).clone()
+                };
+                self.first.insert(key(&candidate), candidate.id);
+                self.open(candidate, Origin::Foreign, None)?;
                 self.hand_out(n, handed)?;
                 continue;
             }
-            if !known && (self.study.budget.trials).is_some_and(|trials| self.asked >= trials) {
+            let spent = self.asked + self.started as u64;
+            if !known && (self.study.budget.trials).is_some_and(|trials| spent >= trials) {
                 return Ok(Some(End::Trials));
+            }
+            if let Some(point) = self.study.start.get(self.started) {
+                let candidate = self.outside(point.clone());
+                self.started += 1;
+                self.open(candidate, Origin::Foreign, None)?;
+                self.hand_out(n, handed)?;
+                continue;
+            }
+            if let Some(candidate) = self.next_again() {
+                self.asked += 1;
+                self.open(candidate, Origin::Own, None)?;
+                self.hand_out(n, handed)?;
+                continue;
             }
             // One at a time, so that a trial of another program stands under its id whatever the budget was then.
             let candidates = self.searcher.ask(1)?;
             if candidates.is_empty() {
+                if self.begin_again() {
+                    continue;
+                }
                 return Ok(None);
             }
             for candidate in candidates {
@@ -447,7 +475,7 @@ impl<'a> Session<'a> {
                     parent: candidate.parent.and_then(|p| self.ids.get(&p).copied()),
                     ..candidate
                 };
-                self.open(candidate, Some(own))?;
+                self.open(candidate, Origin::Own, Some(own))?;
                 self.hand_out(n, handed)?;
             }
         }
@@ -461,6 +489,43 @@ impl<'a> Session<'a> {
             point,
             fidelity: 1.0,
             parent: None,
+        }
+    }
+
+    /// Where a searcher has no further point and all are told: whether its points are to be evaluated again, as `repeats` wants as
+    /// long as there is a budget.
+    fn begin_again(&mut self) -> bool {
+        let budget = &self.study.budget;
+        let endless = budget.trials.is_none() && budget.time.is_none();
+        if !self.study.repeats || endless || !self.in_flight.is_empty() {
+            return false;
+        }
+        let mut seen = HashSet::new();
+        let full = self.trials.iter().map(|trial| &trial.candidate);
+        let full = full.filter(|candidate| candidate.fidelity == 1.0);
+        let points: Vec<Candidate> = full
+            .filter(|candidate| seen.insert(candidate.point.key()))
+            .cloned()
+            .collect();
+        let any = !points.is_empty();
+        self.again = any.then_some((points, 0));
+        any
+    }
+
+    /// The next of the points that are evaluated again, each as often as any other.
+    fn next_again(&mut self) -> Option<Candidate> {
+        let id = self.next_id();
+        let (points, turns) = self.again.as_mut()?;
+        let candidate = points[(*turns % points.len() as u64) as usize].clone();
+        *turns += 1;
+        Some(Candidate { id, ..candidate })
+    }
+
+    /// The candidate `id`, which was asked before.
+    fn candidate(&self, id: u64) -> &Candidate {
+        match self.trials.get(id as usize) {
+            Some(trial) => &trial.candidate,
+            None => &self.in_flight[id as usize - self.trials.len()].candidate,
         }
     }
 
@@ -490,7 +555,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn open(&mut self, candidate: Candidate, own: Option<u64>) -> Result<(), StudyError> {
+    /// Puts a candidate in flight; `own` is the searcher's id of it, where it asked for it.
+    fn open(
+        &mut self,
+        candidate: Candidate,
+        origin: Origin,
+        own: Option<u64>,
+    ) -> Result<(), StudyError> {
         let id = candidate.id;
         let repeats = self.first_of(&candidate).filter(|_| !self.study.repeats);
         let recalled = match repeats {
@@ -505,11 +576,7 @@ impl<'a> Session<'a> {
         });
         self.in_flight.push_back(InFlight {
             candidate,
-            origin: if own.is_some() {
-                Origin::Own
-            } else {
-                Origin::Foreign
-            },
+            origin,
             own,
             repeats,
             curve: curve.unwrap_or_default(),
@@ -524,14 +591,10 @@ impl<'a> Session<'a> {
 
     /// The earlier trial of the same point and fidelity, where there is one.
     fn first_of(&mut self, candidate: &Candidate) -> Option<u64> {
-        let key = (candidate.point.fingerprint(), candidate.fidelity.to_bits());
-        let first = *self.first.entry(key).or_insert(candidate.id);
-        let same = match self.trials.get(first as usize) {
-            Some(trial) => &trial.candidate,
-            None => &self.in_flight.get(self.index(first)?)?.candidate,
-        };
+        let first = *self.first.entry(key(candidate)).or_insert(candidate.id);
         // A hash may be shared.
-        (same.point == candidate.point).then_some(first)
+        let is_same = first != candidate.id && self.candidate(first).point == candidate.point;
+        is_same.then_some(first)
     }
 
     /// Notes the next candidate that is not noted yet; ids are noted in their order.
@@ -588,7 +651,7 @@ impl<'a> Session<'a> {
             trial.candidate.id = own;
             self.searcher.tell(&trial)?;
             trial.candidate.id = id;
-        } else {
+        } else if trial.origin == Origin::Foreign {
             self.searcher.tell(&trial)?;
         }
         self.log.told(&trial)?;

@@ -41,16 +41,26 @@ pub fn importance(points: &[&Point], values: &[f64]) -> Option<Importance> {
         .collect();
     let data = Data {
         options: domains.iter().map(|domain| options(domain)).collect(),
-        places: points.iter().map(|point| places(&domains, point)).collect(),
+        places: (domains.iter().enumerate())
+            .map(|(axis, domain)| {
+                points
+                    .iter()
+                    .map(|point| place(domain, axis, point))
+                    .collect()
+            })
+            .collect(),
         values: centred(values)?,
     };
+    if domains.is_empty() {
+        return None;
+    }
     let n = points.len();
     let forest = Forest(
         (0..TREES)
             .map(|tree| {
                 let mut rng = Rng::keyed(0, tree, "importance");
-                let mut rows: Vec<usize> = (0..n.min(SAMPLE)).map(|_| rng.index(n)).collect();
-                data.tree(&mut rows)
+                let rows: Vec<usize> = (0..n.min(SAMPLE)).map(|_| rng.index(n)).collect();
+                data.tree(&rows)
             })
             .collect(),
     );
@@ -65,16 +75,12 @@ fn options(domain: &Domain) -> Option<usize> {
     }
 }
 
-/// Where a point stands on every axis: the index of an option, or a place in [0, 1].
-fn places(domains: &[&Domain], point: &Point) -> Vec<f64> {
-    (domains.iter().zip(point.values()))
-        .map(
-            |(domain, value)| match value.unwrap_or_else(|| domain.at_unit(0.5)) {
-                AxisValue::Choice(option) => option as f64,
-                number => domain.to_unit(number),
-            },
-        )
-        .collect()
+/// Where a point stands on an axis: the index of an option, or a place in [0, 1].
+fn place(domain: &Domain, axis: usize, point: &Point) -> f64 {
+    match point.values()[axis].unwrap_or_else(|| domain.at_unit(0.5)) {
+        AxisValue::Choice(option) => option as f64,
+        number => domain.to_unit(number),
+    }
 }
 
 /// The values around their mean, in [−2, 2] so that squares stay finite; `None` where they do not differ.
@@ -90,7 +96,7 @@ fn centred(values: &[f64]) -> Option<Vec<f64>> {
 struct Data {
     /// The number of options of each axis that is a choice.
     options: Vec<Option<usize>>,
-    /// By trial, then by axis.
+    /// By axis, then by trial.
     places: Vec<Vec<f64>>,
     values: Vec<f64>,
 }
@@ -147,36 +153,94 @@ struct Split {
     axis: usize,
     below: Part,
     above: Part,
-    /// How many of the trials, sorted along the axis, lie below.
-    rows: usize,
+    /// Places up to this one lie below; of a choice the options of `below` do.
+    last: f64,
     gain: f64,
 }
 
+impl Split {
+    fn is_below(&self, place: f64) -> bool {
+        match &self.below {
+            Part::Between(..) => place <= self.last,
+            options => options.holds(place),
+        }
+    }
+}
+
+/// What a split in two is worth; the more, the less squared error is left.
+#[derive(Clone, Copy)]
+struct Gains {
+    total: f64,
+    count: usize,
+    least: f64,
+}
+
+impl Gains {
+    fn of(total: f64, count: usize) -> Self {
+        let least = total * total / count as f64 + 1e-12;
+        Self {
+            total,
+            count,
+            least,
+        }
+    }
+
+    /// Whether to part the trials so that the first `below`, whose values add up to `sum`, are on one side is better than all before.
+    fn is_better(&mut self, sum: f64, below: usize) -> bool {
+        let above = self.count - below;
+        if below < LEAF || above < LEAF {
+            return false;
+        }
+        let rest = self.total - sum;
+        let gain = sum * sum / below as f64 + rest * rest / above as f64;
+        let better = gain > self.least;
+        if better {
+            self.least = gain;
+        }
+        better
+    }
+}
+
 impl Data {
-    fn tree(&self, rows: &mut [usize]) -> Tree {
+    /// The tree for some of the trials, which are sorted along every axis of numbers once: parting them keeps the order.
+    fn tree(&self, rows: &[usize]) -> Tree {
         let whole = (self.options.iter())
             .map(|options| match options {
                 Some(n) => Part::Options(vec![true; *n]),
                 None => Part::Between(0.0, 1.0),
             })
             .collect();
+        let sorted = (self.options.iter().zip(&self.places))
+            .map(|(options, places)| {
+                let mut rows = rows.to_vec();
+                if options.is_none() {
+                    rows.sort_by(|a, b| f64::total_cmp(&places[*a], &places[*b]));
+                }
+                rows
+            })
+            .collect();
         let mut leaves = Vec::new();
-        let root = self.grow(rows, whole, &mut leaves);
+        let root = self.grow(sorted, whole, &mut leaves);
         Tree { root, leaves }
     }
 
-    fn grow(&self, rows: &mut [usize], mut parts: Vec<Part>, leaves: &mut Vec<Leaf>) -> Node {
+    /// A node for trials, given once for every axis.
+    fn grow(&self, sorted: Vec<Vec<usize>>, mut parts: Vec<Part>, leaves: &mut Vec<Leaf>) -> Node {
         let best = (0..parts.len())
-            .filter_map(|axis| self.split(rows, axis, &parts[axis]))
+            .filter_map(|axis| self.split(&sorted[axis], axis, &parts[axis]))
             .reduce(|best, split| if split.gain > best.gain { split } else { best });
         let Some(split) = best else {
+            let rows = &sorted[0];
             let value = self.sum(rows) / rows.len() as f64;
             leaves.push(Leaf { parts, value });
             return Node::Leaf(value);
         };
         let axis = split.axis;
-        self.sort(rows, axis);
-        let (below, above) = rows.split_at_mut(split.rows);
+        let places = &self.places[axis];
+        let is_below = |row: &usize| split.is_below(places[*row]);
+        let (below, above) = (sorted.into_iter())
+            .map(|rows| rows.into_iter().partition::<Vec<_>, _>(is_below))
+            .unzip();
         let mut rest = parts.clone();
         rest[axis] = split.above;
         parts[axis] = split.below.clone();
@@ -191,87 +255,76 @@ impl Data {
         rows.iter().map(|row| self.values[*row]).sum()
     }
 
-    /// Sorts trials along an axis: by place, and by the mean value of their options for a choice, in which order a best split
-    /// of options is among the splits of neighbours (Fisher, "On Grouping for Maximum Homogeneity", 1958).
-    fn sort(&self, rows: &mut [usize], axis: usize) {
-        match self.means(rows, axis) {
-            None => {
-                rows.sort_by(|a, b| f64::total_cmp(&self.places[*a][axis], &self.places[*b][axis]))
-            }
-            Some(means) => {
-                let key = |row: usize| {
-                    let option = self.places[row][axis] as usize;
-                    (means[option], option)
-                };
-                rows.sort_by(|a, b| {
-                    let (a, b) = (key(*a), key(*b));
-                    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
-                });
-            }
-        }
-    }
-
-    /// The mean value of every option among the trials, for a choice.
-    fn means(&self, rows: &[usize], axis: usize) -> Option<Vec<f64>> {
-        let mut sums = vec![(0.0, 0.0); self.options[axis]?];
-        for row in rows {
-            let (sum, count) = &mut sums[self.places[*row][axis] as usize];
-            *sum += self.values[*row];
-            *count += 1.0;
-        }
-        Some(sums.iter().map(|(sum, count)| sum / count).collect())
-    }
-
     /// The split along an axis that leaves the least squared error; `None` where none makes it less.
-    fn split(&self, rows: &mut [usize], axis: usize, part: &Part) -> Option<Split> {
-        self.sort(rows, axis);
-        let (n, total) = (rows.len(), self.sum(rows));
+    fn split(&self, rows: &[usize], axis: usize, part: &Part) -> Option<Split> {
+        match part {
+            Part::Between(low, high) => self.split_numbers(rows, axis, *low, *high),
+            Part::Options(within) => self.split_options(rows, axis, within),
+        }
+    }
+
+    fn split_numbers(&self, rows: &[usize], axis: usize, low: f64, high: f64) -> Option<Split> {
+        let places = &self.places[axis];
+        let mut gains = Gains::of(self.sum(rows), rows.len());
         let (mut best, mut sum) = (None, 0.0);
-        let mut least = total * total / n as f64 + 1e-12;
-        for below in 1..n {
-            sum += self.values[rows[below - 1]];
-            let apart = self.places[rows[below - 1]][axis] != self.places[rows[below]][axis];
-            if !apart || below < LEAF || n - below < LEAF {
-                continue;
-            }
-            let rest = total - sum;
-            let gain = sum * sum / below as f64 + rest * rest / (n - below) as f64;
-            if gain > least {
-                (best, least) = (Some(below), gain);
+        for (i, pair) in rows.windows(2).enumerate() {
+            sum += self.values[pair[0]];
+            let (place, next) = (places[pair[0]], places[pair[1]]);
+            if place != next && gains.is_better(sum, i + 1) {
+                best = Some((place, next));
             }
         }
-        let below = best?;
-        let (low, high) = self.parted(&rows[..=below], axis, part);
+        let (last, next) = best?;
+        let at = (last + next) / 2.0;
         Some(Split {
             axis,
-            below: low,
-            above: high,
-            rows: below,
-            gain: least,
+            below: Part::Between(low, at),
+            above: Part::Between(at, high),
+            last,
+            gain: gains.least,
         })
     }
 
-    /// A part of an axis split between the last two of `rows`, sorted along it.
-    fn parted(&self, rows: &[usize], axis: usize, part: &Part) -> (Part, Part) {
-        let place = |row: usize| self.places[row][axis];
-        let (below, above) = (&rows[..rows.len() - 1], rows[rows.len() - 1]);
-        match part {
-            Part::Between(low, high) => {
-                let at = (place(below[below.len() - 1]) + place(above)) / 2.0;
-                (Part::Between(*low, at), Part::Between(at, *high))
-            }
-            Part::Options(within) => {
-                let mut low = vec![false; within.len()];
-                for row in below {
-                    low[place(*row) as usize] = true;
-                }
-                // Options that no trial has stay with those above.
-                let high = (within.iter().zip(&low))
-                    .map(|(within, low)| *within && !low)
-                    .collect();
-                (Part::Options(low), Part::Options(high))
+    /// Options are sorted by their mean value: a best split is among those of neighbours (Fisher, "On Grouping for Maximum
+    /// Homogeneity", 1958).
+    fn split_options(&self, rows: &[usize], axis: usize, within: &[bool]) -> Option<Split> {
+        let mut sums = vec![(0.0, 0_usize); within.len()];
+        for row in rows {
+            let (sum, count) = &mut sums[self.places[axis][*row] as usize];
+            *sum += self.values[*row];
+            *count += 1;
+        }
+        let taken = sums.iter().enumerate().filter(|(_, (_, count))| *count > 0);
+        let mut taken: Vec<(f64, usize)> = taken
+            .map(|(option, (sum, count))| (sum / *count as f64, option))
+            .collect();
+        taken.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let total = taken.iter().map(|(_, option)| sums[*option].0).sum();
+        let mut gains = Gains::of(total, rows.len());
+        let (mut best, mut sum, mut count) = (None, 0.0, 0);
+        for (i, (_, option)) in taken.iter().enumerate() {
+            sum += sums[*option].0;
+            count += sums[*option].1;
+            if gains.is_better(sum, count) {
+                best = Some(i);
             }
         }
+        let best = best?;
+        let mut low = vec![false; within.len()];
+        for (_, option) in &taken[..=best] {
+            low[*option] = true;
+        }
+        // Options that no trial has stay with those above.
+        let high = (within.iter().zip(&low))
+            .map(|(within, low)| *within && !low)
+            .collect();
+        Some(Split {
+            axis,
+            below: Part::Options(low),
+            above: Part::Options(high),
+            last: 0.0,
+            gain: gains.least,
+        })
     }
 }
 

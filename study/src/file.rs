@@ -24,7 +24,7 @@ use lapidary_core::settings::Schema;
 use lapidary_core::space::{Axis, Point, Space, SpaceError};
 use lapidary_core::stop::StopRule;
 use lapidary_core::study::Study;
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 
 pub use self::evaluate::Evaluate;
 pub(crate) use self::evaluate::{KIND, kinds, promising};
@@ -240,12 +240,33 @@ impl StudyFile {
         }
     }
 
+    /// What whoever runs the study should know of its space, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let axes = self.space.axes().iter();
+        axes.filter_map(|axis| {
+            let last = axis.value_to_json(axis.domain.last_below_high()?);
+            Some(format!(
+                "axis `{}`: the last value is {last}, as its steps do not divide its range",
+                axis.name
+            ))
+        })
+        .collect()
+    }
+
     /// The error that there is nothing to evaluate.
     pub(crate) fn no_evaluate(&self) -> StudyFileError {
         StudyFileError::at(
             &self.document.place,
             "[evaluate] is missing; write for example [evaluate] kind = \"function\", name = \"sphere\"",
         )
+    }
+
+    /// The error of a strategy that could not be made, where it is named.
+    pub fn strategy_error(&self, error: &BuildError) -> StudyFileError {
+        let named = self.document.table("study").ok().flatten();
+        let named = named.and_then(|table| table.get("strategy"));
+        let place = named.map_or(&self.document.place, |item| &item.place);
+        StudyFileError::at(place, error.to_string())
     }
 
     /// The error that a strategy saves on evaluations which cost the same at any fidelity.
@@ -290,7 +311,7 @@ impl StudyFile {
         };
         let known = names(&mut reported.iter());
         if let Some((metric, place)) = self.metrics.iter().find(|(m, _)| !known.contains(m)) {
-            let hint = tree::did_you_mean(metric, &known);
+            let hint = did_you_mean(metric, &known);
             let error = GoalError::Unreported {
                 metric: metric.clone(),
                 known,
@@ -413,6 +434,9 @@ fn read_goal(table: &Table) -> Result<(Goal, Vec<(String, Place)>), StudyFileErr
     ] {
         for item in table.get(key).map_or(&[][..], Item::elements) {
             let metric = String::from_item(item)?;
+            if metric.trim().is_empty() {
+                return Err(item.mistake("a metric has a name, as \"loss\""));
+            }
             if objectives.iter().any(|o: &Objective| o.metric == metric) {
                 return Err(item.mistake(GoalError::Twice { metric }));
             }

@@ -83,6 +83,15 @@ impl Identity {
         self
     }
 
+    /// The identity without plug-ins of which a store's `was` knows no version: studies of before did not remember all they name.
+    pub(crate) fn without_unrecorded_plugins(&self, was: &Json) -> Self {
+        let mut identity = self.clone();
+        identity
+            .plugins
+            .retain(|name, _| !was["plugins"][name].is_null());
+        identity
+    }
+
     /// The identity as a JSON object.
     pub fn to_json(&self) -> Json {
         let mut json = json!({
@@ -158,10 +167,11 @@ pub fn renewed(mut json: Json) -> Result<Json, String> {
     Ok(json)
 }
 
-/// Whether the text `name` stands anywhere in `json`.
+/// Whether `json` names `name` anywhere: as a text, or as a step of a recipe, `NAME:key=value`.
 fn mentions(json: &Json, name: &str) -> bool {
+    let names = |text: &str| text.split_once(':').map_or(text, |(step, _)| step).trim() == name;
     match json {
-        Json::String(text) => text == name,
+        Json::String(text) => names(text),
         Json::Array(values) => values.iter().any(|value| mentions(value, name)),
         Json::Object(fields) => fields.values().any(|value| mentions(value, name)),
         _ => false,
@@ -304,6 +314,28 @@ mod tests {
         none["goal"]["objectives"] = json!([]);
         assert!(Identity::from_json(&none).is_err());
         assert!(Identity::from_json(&Json::Null).is_err());
+    }
+
+    #[test]
+    fn a_plugin_is_named_by_a_text_or_by_a_step_of_a_recipe() {
+        let recipe =
+            json!({"recipe": ["prune", " cut:bits={b},deep=1"], "with": [{"name": "sharpen"}]});
+        for (name, is) in [
+            ("cut", true),
+            ("sharpen", true),
+            ("prune", true),
+            ("bits", false),
+            ("cu", false),
+        ] {
+            assert_eq!(mentions(&recipe, name), is, "{name}");
+        }
+        let was = identity();
+        let mut now = was.clone();
+        now.plugins.insert("cut".into(), "2".into());
+        assert_eq!(now.without_unrecorded_plugins(&was.to_json()), was);
+        now.plugins.insert("mine".into(), "1.3".into());
+        let changed = now.without_unrecorded_plugins(&was.to_json());
+        assert!(difference(&was.to_json(), &changed.to_json()).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod file;
 pub mod identity;
 mod lines;
+mod loose;
 pub mod measure;
 pub mod models;
 pub mod process;

@@ -28,6 +28,10 @@ const LOOK: Duration = Duration::from_millis(20);
 const NAP: Duration = Duration::from_micros(200);
 /// How long the last output of what was killed is waited for.
 const GRACE: Duration = Duration::from_millis(500);
+/// A longer while between two looks is one in which this process itself was stopped.
+const AWAY: Duration = Duration::from_secs(1);
+/// How long a guard may take to end once all below it is killed.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// Lines that may wait to be read.
 const QUEUE: usize = 64;
 /// Bytes of stderr that are kept.
@@ -41,13 +45,15 @@ pub(crate) struct Process {
     root: Pid,
     is_guarded: bool,
     stdin: Option<ChildStdin>,
-    lines: Receiver<Vec<u8>>,
+    lines: Receiver<Printed>,
     errors: LastWords,
     memory: Option<u64>,
     time: Option<Duration>,
     deadline: Option<Instant>,
     /// When memory and end were last looked at.
     looked: Instant,
+    /// When the loop that waits for it last went round.
+    awake: Instant,
     nap: Duration,
     /// How it ended, and until when what it printed is waited for.
     ended: Option<(ExitStatus, Instant)>,
@@ -58,6 +64,8 @@ pub(crate) struct Process {
 pub(crate) enum Event {
     /// It printed a line.
     Line(Vec<u8>),
+    /// It printed a line that is longer than any that is read, and begins so.
+    LongLine(Vec<u8>),
     /// It ended, and all it printed was read.
     Ended(ExitStatus),
     /// It was killed for its time.
@@ -66,6 +74,19 @@ pub(crate) enum Event {
     OutOfMemory,
     /// It was killed, since the work is cancelled.
     Cancelled,
+}
+
+/// A line, and whether it is only the beginning of a longer one.
+type Printed = (Vec<u8>, bool);
+
+impl From<Printed> for Event {
+    fn from((line, is_cut): Printed) -> Self {
+        if is_cut {
+            Self::LongLine(line)
+        } else {
+            Self::Line(line)
+        }
+    }
 }
 
 impl Process {
@@ -100,6 +121,7 @@ impl Process {
             time: None,
             deadline: None,
             looked: Instant::now(),
+            awake: Instant::now(),
             nap: NAP,
             ended: None,
         })
@@ -108,6 +130,7 @@ impl Process {
     /// Begins a piece of work that may take `time`, any time where that is `None`.
     pub fn begin(&mut self, time: Option<Duration>) {
         self.time = time;
+        self.awake = Instant::now();
         self.deadline = time.and_then(|time| Instant::now().checked_add(time));
     }
 
@@ -132,11 +155,12 @@ impl Process {
     /// Waits for what the program does next. But for a line it is the last thing it does.
     pub fn next(&mut self, cancel: &Cancel) -> Event {
         loop {
-            let now = Instant::now();
+            let now = self.wake();
             if let Some((status, until)) = self.ended {
                 let left = until.saturating_duration_since(now);
-                return match self.lines.recv_timeout(left) {
-                    Ok(line) => Event::Line(line),
+                return match self.lines.recv_timeout(left.min(LOOK)) {
+                    Ok(printed) => printed.into(),
+                    Err(RecvTimeoutError::Timeout) if left > LOOK => continue,
                     Err(_) => Event::Ended(status),
                 };
             }
@@ -145,6 +169,13 @@ impl Process {
                 return Event::Cancelled;
             }
             if self.deadline.is_some_and(|deadline| now >= deadline) {
+                // It may have ended meanwhile.
+                if self.look(now) {
+                    return Event::OutOfMemory;
+                }
+                if self.ended.is_some() {
+                    continue;
+                }
                 self.kill();
                 return Event::OutOfTime;
             }
@@ -153,7 +184,7 @@ impl Process {
             }
             let left = self.deadline.map_or(LOOK, |d| d.duration_since(now));
             match self.lines.recv_timeout(left.min(LOOK)) {
-                Ok(line) => return Event::Line(line),
+                Ok(printed) => return printed.into(),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // It has closed its stdout, so it is most likely about to end.
@@ -167,6 +198,22 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// The time. Where this process was stopped since it last looked, that while is nobody's: the program may have been stopped
+    /// as well, and what it printed meanwhile is still to be read.
+    fn wake(&mut self) -> Instant {
+        let now = Instant::now();
+        let away = now.duration_since(std::mem::replace(&mut self.awake, now));
+        if away > AWAY {
+            self.deadline = self
+                .deadline
+                .and_then(|deadline| deadline.checked_add(away));
+            if let Some((_, until)) = &mut self.ended {
+                *until += away;
+            }
+        }
+        now
     }
 
     /// Looks whether the program has ended or takes more memory than it may, which it is killed for.
@@ -194,6 +241,12 @@ impl Process {
             let _ = kill(self.root, Signal::SIGSTOP);
         }
         tree::kill_below(self.root);
+        // A guard ends when it has taken leave of all that was below it; nobody else might.
+        let until = Instant::now() + FAREWELL;
+        while self.is_guarded && Instant::now() < until && matches!(self.child.try_wait(), Ok(None))
+        {
+            std::thread::sleep(NAP);
+        }
         let _ = killpg(self.root, Signal::SIGKILL);
         let _ = self.child.wait();
     }
@@ -201,7 +254,9 @@ impl Process {
     /// Why `event` is a failure, with the end of stderr.
     pub fn failure(&self, event: &Event) -> String {
         let mut reason = match event {
-            Event::Line(_) => "it printed what it was not asked for".to_owned(),
+            Event::Line(_) | Event::LongLine(_) => {
+                "it printed what it was not asked for".to_owned()
+            }
             Event::Ended(status) => format!("ended with {status}"),
             Event::OutOfTime => format!(
                 "killed after {}, the time a trial may take",
@@ -230,19 +285,17 @@ impl Drop for Process {
     }
 }
 
-fn read_lines(stdout: ChildStdout, send: &SyncSender<Vec<u8>>) {
+fn read_lines(stdout: ChildStdout, send: &SyncSender<Printed>) {
     let mut input = BufReader::new(stdout);
     let mut line = Vec::new();
     loop {
-        match read_line(&mut input, &mut line) {
-            Ok(NextLine::Read) => {
-                if send.send(std::mem::take(&mut line)).is_err() {
-                    return;
-                }
-            }
-            // So long a line holds nothing for us.
-            Ok(NextLine::TooLong) => {}
+        let is_cut = match read_line(&mut input, &mut line) {
+            Ok(NextLine::Read) => false,
+            Ok(NextLine::TooLong) => true,
             Ok(NextLine::End) | Err(_) => return,
+        };
+        if send.send((std::mem::take(&mut line), is_cut)).is_err() {
+            return;
         }
     }
 }

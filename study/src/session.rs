@@ -8,7 +8,8 @@
 //! | `{"best": true}` | `{"best": {"id": 17, "point": …, "metrics": …, "feasible": true}}` of all that was told, in whatever order, and for several objectives `"front"`, a list of the same |
 //! | `{"pending": true}` | `{"pending": […]}`: the candidates that were handed out and not answered, also by a session that was killed |
 //!
-//! Numbers that are not finite are the texts `"nan"`, `"inf"` and `"-inf"`. A line that cannot be used is answered with
+//! Numbers that are not finite are the texts `"nan"`, `"inf"` and `"-inf"`; the words that Python writes (`NaN`, `-Infinity`) are
+//! read too. A line that cannot be used is answered with
 //! `{"error": "…"}` and changes nothing. Answers to lines that come together leave together, when all of it is stored.
 
 use std::io::{BufReader, Read, Write};
@@ -22,10 +23,15 @@ use lapidary_core::wire::{self, ByName, CandidateForm, Found};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
-use crate::lines::{NextLine, read_line};
+use crate::lines::{LONGEST, NextLine, read_line};
+use crate::loose;
 
 /// Bytes of answers that wait for later lines at most.
 const HELD: usize = 1 << 16;
+
+/// What a line may be.
+const LINES: &str = "a line is {\"ask\": N}, {\"tell\": {\"id\": ID, \"metrics\": {…}}}, {\"tell\": {\"id\": ID, \"failed\": \"why\"}}, \
+     {\"report\": {\"id\": ID, \"step\": N, \"metrics\": {…}}}, {\"best\": true} or {\"pending\": true}";
 
 /// Why a session broke off.
 #[derive(Debug, Error)]
@@ -42,7 +48,8 @@ pub enum ServeError {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Request {
-    Ask(usize),
+    #[serde(with = "wire::whole")]
+    Ask(u64),
     Tell(Tell),
     Report(Intermediate),
     Best(True),
@@ -158,9 +165,11 @@ pub fn serve(
     loop {
         let answered = match read_line(input, &mut line)? {
             NextLine::End => return Ok(()),
-            NextLine::TooLong => Err(Refusal::Line("the line is too long".to_owned())),
-            NextLine::Read => serde_json::from_slice(&line)
-                .map_err(|e| Refusal::Line(e.to_string()))
+            NextLine::TooLong => Err(Refusal::Line(format!(
+                "the line is too long: {} MiB is the most",
+                LONGEST >> 20
+            ))),
+            NextLine::Read => request(&line)
                 .and_then(|request| answer(session, &goal, request, clock, &mut answers)),
         };
         let mut broken = None;
@@ -193,6 +202,15 @@ pub fn serve(
     }
 }
 
+/// What a line asks for.
+fn request(line: &[u8]) -> Result<Request, Refusal> {
+    serde_json::from_slice(line).or_else(|error| {
+        let text = loose::text(line);
+        let read = serde_json::from_str(&loose::strict(&text));
+        read.map_err(|_| Refusal::Line(format!("{error}; {LINES}")))
+    })
+}
+
 fn write_line(lines: &mut Vec<u8>, answer: &Answer<'_>) {
     serde_json::to_writer(&mut *lines, answer).expect("every answer is JSON");
     lines.push(b'\n');
@@ -208,6 +226,7 @@ fn answer(
 ) -> Result<(), Refusal> {
     match request {
         Request::Ask(n) => {
+            let n = usize::try_from(n).unwrap_or(usize::MAX);
             let candidates = session.ask(n, clock.now())?;
             let end = (candidates.is_empty() && n > 0).then(|| session.end());
             let answer = Answer::Candidates {
@@ -441,8 +460,9 @@ mod tests {
         let long = format!("{{\"ask\": {}}}", " ".repeat(crate::lines::LONGEST));
         let bad = [
             ("", "EOF"),
-            ("nonsense", "expected"),
-            ("[1]", "expected"),
+            ("nonsense", "a line is {\"ask\": N}, {\"tell\""),
+            ("[1]", "{\"best\": true} or {\"pending\": true}"),
+            (r#"{"ask": 1.5}"#, "expected a whole number"),
             (
                 r#"{"aks": 1}"#,
                 "unknown variant `aks`, expected one of `ask`",
@@ -462,10 +482,6 @@ mod tests {
             (
                 r#"{"tell": {"id": 0, "metrics": {"loss": null}}}"#,
                 "object of numbers",
-            ),
-            (
-                r#"{"tell": {"id": 0, "metrics": {"loss": 1e999}}}"#,
-                "out of range",
             ),
             (
                 r#"{"tell": {"id": 0, "metrics": {"loss": 1}, "x": 1}}"#,
@@ -494,5 +510,25 @@ mod tests {
             assert!(error.contains(expected), "{line}: {answer}");
         }
         assert_eq!(answers.last().unwrap()["candidates"][0]["id"], 1);
+    }
+
+    #[test]
+    fn numbers_are_read_as_languages_write_them() {
+        let lines = [
+            "\u{feff}{\"ask\": 3.0}\r",
+            r#"{"report": {"id": 1.0, "step": 2.0, "metrics": {"loss": NaN}}}"#,
+            r#"{"tell": {"id": 0, "metrics": {"loss": NaN}}}"#,
+            r#"{"tell": {"id": 1, "metrics": {"loss": -Infinity}}}"#,
+            r#"{"tell": {"id": 2, "metrics": {"loss": 1e999}}}"#,
+            r#"{"best": true}"#,
+        ];
+        let answers = session("minimize = [\"loss\"]", &lines);
+        assert_eq!(answers[0]["candidates"][2]["id"], 2);
+        assert_eq!(answers[1], json!({"stop": false}));
+        for told in &answers[2..5] {
+            assert_eq!(*told, json!({"ok": true}));
+        }
+        // None of them is a number to compare.
+        assert_eq!(answers[5], json!({"best": null}));
     }
 }

@@ -17,19 +17,22 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lapidary_core::json::Json;
 use lapidary_core::scorer::{Scored, Scorer};
 use lapidary_core::trial::{Candidate, Origin, Trial};
+use nix::errno::Errno;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 pub use self::error::StoreError;
 use self::history::history;
 pub use self::log::StudyLog;
+pub use self::optuna::rounded_axes;
 use crate::identity::Identity;
 
 /// How long to wait for another program that is writing.
@@ -55,7 +58,8 @@ pub fn artefacts(store: &Path, name: &str) -> PathBuf {
 }
 
 fn beside(store: &Path, what: &str, name: &str) -> PathBuf {
-    let mut folder = store.as_os_str().to_owned();
+    let file = linked(store).unwrap_or_else(|_| store.to_owned());
+    let mut folder = file.into_os_string();
     folder.push(what);
     // Letters, digits, `-` and `_` stand for themselves, so that any name makes a file's name and no two the same.
     let name = name.bytes().map(|byte| match byte {
@@ -99,9 +103,13 @@ impl Store {
     /// When another process writes to it, it is no store or of another version, or the file or its folder cannot be written.
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            check_file(path)?;
-            let lock = lock::take(path)?;
-            let mut connection = Connection::open(path)?;
+            let file = linked(path)?;
+            if check_file(&file)?.is_some_and(|there| there.nlink() > 1) {
+                return Err(StoreError::TwoNames);
+            }
+            let lock = lock::take(&file)?;
+            // In full, so that no name means anything else to SQLite, as `:memory:` or `file:…`.
+            let mut connection = Connection::open(std::path::absolute(file)?)?;
             connection.busy_timeout(PATIENCE)?;
             // Of a new file. A trial changes about ten pages, a row or two of each: small ones are less to write.
             connection.pragma_update(None, "page_size", 2048)?;
@@ -128,9 +136,11 @@ impl Store {
     /// When there is none, or it is of another version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let open = || {
-            check_file(path)?;
-            std::fs::metadata(path)?;
-            let connection = read_only(path)?;
+            let file = linked(path)?;
+            if check_file(&file)?.is_none() {
+                std::fs::metadata(&file)?;
+            }
+            let connection = read_only(&std::path::absolute(file)?)?;
             Ok(Self {
                 path: path.to_owned(),
                 connection,
@@ -192,7 +202,7 @@ impl Store {
         // The first candidates that no other program made are the starting points.
         let mut starts = identity.start.len();
         for noted in history(&self.connection, study, name, &identity.space)? {
-            let start = !noted.foreign && starts > 0;
+            let start = !noted.foreign && noted.retries.is_none() && starts > 0;
             starts -= usize::from(start);
             let (Some(outcome), Some(told)) = (noted.outcome, noted.told) else {
                 pending.push(noted.candidate);
@@ -202,7 +212,7 @@ impl Store {
             times.push([noted.asked, told]);
             trials.push(Trial {
                 candidate: noted.candidate,
-                origin: if noted.foreign || start {
+                origin: if noted.foreign || noted.retries.is_some() || start {
                     Origin::Foreign
                 } else {
                     Origin::Own
@@ -303,17 +313,49 @@ impl Store {
     }
 }
 
-/// Refuses a file that is not SQLite's before anything is made beside it.
-fn check_file(path: &Path) -> Result<(), StoreError> {
+/// The file that `path` names: of a link what it leads to, whether that is there or not. SQLite keeps its log beside that, so our
+/// lock and all else is there too.
+fn linked(path: &Path) -> std::io::Result<PathBuf> {
+    // As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            // It is none, or is not there.
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(Errno::ELOOP.into())
+}
+
+/// Refuses what is no file, which might be waited for, or one that is not SQLite's, before anything is made beside it; `None`
+/// where there is none.
+fn check_file(path: &Path) -> Result<Option<Metadata>, StoreError> {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-    let mut head = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(MAGIC.len() as u64).read_to_end(&mut head)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+    let there = match std::fs::metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    let kind = there.file_type();
+    let what = if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    if !kind.is_file() {
+        return Err(StoreError::NoFile { what });
+    }
+    let mut head = Vec::new();
+    let file = File::open(path)?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut head)?;
     if head.is_empty() || head == MAGIC {
-        Ok(())
+        Ok(Some(there))
     } else {
         Err(StoreError::NotSqlite)
     }

@@ -325,3 +325,56 @@ x = { float = [-1, 1] }
         "{message}"
     );
 }
+
+#[test]
+fn a_search_that_is_stopped_and_goes_on_fails_no_trial_for_it() {
+    let study = shell(
+        "echo > begun; sleep 0.4; echo '{\"loss\": 1}'",
+        "trial_time = \"1500ms\"",
+    );
+    let search = Command::new(lapidary().get_program())
+        .args(["search", &study.path(), "--jobs", "1", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let signal = |name: &str| {
+        let pid = search.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    let begun = study.beside("begun");
+    assert!(soon(|| Path::new(&begun).exists()));
+    signal("-STOP");
+    std::thread::sleep(Duration::from_secs(3));
+    signal("-CONT");
+    let found: Value = serde_json::from_slice(&search.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!((&found["trials"], &found["failed"]), (&2.into(), &0.into()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_zombie_is_left_to_a_process_that_looks_after_none() {
+    // As process 1 of a container does where it reaps nothing, this one gets what has lost its parents.
+    nix::sys::prctl::set_child_subreaper(true).unwrap();
+    let strays = "[ -e stray ] || cp \"$(command -v sleep)\" stray\n\
+                  for i in 1 2 3; do (setsid ./stray 1000 >/dev/null 2>&1 &); done";
+    for (end, budget, code) in [
+        ("echo '{\"loss\": 1}'", "", 0),
+        ("sleep 1000", "trial_time = \"1s\"", 1),
+    ] {
+        let study = shell(&format!("{strays}\n{end}"), budget);
+        let answer = run(&["search", &study.path(), "--jobs", "1"]);
+        assert_eq!(answer.code, code, "{}", answer.stderr);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let stats =
+            processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+        let left: Vec<String> = stats.filter(|stat| stat.contains("(stray)")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

@@ -56,7 +56,7 @@ pub fn run(args: &args::Plot, json: bool) -> Result<End, Failure> {
     written.map_err(Failure::work)?;
     let path = args.output.display().to_string();
     let mut document = json!({"study": stored.name, "output": path});
-    if kind == Kind::Importance {
+    if json && kind == Kind::Importance {
         document["importance"] = shares(&study)?;
     }
     output::print(json, &document, || format!("picture written to {path}"))?;

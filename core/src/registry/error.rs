@@ -9,7 +9,11 @@ use crate::model::ModelError;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BuildError {
-    #[error("no {kind} `{name}`; there are {}", crate::text::listed(known))]
+    #[error(
+        "no {kind} `{name}`{}; there are {}",
+        crate::text::did_you_mean(name, known),
+        crate::text::listed(known)
+    )]
     Unknown {
         kind: &'static str,
         name: String,

@@ -95,7 +95,7 @@ impl Domain {
         match self {
             Self::Float {
                 low, high, step, ..
-            } => AxisValue::Float((low + index as f64 * step.unwrap_or(0.0)).min(*high)),
+            } => AxisValue::Float(on_grid(*low, step.unwrap_or(0.0), index).min(*high)),
             Self::Int { low, step, .. } => {
                 AxisValue::Int(low.wrapping_add((index as i64).wrapping_mul(*step)))
             }
@@ -196,6 +196,17 @@ impl Domain {
             }
         };
         u.clamp(0.0, 1.0)
+    }
+
+    /// The last value where the steps end below the upper bound.
+    pub fn last_below_high(&self) -> Option<AxisValue> {
+        let last = self.nth(self.cardinality()?.checked_sub(1)?);
+        let is_below = match (self, last) {
+            (Self::Float { high, .. }, AxisValue::Float(last)) => last < *high,
+            (Self::Int { high, .. }, AxisValue::Int(last)) => last < *high,
+            _ => false,
+        };
+        is_below.then_some(last)
     }
 
     /// Whether `value` is of this domain.
@@ -320,6 +331,31 @@ fn steps(low: f64, high: f64, step: f64) -> u64 {
     ((high - low) / step * (1.0 + 1e-12) + 1e-9).floor() as u64
 }
 
+/// Powers of ten that are exact.
+const POWERS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
+
+/// low + index · step as it is written: 0.3 for the third step of 0.1, not the float beside it that a sum of floats gives. What has
+/// too many decimals for that is the sum.
+fn on_grid(low: f64, step: f64, index: u64) -> f64 {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let units = |value: f64, scale: f64| {
+        let units = (value * scale).round();
+        (units.abs() < EXACT && units / scale == value).then_some(units as i128)
+    };
+    let exact = POWERS.into_iter().find_map(|scale| {
+        let (low, step) = (units(low, scale)?, units(step, scale)?);
+        Some((low + i128::from(index) * step, scale))
+    });
+    match exact {
+        // Both are exact, so that the division rounds to the nearest float, as reading the decimals does.
+        Some((units, scale)) if (units as f64).abs() < EXACT => units as f64 / scale,
+        _ => low + index as f64 * step,
+    }
+}
+
 impl std::fmt::Display for Domain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -333,7 +369,9 @@ impl std::fmt::Display for Domain {
                 if *log {
                     write!(f, " (log)")?;
                 }
-                step.map_or(Ok(()), |s| write!(f, " in steps of {s}"))
+                if let Some(step) = step {
+                    write!(f, " in steps of {step}")?;
+                }
             }
             Self::Int {
                 low,
@@ -348,12 +386,87 @@ impl std::fmt::Display for Domain {
                 if *step > 1 {
                     write!(f, " in steps of {step}")?;
                 }
-                Ok(())
             }
             Self::Choice { options } => {
                 let texts: Vec<String> = options.iter().map(Json::to_string).collect();
-                write!(f, "one of {}", crate::text::listed(&texts))
+                write!(f, "one of {}", crate::text::listed(&texts))?;
             }
+        }
+        match self.last_below_high() {
+            Some(AxisValue::Float(last)) => write!(f, " (the last is {last})"),
+            Some(AxisValue::Int(last)) => write!(f, " (the last is {last})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn float(low: f64, high: f64, step: f64) -> Domain {
+        Domain::Float {
+            low,
+            high,
+            log: false,
+            step: Some(step),
+        }
+    }
+
+    #[test]
+    fn values_of_decimal_steps_are_the_decimals() {
+        for (low, step, decimals) in [
+            (0.0, 0.1, 1),
+            (0.1, 0.1, 1),
+            (-1.0, 0.05, 2),
+            (1e-4, 1e-4, 4),
+            (0.25, 0.3, 2),
+            (1000.0, 0.001, 3),
+            (-0.7, 0.7, 1),
+            (5e-7, 1e-7, 7),
+        ] {
+            let domain = float(low, low + 100.0 * step, step);
+            for index in 0..100 {
+                let sum = low + index as f64 * step;
+                let written: f64 = format!("{sum:.decimals$}").parse().unwrap();
+                let value = domain.nth(index);
+                assert_eq!(value, AxisValue::Float(written), "{low} + {index} * {step}");
+                assert_eq!(domain.rank(value), Some(index));
+            }
+        }
+        assert_eq!(float(0.1, 0.7, 0.1).nth(2), AxisValue::Float(0.3));
+        assert!(
+            matches!(float(-0.1, 1.0, 0.1).nth(1), AxisValue::Float(v) if v.is_sign_positive() && v == 0.0)
+        );
+        // Steps that are no short decimals are summed, and huge ones are not spoilt.
+        assert_eq!(
+            float(0.0, 1.0, 1.0 / 3.0).nth(2),
+            AxisValue::Float(2.0 / 3.0)
+        );
+        assert_eq!(
+            float(0.0, 1e300, 1e299).nth(3),
+            AxisValue::Float(3.0 * 1e299)
+        );
+        assert_eq!(float(1e-300, 1.0, 0.5).nth(1), AxisValue::Float(0.5));
+    }
+
+    #[test]
+    fn a_step_that_does_not_divide_its_range_says_what_the_last_value_is() {
+        let text = float(0.0, 1.0, 0.3).to_string();
+        assert_eq!(text, "a number in [0, 1] in steps of 0.3 (the last is 0.9)");
+        let whole = |step| Domain::Int {
+            low: 1,
+            high: 10,
+            log: false,
+            step,
+        };
+        let text = whole(4).to_string();
+        assert_eq!(
+            text,
+            "a whole number in [1, 10] in steps of 4 (the last is 9)"
+        );
+        for even in [float(0.0, 1.0, 0.1), whole(3), whole(1)] {
+            assert_eq!(even.last_below_high(), None);
         }
     }
 }

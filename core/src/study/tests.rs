@@ -108,7 +108,8 @@ pub(crate) fn study(domain: Domain, trials: u64) -> Study {
         )
         .unwrap(),
         budget: Budget {
-            trials: Some(trials),
+            // Besides the starting point.
+            trials: Some(trials.saturating_add(1)),
             time: None,
         },
         seed: 1,
@@ -416,4 +417,90 @@ fn a_study_run_again_over_a_part_of_its_log_goes_on_as_if_undisturbed() {
         assert_eq!(part.told, whole.told);
         assert_eq!(part.noted, 32);
     }
+}
+
+/// Asks for every point of a finite space once.
+struct Once {
+    space: Arc<Space>,
+    ledger: Ledger,
+}
+
+impl Searcher for Once {
+    fn ask(&mut self, _: usize) -> Result<Vec<Candidate>, SearchError> {
+        let next = self.ledger.next();
+        if Some(next) == self.space.cardinality() {
+            return Ok(vec![]);
+        }
+        let id = self.ledger.ask();
+        Ok(vec![Candidate {
+            id,
+            point: self.space.nth(id),
+            fidelity: 1.0,
+            parent: None,
+        }])
+    }
+
+    fn tell(&mut self, trial: &Trial) -> Result<(), SearchError> {
+        assert_eq!(trial.origin, Origin::Own);
+        self.ledger.tell("once", trial.candidate.id)
+    }
+}
+
+#[test]
+fn noisy_points_of_an_exhausted_space_are_evaluated_again_in_turn() {
+    let options = (0..3).map(Into::into).collect();
+    let mut study = study(Domain::Choice { options }, 10);
+    study.start.clear();
+    let run = |study: &Study, jobs: usize, log: &mut dyn Log| {
+        let mut searcher = Once {
+            space: study.space.clone(),
+            ledger: Ledger::default(),
+        };
+        let clock = WallClock::start();
+        let evaluator = Square;
+        study
+            .run(&mut searcher, &evaluator, jobs, log, &clock, &Cancel::new())
+            .unwrap()
+    };
+    let once = run(&study, 1, &mut ());
+    assert_eq!((once.trials.len(), once.end), (3, End::Exhausted));
+    study.repeats = true;
+    let again = run(&study, 1, &mut ());
+    assert_eq!((again.trials.len(), again.end), (11, End::Trials));
+    for (i, trial) in again.trials.iter().enumerate() {
+        assert_eq!(trial.candidate.point, study.space.nth(i as u64 % 3));
+        assert_eq!((trial.origin, trial.repeats), (Origin::Own, None));
+    }
+    let mut tape = Tape::default();
+    assert_eq!(run(&study, 4, &mut tape).trials, again.trials);
+    // As a kill leaves it: up to the window is asked beyond what is told.
+    tape.told.truncate(6);
+    tape.asked.truncate(9);
+    tape.waiting.clear();
+    assert_eq!(run(&study, 2, &mut tape).trials, again.trials);
+    // Nothing would end it.
+    study.budget.trials = None;
+    assert_eq!(run(&study, 1, &mut ()).end, End::Exhausted);
+}
+
+#[test]
+fn starting_points_are_among_the_trials_of_the_budget() {
+    let mut study = study(REAL, 4);
+    assert_eq!(run(&study, 2).unwrap().trials.len(), 5);
+    let middle = study.space.middle();
+    let other = study.space.at_unit(&[0.1]);
+    study.start = vec![middle, other.clone(), other];
+    study.budget.trials = Some(2);
+    let finished = study
+        .run(
+            &mut Follower::new(&study.space),
+            &Square,
+            1,
+            &mut (),
+            &WallClock::start(),
+            &Cancel::new(),
+        )
+        .unwrap();
+    assert_eq!((finished.trials.len(), finished.end), (2, End::Trials));
+    assert!(finished.trials.iter().all(|t| t.origin == Origin::Foreign));
 }

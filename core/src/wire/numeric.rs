@@ -148,6 +148,13 @@ impl<T: Bits64> Visitor<'_> for Integers<T> {
         T::try_from(value).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
     }
 
+    /// As languages write it that have one kind of number.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        let whole = value.fract() == 0.0 && value.abs() <= EXACT as f64;
+        let whole = whole.then(|| T::try_from(value as i64).ok()).flatten();
+        whole.ok_or_else(|| E::invalid_type(Unexpected::Float(value), &self))
+    }
+
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         text.parse()
             .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))

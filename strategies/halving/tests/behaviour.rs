@@ -298,7 +298,7 @@ fn what_cannot_be_is_refused_by_name() {
     assert!(refused(json!({"searcher": "halving"})).contains("must be another one"));
     let unknown = refused(json!({"searcher": "rndom"}));
     assert!(
-        unknown.contains("no searcher `rndom`; there are halving, random"),
+        unknown.contains("no searcher `rndom` (did you mean `random`?); there are halving, random"),
         "{unknown}"
     );
     assert!(refused(json!({"settings": {"sampling": "x"}})).contains("sampling"));

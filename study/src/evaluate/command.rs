@@ -2,11 +2,13 @@
 //!
 //! The program is told its candidate by its arguments, its environment and a JSON object on stdin, with `id`, `point`,
 //! `fidelity`, `seed` (a number of its own below 2^31) and, where there are such, `parent`, `checkpoint` and
-//! `parent_checkpoint`. It prints its metrics as a JSON object in a line on stdout: `{"metrics": {"loss": 0.3}}` or just
-//! `{"loss": 0.3}`; with a `step` they are intermediate, and the last ones count where no others come. `{"failed": "reason"}`
-//! or an exit code other than 0 make a failed trial. Other lines are passed over, as are values that are no numbers.
+//! `parent_checkpoint`. It prints its metrics as a JSON object on stdout: `{"metrics": {"loss": 0.3}}` or just
+//! `{"loss": 0.3}`; with a `step` they are intermediate. The last object counts. `{"failed": "reason"}` or an
+//! exit code other than 0 make a failed trial. Other lines are passed over, as are values that are no numbers.
 
+mod printed;
 mod settings;
+mod shell;
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
@@ -22,16 +24,15 @@ use lapidary_core::registry::{
 use lapidary_core::rng::Rng;
 use lapidary_core::settings::Schema;
 use lapidary_core::space::Axis;
-use lapidary_core::text::listed;
-use lapidary_core::trial::{Candidate, Metrics, Outcome};
-use lapidary_core::wire::{CandidateForm, Number};
+use lapidary_core::text::{did_you_mean, listed};
+use lapidary_core::trial::{Candidate, Outcome};
+use lapidary_core::wire::CandidateForm;
 use rand_core::RngCore;
-use serde::Deserialize;
 use serde_json::json;
 
+use self::printed::{Printed, Said};
 use self::settings::{CommandSettings, Placed, read};
 use super::template::{as_text, fill_text, names};
-use crate::file::tree::did_you_mean;
 use crate::process::{Event, Process};
 
 /// What a template may name besides the axes; an axis of the same name comes first.
@@ -47,9 +48,6 @@ const THREADS: [&str; 6] = [
     "VECLIB_MAXIMUM_THREADS",
     "RAYON_NUM_THREADS",
 ];
-/// Characters of a line that are quoted when it is not understood.
-const QUOTED: usize = 200;
-
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {
     info: Info {
@@ -83,16 +81,15 @@ struct Command {
     /// Where it runs.
     folder: PathBuf,
     checkpoints: Option<PathBuf>,
+    /// What the texts of arguments and environment may name.
+    names: Vec<String>,
+    /// Metrics that the goal reads.
+    goal: Vec<String>,
+    /// What is to be known of the arguments.
+    notes: Vec<String>,
     limits: Limits,
     threads: Option<usize>,
     guard: Option<PathBuf>,
-}
-
-/// What a line of the program's says.
-enum Printed {
-    Step(u64, Metrics),
-    Metrics(Metrics),
-    Failed(String),
 }
 
 fn axes(settings: &Json, source: &EvalSource<'_>) -> Result<Vec<Axis>, BuildError> {
@@ -111,13 +108,14 @@ fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 
         .flatten()
         .chain(env.iter().map(|(_, placed)| placed))
     {
-        for name in names(text) {
+        for name in names(text, &known) {
             if !known.contains(&name.as_str()) {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 return Err(ENTRY.info.refuse_at(&path, unknown(&name, &known)));
             }
         }
     }
+    let notes = shell::notes(&program, &args, &init.space, &known);
     let text = |(_, text): Placed| text;
     let paths = init.source.paths;
     let folder = match paths.path(&[], "") {
@@ -135,6 +133,11 @@ fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 
             .collect(),
         folder,
         checkpoints: (settings.checkpoints.as_ref()).map(|text| paths.path(&["checkpoints"], text)),
+        names: known.iter().map(|name| (*name).to_owned()).collect(),
+        goal: (init.goal.metrics().into_iter())
+            .map(str::to_owned)
+            .collect(),
+        notes,
         limits: init.limits,
         threads: init.threads,
         guard: init.program.map(Path::to_owned),
@@ -152,52 +155,36 @@ impl Command {
         .map_err(|e| format!("{} cannot be started: {e}", self.program.display()))?;
         process.begin(self.limits.time);
         process.send_all(format!("{told}\n"));
-        let (mut last, mut result) = (None, None);
-        let mut not_understood = None;
+        let mut printed = Printed::new(&self.goal);
         let event = loop {
-            let line = match process.next(cx.cancel) {
-                Event::Line(line) => line,
+            let said = match process.next(cx.cancel) {
+                Event::Line(line) => printed.line(&line),
+                Event::LongLine(begin) => {
+                    printed.too_long(&begin);
+                    continue;
+                }
                 event => break event,
             };
-            match printed(&line) {
-                Some(Printed::Metrics(metrics)) => {
-                    result.get_or_insert_with(Metrics::new).extend(metrics);
-                }
-                Some(Printed::Step(step, metrics)) => {
-                    // A step that was reported before says nothing new.
-                    if last.as_ref().is_some_and(|(previous, _)| step <= *previous) {
-                        continue;
-                    }
-                    let verdict = (cx.report)(step, &metrics);
-                    last = Some((step, metrics));
-                    if verdict == Verdict::Stop {
-                        let (step, metrics) = last.unwrap_or_default();
-                        return Ok(Outcome::Stopped {
-                            metrics,
-                            reason: format!("stopped after step {step}"),
-                        });
+            for said in said {
+                match said {
+                    Said::Failed(reason) => return Err(reason),
+                    Said::Step(step, metrics) => {
+                        if (cx.report)(step, &metrics) == Verdict::Stop {
+                            return Ok(Outcome::Stopped {
+                                metrics: printed.into_last(),
+                                reason: format!("stopped after step {step}"),
+                            });
+                        }
                     }
                 }
-                Some(Printed::Failed(reason)) => return Err(reason),
-                None if line.starts_with(b"{") => not_understood = Some(line),
-                None => {}
             }
         };
         match &event {
             Event::Ended(status) if status.success() => {}
             event => return Err(process.failure(event)),
         }
-        if let Some(metrics) = result.or(last.map(|(_, metrics)| metrics)) {
-            return Ok(Outcome::Measured { metrics });
-        }
-        let mut reason =
-            "it printed no metrics; a line of JSON is wanted, as {\"loss\": 0.3}".to_owned();
-        if let Some(line) = not_understood {
-            let line = String::from_utf8_lossy(&line);
-            let quoted: String = line.chars().take(QUOTED).collect();
-            reason.push_str(&format!(", but this is none: {quoted}"));
-        }
-        Err(reason)
+        let metrics = printed.measured()?;
+        Ok(Outcome::Measured { metrics })
     }
 
     /// What the program is told on stdin.
@@ -224,18 +211,18 @@ impl Command {
             let axis = told["point"].get(name);
             axis.or_else(|| told.get(name)).map(as_text)
         };
+        let fill = |text: &String| fill_text(text, &self.names, value);
         let mut program = Program::new(&self.program);
         program.current_dir(&self.folder);
         for group in &self.args {
-            let group: Option<Vec<String>> =
-                group.iter().map(|text| fill_text(text, value)).collect();
+            let group: Option<Vec<String>> = group.iter().map(fill).collect();
             program.args(group.unwrap_or_default());
         }
         if let Some(threads) = self.threads {
             program.envs(THREADS.map(|name| (name, threads.to_string())));
         }
         let env = self.env.iter();
-        program.envs(env.filter_map(|(name, text)| Some((name, fill_text(text, value)?))));
+        program.envs(env.filter_map(|(name, text)| Some((name, fill(text)?))));
         program
     }
 }
@@ -273,27 +260,6 @@ fn text(path: &Path) -> Json {
     path.to_string_lossy().into()
 }
 
-fn printed(line: &[u8]) -> Option<Printed> {
-    let json: Json = serde_json::from_slice(line).ok()?;
-    let object = json.as_object()?;
-    if let Some(Json::String(reason)) = object.get("failed") {
-        return Some(Printed::Failed(reason.clone()));
-    }
-    let step = object.get("step").and_then(Json::as_u64);
-    let named = object.get("metrics").and_then(Json::as_object);
-    let metrics: Metrics = named
-        .unwrap_or(object)
-        .iter()
-        .filter(|(name, _)| named.is_some() || *name != "step")
-        .filter_map(|(name, value)| Some((name.clone(), Number::deserialize(value).ok()?.0)))
-        .collect();
-    match step {
-        Some(step) => Some(Printed::Step(step, metrics)),
-        None if metrics.is_empty() => None,
-        None => Some(Printed::Metrics(metrics)),
-    }
-}
-
 impl Evaluator for Command {
     fn evaluate(&self, candidate: &Candidate, cx: &EvalContext<'_>) -> Outcome {
         self.run(candidate, cx)
@@ -302,5 +268,9 @@ impl Evaluator for Command {
 
     fn metrics(&self) -> Option<Vec<MetricInfo>> {
         None
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 }

@@ -16,7 +16,7 @@ use lapidary_core::rng::Rng;
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Checked, Schema, Settings};
 use lapidary_core::space::{Axis, Point};
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,6 @@ use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
 use super::template::{fill, placeholders};
 use crate::file::section::OneOrMany;
-use crate::file::tree::did_you_mean;
 use crate::measure;
 use crate::models;
 use crate::recipe::{RecipeContext, RecipeError, optimizers, parse_step, run_recipe};
@@ -126,7 +125,7 @@ fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 
     let axes: Vec<&str> = init.space.axes().iter().map(|a| a.name.as_str()).collect();
     let mut used = Vec::new();
     for (i, written) in recipe.steps.iter().enumerate() {
-        for name in placeholders(&written.settings) {
+        for name in placeholders(&written.settings, &axes) {
             if !axes.contains(&name.as_str()) {
                 let hint = did_you_mean(&name, &axes);
                 let reason = format!(
@@ -222,9 +221,12 @@ impl Evaluator for Compress<'_> {
 /// The recipe at a point.
 fn filled(recipe: &Recipe, point: &Point) -> Recipe {
     let values = point.to_json();
+    let axes = point.space().axes().iter();
+    let axes: Vec<&str> = axes.map(|axis| axis.name.as_str()).collect();
     let steps = recipe.steps.iter().map(|step| Step {
         name: step.name.clone(),
-        settings: fill(&step.settings, &values).unwrap_or_else(|| Json::Object(Default::default())),
+        settings: fill(&step.settings, &axes, &values)
+            .unwrap_or_else(|| Json::Object(Default::default())),
     });
     Recipe {
         steps: steps.collect(),

@@ -14,12 +14,10 @@ use lapidary_core::registry::{BuildError, Entry, EvalInit, EvalSource, Factory, 
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{Schema, Settings};
 use lapidary_core::space::{Axis, AxisValue, Domain, Point};
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use libm::{cos, exp, pow, sin, sqrt};
 use serde::{Deserialize, Serialize};
-
-use crate::file::tree::did_you_mean;
 
 /// The registry's entry.
 pub static ENTRY: Entry = Entry {

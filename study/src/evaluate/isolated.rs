@@ -156,6 +156,10 @@ impl Evaluator for Isolated<'_> {
     ) -> Result<Option<Metrics>, ModelError> {
         self.inner.test(candidate, model)
     }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.notes()
+    }
 }
 
 impl Drop for Isolated<'_> {

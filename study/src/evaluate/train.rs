@@ -25,7 +25,7 @@ use lapidary_core::samples::Task;
 use lapidary_core::schemars::{self, JsonSchema};
 use lapidary_core::settings::{self, Checked, Schema};
 use lapidary_core::space::{Axis, Point};
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 use lapidary_core::trial::{Candidate, Metrics, Outcome};
 use lapidary_data::{Split, class_weights};
 use rand_core::RngCore;
@@ -35,7 +35,6 @@ use serde_json::{Map, json};
 use super::checks::probe_points;
 use super::data::{DataSettings, OpenData};
 use super::gauge::Gauge;
-use crate::file::tree::did_you_mean;
 use crate::measure;
 
 /// The registry's entry.

@@ -6,10 +6,10 @@ use lapidary_core::evaluator::Paths;
 use lapidary_core::json::Json;
 use lapidary_core::registry::{BuildError, Entry, EvalSource, Kind, Promise, Registry};
 use lapidary_core::space::Axis;
-use lapidary_core::text;
+use lapidary_core::text::{self, did_you_mean};
 
 use super::place::Place;
-use super::tree::{Item, Table, Value, did_you_mean};
+use super::tree::{Item, Table, Value};
 use crate::error::StudyFileError;
 use crate::evaluate::ENTRIES;
 

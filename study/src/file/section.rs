@@ -77,7 +77,7 @@ impl Default for StudySection {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BudgetSection {
-    /// Trials to spend.
+    /// Trials to spend, starting points and repeated points among them.
     #[schemars(example = 200)]
     pub trials: Option<u64>,
     /// Time to spend. Trials that run then have a tenth of it more to end, and are dropped after that.

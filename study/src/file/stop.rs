@@ -2,10 +2,10 @@
 
 use lapidary_core::goal::{Goal, Objective};
 use lapidary_core::stop::{Rule, StopRule};
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 
 use super::section::{MedianStop, PatienceStop, PercentileStop};
-use super::tree::{FromItem, Item, Table, did_you_mean};
+use super::tree::{FromItem, Item, Table};
 use crate::error::StudyFileError;
 
 /// Reads the table `[stop]`, whose keys depend on its `rule`.

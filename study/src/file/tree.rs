@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lapidary_core::json::Json;
-use lapidary_core::text::listed;
+use lapidary_core::text::{did_you_mean, listed};
 use toml::de::{DeTable, DeValue};
 
 use crate::error::StudyFileError;
@@ -101,7 +101,11 @@ impl Source<'_> {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Integer(int) => {
                 Value::Int(i64::from_str_radix(int.as_str(), int.radix()).map_err(|_| {
-                    StudyFileError::at(&place, format!("`{name}`: {int} exceeds 64 bits"))
+                    let (least, most) = (i64::MIN, i64::MAX);
+                    let reason = format!(
+                        "`{name}`: {int} exceeds 64 bits; whole numbers go from {least} to {most}"
+                    );
+                    StudyFileError::at(&place, reason)
                 })?)
             }
             DeValue::Float(float) => Value::Float(float.as_str().parse().map_err(|_| {
@@ -291,16 +295,6 @@ impl Table {
     }
 }
 
-/// ` (did you mean …?)` where a known name is close to `key`.
-pub(crate) fn did_you_mean<S: AsRef<str>>(key: &str, known: &[S]) -> String {
-    known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(key, k.as_ref()), k.as_ref()))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, k)| format!(" (did you mean `{k}`?)"))
-}
-
 impl Item {
     /// A text.
     pub fn text(place: Place, text: &str) -> Item {
@@ -485,6 +479,10 @@ impl FromItem for usize {
 impl FromItem for f64 {
     fn from_item(item: &Item) -> Result<Self, StudyFileError> {
         match item.value {
+            // A float in its place would be another number.
+            Value::Int(int) if i128::from(int) != (int as f64) as i128 => {
+                Err(item.refuse("a number that a float holds exactly, as whole ones do up to 2^53"))
+            }
             Value::Int(int) => Ok(int as f64),
             Value::Float(float) if float.is_finite() => Ok(float),
             _ => Err(item.refuse("a finite number")),

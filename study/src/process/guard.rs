@@ -7,7 +7,7 @@
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
@@ -23,6 +23,8 @@ pub const GUARD: &str = "guard";
 const NAP: Duration = Duration::from_micros(200);
 /// The longest.
 const LONGEST_NAP: Duration = Duration::from_millis(20);
+/// How long those that were killed are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `command` under a guard, which `program`, this program, becomes.
 pub(super) fn guarded(command: &Command, program: &Path) -> Command {
@@ -56,6 +58,7 @@ pub fn run(parent: i32, command: &mut Command) -> io::Result<i32> {
     let program = Pid::from_raw(child.id().cast_signed());
     let ended = wait(program, Pid::from_raw(parent));
     tree::kill_below(getpid());
+    take_leave();
     Ok(match ended? {
         Some(WaitStatus::Exited(_, code)) => code,
         Some(WaitStatus::Signaled(_, signal, _)) => end_by(signal),
@@ -79,6 +82,24 @@ fn wait(program: Pid, parent: Pid) -> io::Result<Option<WaitStatus>> {
         }
     }
     Ok(None)
+}
+
+/// Waits for all that this process has adopted and killed, so that none is left as a zombie to a process 1 that looks after
+/// nothing.
+fn take_leave() {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) if Instant::now() < until => {
+                // One that was about to be born when all others were killed.
+                tree::kill_below(getpid());
+                std::thread::sleep(NAP);
+            }
+            Ok(WaitStatus::StillAlive) => return,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// Ends as the program did; where that is impossible, the code by which shells tell it.

@@ -21,6 +21,12 @@ pub enum StoreError {
     Io(#[from] std::io::Error),
     #[error("{}{}", .0, advice(.0))]
     Database(#[from] rusqlite::Error),
+    #[error("this is {what}, and a store is a file")]
+    NoFile { what: &'static str },
+    #[error(
+        "the file has another name (a hard link), and SQLite would keep a log beside each; remove the other name, or copy the file"
+    )]
+    TwoNames,
     #[error("this is no SQLite file")]
     NotSqlite,
     #[error("this is an SQLite file, but no store of studies")]

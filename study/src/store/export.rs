@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use lapidary_core::goal::Direction;
 use lapidary_core::json::Json;
+use lapidary_core::space::AxisValue;
 use lapidary_core::trial::{Candidate, Metrics, Origin, Outcome, Report, Trial};
 use lapidary_core::wire::{ByName, CandidateForm, Number, Whole};
 use serde::Serialize;
@@ -134,7 +135,12 @@ pub fn optuna_journal(study: &Stored) -> String {
     let created = |candidate: &Candidate, state: u8| {
         let (mut params, mut kinds) = (Map::new(), Map::new());
         for (axis, value, distribution) in optuna::parameters(&candidate.point, &distributions) {
-            params.insert(axis.name.clone(), value.into());
+            let value: Json = match value {
+                AxisValue::Float(v) => v.into(),
+                AxisValue::Int(v) => v.into(),
+                AxisValue::Choice(v) => v.into(),
+            };
+            params.insert(axis.name.clone(), value);
             kinds.insert(axis.name.clone(), distribution.clone().into());
         }
         let mut line = Map::new();

@@ -25,6 +25,8 @@ pub struct Noted {
     pub curve: Vec<Report>,
     /// The earlier trial that answered it, where the point was repeated.
     pub repeats: Option<u64>,
+    /// The failed trial that it tries again, where it does.
+    pub retries: Option<u64>,
     /// When it was asked, in microseconds since 1970 UTC.
     pub asked: i64,
     /// When it was told.
@@ -96,8 +98,9 @@ impl Record<'_> {
         if id != history.len() as u64 {
             return None;
         }
-        let (candidate, outcome) = if kind == Kind::Ask {
-            (record::read_ask(space, id, self.body)?, None)
+        let (candidate, retries, outcome) = if kind == Kind::Ask {
+            let (candidate, retries) = record::read_ask(space, id, self.body)?;
+            (candidate, retries, None)
         } else {
             let (point, outcome) = record::read_foreign(space, self.body)?;
             let candidate = Candidate {
@@ -106,7 +109,7 @@ impl Record<'_> {
                 fidelity: 1.0,
                 parent: None,
             };
-            (candidate, Some(outcome))
+            (candidate, None, Some(outcome))
         };
         history.push(Noted {
             row: self.row,
@@ -116,6 +119,7 @@ impl Record<'_> {
             outcome,
             curve: Vec::new(),
             repeats: None,
+            retries,
             asked: self.at,
         });
         Some(())

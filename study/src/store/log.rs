@@ -1,6 +1,6 @@
 //! The log of one study while it runs.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,10 @@ pub struct StudyLog {
     /// Trials that another program added since.
     foreign: VecDeque<(i64, Point, Outcome)>,
     unfit: usize,
+    /// Failed trials that are to be tried again.
+    failures: VecDeque<u64>,
+    /// Which trial is tried again under an id, where that is not noted yet.
+    retries: HashMap<u64, u64>,
     /// What could not be noted since the last commit; the rest of the transaction is worth nothing without it.
     failed: Option<LogError>,
     /// Trials whose outcomes are noted and wait to be told.
@@ -92,7 +96,8 @@ impl Store {
                 })?;
                 // Both through text, so that what was read and what was made have the same numbers.
                 let text = |json: Json| serde_json::from_str(&json.to_string()).unwrap_or_default();
-                if let Some(difference) = difference(&text(was), &text(identity.to_json())) {
+                let is = identity.without_unrecorded_plugins(&was);
+                if let Some(difference) = difference(&text(was), &text(is.to_json())) {
                     return Err(StoreError::Changed {
                         name: name.to_owned(),
                         difference,
@@ -160,6 +165,8 @@ impl StudyLog {
             now: (0, String::new()),
             foreign: VecDeque::new(),
             unfit: 0,
+            failures: VecDeque::new(),
+            retries: HashMap::new(),
             failed: None,
             waiting: HashSet::new(),
             store,
@@ -192,6 +199,21 @@ impl StudyLog {
         self.planned
     }
 
+    /// Has the failed trials tried again, before anything new is asked: each as a new trial of the same point, which the searcher
+    /// learns of as of another program's. Those at a share of the full cost are left as they are. Returns how many there are.
+    pub fn retry_failed(&mut self) -> usize {
+        let tried: HashSet<u64> = self.history.iter().filter_map(|n| n.retries).collect();
+        let failed = self.history.iter().filter(|noted| {
+            matches!(noted.outcome, Some(Outcome::Failed { .. }))
+                && noted.candidate.fidelity == 1.0
+                && !noted.foreign
+                && noted.repeats.is_none()
+                && !tried.contains(&noted.candidate.id)
+        });
+        self.failures = failed.map(|noted| noted.candidate.id).collect();
+        self.failures.len()
+    }
+
     fn optuna(&self) -> Rows<'_> {
         Rows {
             connection: &self.store.connection,
@@ -214,7 +236,7 @@ impl StudyLog {
             self.number = self.optuna().next_number()?;
         }
         let at = Timestamp::now().as_microsecond();
-        self.now = (at, optuna::local_time(at));
+        self.now = (at, optuna::time(at));
         if let Some(began) = self.began.take() {
             self.now.0 = began;
             self.note(Kind::Run, 0, 0, "")?;
@@ -302,7 +324,13 @@ impl Log for StudyLog {
             let row = log.optuna().insert(None, log.number, candidate, now)?;
             log.number += 1;
             log.rows.push(row);
-            log.note(Kind::Ask, candidate.id, row, &record::ask(candidate))
+            let retries = log.retries.remove(&candidate.id);
+            log.note(
+                Kind::Ask,
+                candidate.id,
+                row,
+                &record::ask(candidate, retries),
+            )
         })
     }
 
@@ -333,6 +361,15 @@ impl Log for StudyLog {
             Ok(_) => self.finish(candidate, outcome, curve, None),
             Err(reason) => self.finish(candidate, &Outcome::Failed { reason }, curve, None),
         }
+    }
+
+    fn retry(&mut self, id: u64) -> Option<u64> {
+        if let Some(noted) = self.history.get(id as usize) {
+            return noted.retries;
+        }
+        let failed = self.failures.pop_front()?;
+        self.retries.insert(id, failed);
+        Some(failed)
     }
 
     fn has(&self, id: u64) -> bool {
@@ -388,6 +425,7 @@ impl Log for StudyLog {
             outcome: Some(outcome.clone()),
             curve: Vec::new(),
             repeats: None,
+            retries: None,
             asked: at,
             told: Some(at),
         });

@@ -1,10 +1,10 @@
 //! Rows of Optuna's tables: how its program sees our trials, and how we see its.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use lapidary_core::goal::{Direction, Goal, Relation};
 use lapidary_core::json::Json;
 use lapidary_core::space::{Axis, AxisValue, Domain, Point, Space};
@@ -28,6 +28,9 @@ pub const REASON: &str = "reason";
 /// User attribute of a trial: its fidelity, where that is not 1.
 const FIDELITY: &str = "fidelity";
 
+/// Bytes of a choice's distribution beyond which its options are many.
+const MANY_OPTIONS: usize = 1024;
+
 /// Parameters that one statement writes: SQLite starts statements less quickly than it adds rows.
 const PARAMETERS_AT_ONCE: usize = 16;
 
@@ -43,11 +46,11 @@ pub fn state(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// A time as Optuna writes it: local, without zone.
-pub fn local_time(at: i64) -> String {
+/// A time as Optuna writes it, without zone. It is UTC, so that what one machine began another may end, and summer time changes
+/// nothing.
+pub fn time(at: i64) -> String {
     Timestamp::from_microsecond(at)
         .unwrap_or_default()
-        .to_zoned_datetime(TimeZone::system())
         .strftime("%Y-%m-%d %H:%M:%S%.6f")
         .to_string()
 }
@@ -113,17 +116,46 @@ impl Rows<'_> {
             )?
             .execute(params![trial, number, self.study, RUNNING, now])?;
         let trial = trial.unwrap_or_else(|| self.connection.last_insert_rowid());
-        let parameters: Vec<_> = parameters(&candidate.point, self.distributions).collect();
+        let parameters = parameters(&candidate.point, self.distributions)
+            .map(|(axis, value, distribution)| self.parameter(axis, value, distribution))
+            .collect::<Result<Vec<_>, _>>()?;
         for parameters in parameters.chunks(PARAMETERS_AT_ONCE) {
             let mut values: Vec<&dyn ToSql> = vec![&trial];
-            for (axis, value, distribution) in parameters {
-                values.extend([&axis.name as &dyn ToSql, value, distribution]);
+            for (name, value, distribution) in parameters {
+                values.extend([name as &dyn ToSql, value, distribution]);
             }
             self.connection
                 .prepare_cached(&insert_parameters(parameters.len()))?
                 .execute(values.as_slice())?;
         }
         Ok(trial)
+    }
+
+    /// A parameter as a row: its name, its value and its distribution. Many options stand in the first row of their axis only,
+    /// which Optuna compares others with; later ones have the one that was taken.
+    fn parameter<'a>(
+        &self,
+        axis: &'a Axis,
+        value: AxisValue,
+        distribution: &'a str,
+    ) -> Result<(&'a str, f64, Cow<'a, str>), StoreError> {
+        if let (Domain::Choice { options }, AxisValue::Choice(taken)) = (&axis.domain, value)
+            && distribution.len() > MANY_OPTIONS
+            && self.is_described(&axis.name)?
+        {
+            return Ok((&axis.name, 0.0, categorical(&options[taken..=taken]).into()));
+        }
+        Ok((&axis.name, stored_value(value), distribution.into()))
+    }
+
+    /// Whether a trial has a parameter of this name.
+    fn is_described(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM trials JOIN trial_params USING (trial_id) WHERE study_id = ?1 AND param_name = ?2",
+            )?
+            .exists(params![self.study, name])?)
     }
 
     /// The end of a trial.
@@ -203,7 +235,7 @@ impl Rows<'_> {
             forget_trials(self.connection, "= ?1", noted.row)?;
         }
         for noted in history {
-            let (asked, told) = (local_time(noted.asked), noted.told.map(local_time));
+            let (asked, told) = (time(noted.asked), noted.told.map(time));
             self.insert(Some(noted.row), -1, &noted.candidate, &asked)?;
             if let (Some(outcome), Some(told)) = (&noted.outcome, told) {
                 self.finish(noted.row, &noted.candidate, outcome, &noted.curve, &told)?;
@@ -336,29 +368,46 @@ pub fn distribution(axis: &Axis) -> String {
             "name": "IntDistribution",
             "attributes": {"log": log, "step": step, "low": low, "high": high}
         }),
-        Domain::Choice { options } => json!({
-            "name": "CategoricalDistribution",
-            "attributes": {"choices": options}
-        }),
+        Domain::Choice { options } => return categorical(options),
     }
     .to_string()
 }
 
-/// The active axes of a point with their values as Optuna keeps them (a choice by its index) and their distributions.
+fn categorical(options: &[Json]) -> String {
+    json!({
+        "name": "CategoricalDistribution",
+        "attributes": {"choices": options}
+    })
+    .to_string()
+}
+
+/// A value as Optuna's tables keep it: a choice by its index, and all as floats.
+fn stored_value(value: AxisValue) -> f64 {
+    match value {
+        AxisValue::Float(v) => v,
+        AxisValue::Int(v) => v as f64,
+        AxisValue::Choice(v) => v as f64,
+    }
+}
+
+/// The axes whose whole numbers Optuna's tables round: those with values beyond 2^53.
+pub fn rounded_axes(space: &Space) -> Vec<&str> {
+    let beyond = |domain: &Domain| match domain {
+        Domain::Int { low, high, .. } => low.unsigned_abs().max(high.unsigned_abs()) > 1 << 53,
+        _ => false,
+    };
+    let axes = space.axes().iter().filter(|axis| beyond(&axis.domain));
+    axes.map(|axis| axis.name.as_str()).collect()
+}
+
+/// The active axes of a point with their values and their distributions.
 pub fn parameters<'a>(
     point: &'a Point,
     distributions: &'a [String],
-) -> impl Iterator<Item = (&'a Axis, f64, &'a String)> {
+) -> impl Iterator<Item = (&'a Axis, AxisValue, &'a String)> {
     let axes = point.space().axes().iter().zip(point.values());
     axes.zip(distributions)
-        .filter_map(|((axis, value), distribution)| {
-            let value = match (*value)? {
-                AxisValue::Float(v) => v,
-                AxisValue::Int(v) => v as f64,
-                AxisValue::Choice(v) => v as f64,
-            };
-            Some((axis, value, distribution))
-        })
+        .filter_map(|((axis, value), distribution)| Some((axis, (*value)?, distribution)))
 }
 
 /// The objectives' values, where all were measured; a trial that counts has them finite.
@@ -435,5 +484,32 @@ fn stored(value: f64) -> (Option<f64>, &'static str) {
         (None, "INF_NEG")
     } else {
         (Some(value), "FINITE")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_no_zone() {
+        assert_eq!(time(0), "1970-01-01 00:00:00.000000");
+        assert_eq!(time(1_769_903_999_000_001), "2026-01-31 23:59:59.000001");
+    }
+
+    #[test]
+    fn axes_that_are_rounded_are_named() {
+        let int = |low, high| Domain::Int {
+            low,
+            high,
+            log: false,
+            step: 1,
+        };
+        let axes = vec![
+            Axis::new("small", int(0, 1 << 53)),
+            Axis::new("large", int(0, (1 << 53) + 1)),
+            Axis::new("low", int(i64::MIN, 0)),
+        ];
+        assert_eq!(rounded_axes(&Space::new(axes).unwrap()), ["large", "low"]);
     }
 }

@@ -51,19 +51,45 @@ struct Foreign<'a, P> {
     outcome: Cow<'a, Outcome>,
 }
 
+/// What was asked of a trial that is tried again.
+#[derive(Debug, Serialize)]
+struct Retried<'a> {
+    #[serde(flatten)]
+    candidate: &'a Candidate,
+    retries: Whole<u64>,
+}
+
+/// The part of a record that says which trial it tries again.
+#[derive(Debug, Deserialize)]
+struct Retries {
+    #[serde(default)]
+    retries: Option<Whole<u64>>,
+}
+
 fn text(record: &impl Serialize) -> String {
     serde_json::to_string(record).expect("every record is JSON")
 }
 
-/// What was asked.
-pub fn ask(candidate: &Candidate) -> String {
-    text(candidate)
+/// What was asked, where it tries the trial `retries` again.
+pub fn ask(candidate: &Candidate, retries: Option<u64>) -> String {
+    match retries {
+        None => text(candidate),
+        Some(failed) => text(&Retried {
+            candidate,
+            retries: Whole(failed),
+        }),
+    }
 }
 
-/// The candidate that [`ask`] wrote; older stores say its id beside the record only.
-pub fn read_ask(space: &Arc<Space>, id: u64, body: &str) -> Option<Candidate> {
+/// The candidate that [`ask`] wrote, and the trial that it tries again; older stores say its id beside the record only.
+pub fn read_ask(space: &Arc<Space>, id: u64, body: &str) -> Option<(Candidate, Option<u64>)> {
     let form: CandidateForm<Row> = serde_json::from_str(body).ok()?;
-    form.named(id, space).ok()
+    let Retries { retries } = serde_json::from_str(body).ok()?;
+    let retries = retries.map(|Whole(failed)| failed);
+    if retries.is_some_and(|failed| failed >= id) {
+        return None;
+    }
+    Some((form.named(id, space).ok()?, retries))
 }
 
 /// What came out.
@@ -116,10 +142,15 @@ mod tests {
         let space = Arc::new(Space::new(vec![Axis::new("x", domain)]).unwrap());
         let half = [Some(AxisValue::Float(0.5))];
 
-        let asked = read_ask(&space, 7, r#"{"at":[0.5],"fidelity":0.25,"parent":3}"#).unwrap();
+        let read = |id, body| read_ask(&space, id, body);
+        let (asked, retries) = read(7, r#"{"at":[0.5],"fidelity":0.25,"parent":3}"#).unwrap();
+        assert_eq!(retries, None);
         assert_eq!(asked.point.values(), half);
         assert_eq!((asked.id, asked.fidelity, asked.parent), (7, 0.25, Some(3)));
-        let plain = read_ask(&space, 8, r#"{"at":[0.5]}"#).unwrap();
+        let (plain, _) = read(8, r#"{"at":[0.5]}"#).unwrap();
+        let again = ask(&plain, Some(5));
+        assert_eq!(read(8, &again), Some((plain.clone(), Some(5))));
+        assert_eq!(read(5, &again), None);
         assert_eq!((plain.fidelity, plain.parent), (1.0, None));
 
         let body =

@@ -105,7 +105,8 @@ impl Evaluator for Measure {
 
 fn run(identity: &Identity, trials: u64, log: &mut dyn Log) -> Result<Finished, StudyError> {
     let budget = Budget {
-        trials: Some(trials),
+        // Besides the starting points.
+        trials: Some(trials + identity.start.len() as u64),
         time: None,
     };
     run_for(identity, budget, log)
@@ -564,7 +565,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
     refused("this is no SQLite file");
     std::fs::remove_file(place.path()).unwrap();
     std::fs::create_dir(place.path()).unwrap();
-    refused("directory");
+    refused("this is a folder");
     std::fs::remove_dir(place.path()).unwrap();
     assert!(Store::open(&place.path()).is_err());
     place.run("one", 1, false);
@@ -726,4 +727,145 @@ fn exports_say_all_there_is() {
     assert_eq!(journal.lines().count(), 2 + 8);
     let first: Json = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
     assert_eq!(first["directions"], json!([1, 2]));
+}
+
+#[test]
+fn a_link_and_its_file_are_one_store_with_one_lock() {
+    let place = Place::new();
+    let link = place.folder.path().join("link.db");
+    std::os::unix::fs::symlink("study.db", &link).unwrap();
+    // The link leads to what is not there yet.
+    let held = Store::create(&link).unwrap();
+    assert!(place.path().is_file() && place.folder.path().join("study.db.lock").is_file());
+    let refused = |path: &Path| Store::create(path).unwrap_err().to_string();
+    assert!(refused(&place.path()).contains("another process"));
+    assert!(refused(&link).contains("another process"));
+    drop(held);
+    assert_eq!(artefacts(&link, "a"), artefacts(&place.path(), "a"));
+
+    let second = place.folder.path().join("second.db");
+    std::fs::hard_link(place.path(), &second).unwrap();
+    assert!(refused(&second).contains("another name (a hard link)"));
+    assert!(Store::open(&second).is_ok());
+    let around = place.folder.path().join("around.db");
+    std::os::unix::fs::symlink("around.db", &around).unwrap();
+    assert!(
+        refused(&around).contains("symbolic links"),
+        "{}",
+        refused(&around)
+    );
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let place = Place::new();
+    let pipe = place.folder.path().join("pipe.db");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (path, what) in [
+        (pipe.as_path(), "a pipe"),
+        (place.folder.path(), "a folder"),
+        (Path::new("/dev/null"), "a device"),
+    ] {
+        for error in [
+            Store::create(path).unwrap_err(),
+            Store::open(path).unwrap_err(),
+        ] {
+            let text = format!("{}: this is {what}, and a store is a file", path.display());
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}
+
+#[test]
+fn failed_trials_are_tried_again_as_new_ones() {
+    let place = Place::new();
+    let first = place.run("one", 12, false);
+    let failed: Vec<&Trial> = (first.trials.iter())
+        .filter(|t| matches!(t.outcome, Outcome::Failed { .. }))
+        .collect();
+    assert!(failed.len() > 1);
+    let retry = |trials: u64| {
+        let mut log = place.begin("one", true).unwrap();
+        (
+            log.retry_failed(),
+            run(&identity(), trials, &mut log).unwrap(),
+        )
+    };
+    let (retried, again) = retry(12);
+    assert_eq!(retried, failed.len());
+    let (before, after) = again.trials.split_at(first.trials.len());
+    assert_eq!(before, first.trials);
+    assert_eq!(after.len(), failed.len());
+    for (trial, failed) in after.iter().zip(&failed) {
+        assert_eq!(trial.candidate.point, failed.candidate.point);
+        assert_eq!((trial.origin, trial.repeats), (Origin::Foreign, None));
+    }
+    assert_eq!(place.stored("one").trials, again.trials);
+    // It goes on from there to the bit, and what failed once more is all that is tried again.
+    let longer = place.run("one", 15, true);
+    assert_eq!(longer.trials[..again.trials.len()], again.trials);
+    assert_eq!(longer.trials.len(), again.trials.len() + 3);
+    let failed_again = longer.trials[first.trials.len()..].iter();
+    let failed_again = failed_again.filter(|t| matches!(t.outcome, Outcome::Failed { .. }));
+    assert_eq!(retry(15).0, failed_again.count());
+}
+
+#[test]
+fn many_options_are_stored_once() {
+    let options = (0..5000).map(|i| format!("option {i}").into()).collect();
+    let space = Space::new(vec![Axis::new("c", Domain::Choice { options })]).unwrap();
+    let space = Arc::new(space);
+    let identity = Identity {
+        start: vec![],
+        goal: Goal::new(
+            vec![Objective {
+                metric: "loss".into(),
+                direction: Direction::Minimize,
+            }],
+            vec![],
+            vec![],
+        )
+        .unwrap(),
+        space: space.clone(),
+        ..identity()
+    };
+    let place = Place::new();
+    let store = Store::create(&place.path()).unwrap();
+    let mut log = store.begin("one", &identity, None, false).unwrap();
+    for id in 0..9 {
+        let candidate = Candidate {
+            id,
+            point: space.nth(7 * id),
+            fidelity: 1.0,
+            parent: None,
+        };
+        log.asked(&candidate).unwrap();
+    }
+    log.commit().unwrap();
+    let rows = dump(
+        &place.path(),
+        "trial_params",
+        "param_id, param_value, distribution_json",
+    );
+    let texts: Vec<&str> = (rows.iter())
+        .map(|row| match &row[2] {
+            Value::Text(text) => text.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(texts[0].len() > 50_000);
+    let short = r#"{"name":"CategoricalDistribution","attributes":{"choices":["option 7"]}}"#;
+    assert_eq!(texts[1], short);
+    assert_eq!(rows[1][1], Value::Real(0.0));
+    assert!(texts[1..].iter().all(|text| text.len() < 100));
+    drop(log);
+    let before = optuna_rows(&place.path());
+    place.sql("DELETE FROM trials WHERE trial_id = 3");
+    drop(
+        Store::create(&place.path())
+            .unwrap()
+            .begin("one", &identity, None, true)
+            .unwrap(),
+    );
+    assert_eq!(optuna_rows(&place.path()), before);
 }
