@@ -117,7 +117,7 @@ fn static_without_samples_says_what_it_needs() {
     let error = world.run(&ENTRY, &json!({}), model.as_ref()).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "quantize needs calibration or training samples for `scheme = \"static\"` (or use `scheme = \"weight_only\"`)"
+        "quantize needs samples to see activations on for `scheme = \"static\"`: --data, or --calibration, which needs no targets (or use `scheme = \"weight_only\"`)"
     );
 }
 

@@ -24,13 +24,15 @@ fn build<const HYPERBAND: bool>(
     make(&settings, init)
 }
 
-fn check(make: &'static lapidary_core::registry::MakeSearcher) {
+/// Checks all properties but those of settings, and but those whose names have one of these words in them.
+fn check(make: &'static lapidary_core::registry::MakeSearcher, left_out: &[&str]) {
     let entry = Entry {
         factory: Factory::Searcher(make),
         ..lapidary_halving::ENTRY
     };
     for (name, property) in PROPERTIES {
-        if !name.contains("settings") && !name.contains("defaults") {
+        let left_out = left_out.iter().any(|word| name.contains(word));
+        if !left_out && !name.contains("setting") && !name.contains("defaults") {
             property(&entry);
         }
     }
@@ -38,10 +40,14 @@ fn check(make: &'static lapidary_core::registry::MakeSearcher) {
 
 #[test]
 fn all_properties_of_successive_halving() {
-    check(&build::<false>);
+    check(&build::<false>, &[]);
 }
 
 #[test]
 fn all_properties_of_hyperband() {
-    check(&build::<true>);
+    // The bracket that starts in full evaluates what the searcher within draws, here at random.
+    check(
+        &build::<true>,
+        &["better_than_random", "shunned", "learnt_from"],
+    );
 }

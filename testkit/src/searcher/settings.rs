@@ -80,7 +80,16 @@ pub fn every_setting_changes_something(entry: &Entry) {
         .iter()
         .map(|world| asked(&Json::Null, world))
         .collect();
+    let schema = entry.info.settings.json();
     for setting in entry.info.settings.list() {
+        // What names other strategies, or is theirs, hangs on what is installed.
+        let keywords = &schema["properties"][&setting.name];
+        if ["x-entry", "x-settings-of"]
+            .iter()
+            .any(|word| keywords.get(word).is_some())
+        {
+            continue;
+        }
         let values = alternatives(entry, &setting);
         let changes = |value: &Json| {
             let settings = serde_json::json!({ &setting.name: value });
