@@ -115,7 +115,7 @@ fn make<'a>(settings: &Json, init: &EvalInit<'a>) -> Result<Box<dyn Evaluator + 
             }
         }
     }
-    let notes = shell::notes(&program, &args, &init.space, &known);
+    let notes = shell::notes(&program, &args, init.space, &known);
     let text = |(_, text): Placed| text;
     let paths = init.source.paths;
     let folder = match paths.path(&[], "") {
