@@ -11,7 +11,7 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     let mut text = names
         .iter()
         .take(MOST)
-        .map(AsRef::as_ref)
+        .map(|name| visible(name.as_ref()))
         .collect::<Vec<_>>()
         .join(", ");
     if names.len() > MOST {

@@ -310,7 +310,7 @@ fn what_is_no_store_is_refused() {
     refused("no SQLite file");
     std::fs::remove_file(&paths[1]).unwrap();
     std::fs::create_dir(&paths[1]).unwrap();
-    refused("directory");
+    refused("this is a folder");
     std::fs::remove_dir(&paths[1]).unwrap();
     let missing = study.beside("missing/study.db");
     let message = run(&["search", &paths[0], "--store", &missing]).refused();
@@ -638,11 +638,15 @@ fn failed_trials_are_tried_again_after_a_repair() {
         "",
     );
     let paths = paths(&study);
-    assert_eq!(run(&search(&paths, &[])).code, 1);
+    let search = |more: &[&str]| {
+        let named = [&["--set", "study.name=front"], more].concat();
+        run(&search(&paths, &named))
+    };
+    assert_eq!(search(&[]).code, 1);
     std::fs::write(study.beside("fixed"), "").unwrap();
-    let before = run(&search(&paths, &["--resume", "--json"]));
+    let before = search(&["--resume", "--json"]);
     assert_eq!(before.json["failed"], 8, "nothing is tried again unasked");
-    let again = run(&search(&paths, &["--resume", "--retry-failed", "--json"])).done();
+    let again = search(&["--resume", "--retry-failed", "--json"]).done();
     assert!(
         again.stderr.contains("8 failed trials are tried again"),
         "{}",
@@ -657,15 +661,11 @@ fn failed_trials_are_tried_again_after_a_repair() {
     let points: Vec<Value> = lines.iter().map(point).collect();
     assert_eq!(points[..8], points[8..]);
     // All are measured now; the study goes on as it stands.
-    let more = run(&search(
-        &paths,
-        &["--resume", "--retry-failed", "--trials", "10", "--json"],
-    ))
-    .done();
+    let more = search(&["--resume", "--retry-failed", "--trials", "10", "--json"]).done();
     assert!(more.stderr.contains("0 failed trials"), "{}", more.stderr);
     assert_eq!(more.json["trials"], 18);
     assert_eq!(trials(&study)[..16], lines);
-    let refused = run(&search(&paths, &["--retry-failed"])).refused();
+    let refused = search(&["--retry-failed"]).refused();
     assert!(refused.contains("--resume"), "{refused}");
 }
 

@@ -3,8 +3,13 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::StoreError;
+
+/// How often and how long a lock that another process holds is waited for.
+const TRIES: u32 = 10;
+const NAP: Duration = Duration::from_millis(10);
 
 /// Takes the lock of the store at `path`. The system releases it when the file is closed, however the process ends; the lock
 /// file itself stays, since removing it would let two processes hold two locks of one name.
@@ -15,7 +20,16 @@ pub fn take(path: &Path) -> Result<File, StoreError> {
         .read(true)
         .write(true)
         .open(beside(path))?;
-    match file.try_lock() {
+    let mut taken = file.try_lock();
+    // A child process of a killed one may hold what that held, for the moment until it is the program that it becomes.
+    for _ in 0..TRIES {
+        if !matches!(taken, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(NAP);
+        taken = file.try_lock();
+    }
+    match taken {
         Ok(()) => {
             file.set_len(0)?;
             file.rewind()?;
