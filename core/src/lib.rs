@@ -49,7 +49,7 @@
 //! |---|---|
 //! | [`model`] | the trait of a model: signature, layers, weights, edits |
 //! | [`tensor`], [`samples`] | weights, inputs and targets |
-//! | [`metrics`] | how good predictions are |
+//! | [`outputs`], [`metrics`] | which output is the prediction, and how good it is |
 //! | [`fit`] | how a model is trained: losses, update rules, schedules |
 //! | [`format`](mod@format), [`runtime`] | the traits of a file format, and of what runs models |
 //!

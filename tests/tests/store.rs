@@ -666,7 +666,7 @@ fn failed_trials_are_tried_again_after_a_repair() {
     assert_eq!(more.json["trials"], 18);
     assert_eq!(trials(&study)[..16], lines);
     let refused = search(&["--retry-failed"]).refused();
-    assert!(refused.contains("--resume"), "{refused}");
+    assert!(refused.contains("required"), "{refused}");
 }
 
 #[test]
