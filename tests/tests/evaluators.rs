@@ -120,7 +120,7 @@ fn an_evaluator_of_ones_own_is_chosen_by_name() {
         "stop.min_trials=1",
     ];
     own(&[&["search", example][..], &stop].concat()).done();
-    own(&["search", example, "--strategy", "halving"]).done();
+    own(&["search", example, "--strategy", "halving", "--trials", "80"]).done();
 }
 
 #[test]
@@ -228,7 +228,8 @@ fn a_killed_study_has_what_its_trials_left() {
     }
     own(&search).done();
     let evaluations = notes(&study).len();
-    assert!((6..=9).contains(&evaluations), "{evaluations}");
+    // Of a run that was killed, the trial that had left its model may not have been told, and the next may have begun.
+    assert!((6..=12).contains(&evaluations), "{evaluations}");
     let out = study.beside("best.onnx");
     let found = own(&[&search[..], &["-o", &out, "--json"]].concat())
         .done()

@@ -91,8 +91,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "its snapshots have four bytes of a number",
-        "        fprintf(file, \"%.17g\", v.number);",
-        "        fprintf(file, \"%.17g\", fmin(fmax((float)v.number, a->low), a->high));",
+        "            write_value(w.file, &s->axes[i], s->best[i]);",
+        "            value v = s->best[i];\n            v.number = fmin(fmax((float)v.number, s->axes[i].low), s->axes[i].high);\n            write_value(w.file, &s->axes[i], v);",
         "snapshots_restore_the_sequence",
     ),
     mutant(
