@@ -1,5 +1,6 @@
 //! Changes to a graph.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use lapidary_core::model::{Affine, Edit, ModelError};
@@ -80,31 +81,9 @@ fn rename_value(graph: &mut Graph, from: &str, to: &str) -> Result<(), ModelErro
             "`{from}` cannot be named `{to}`: the name is taken"
         )));
     }
-    rename_within(graph, from, to);
+    graph.rename(&HashMap::from([(from.to_owned(), to.to_owned())]));
     graph.carried = graph.carried.as_ref().map(|c| c.renamed(from, to));
     Ok(())
-}
-
-fn rename_within(graph: &mut Graph, from: &str, to: &str) {
-    let ports = (graph.inputs.iter_mut())
-        .chain(&mut graph.outputs)
-        .chain(&mut graph.values);
-    for port in ports.filter(|p| p.name == from) {
-        port.name = to.to_owned();
-    }
-    for node in &mut graph.nodes {
-        let names = node.inputs.iter_mut().chain(&mut node.outputs);
-        names
-            .filter(|n| *n == from)
-            .for_each(|n| *n = to.to_owned());
-        for attribute in node.attributes.values_mut() {
-            match attribute {
-                Attribute::Graph(g) => rename_within(g, from, to),
-                Attribute::Graphs(gs) => gs.iter_mut().for_each(|g| rename_within(g, from, to)),
-                _ => {}
-            }
-        }
-    }
 }
 
 /// Replaces a weight for all nodes that read it.

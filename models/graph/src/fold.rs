@@ -176,7 +176,7 @@ fn computed(graph: &mut Graph) {
     let readers = readers(graph, &wanted);
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for mut node in std::mem::take(&mut graph.nodes) {
-        rename_reads(&mut node, &aliases);
+        node.rename(&aliases);
         let out = node.outputs[0].clone();
         let alone = node.outputs.iter().skip(1).all(String::is_empty);
         let constant = |name: &String| name.is_empty() || graph.weights.contains_key(name);
@@ -244,24 +244,6 @@ fn note_types(graph: &mut Graph, node: &Node, tensor: &Tensor) {
             if let Some(dtype) = kept.filter(narrow) {
                 graph.kept_as.insert(to.clone(), dtype);
             }
-        }
-    }
-}
-
-fn rename_reads(node: &mut Node, aliases: &HashMap<String, String>) {
-    for name in &mut node.inputs {
-        if let Some(other) = aliases.get(name) {
-            name.clone_from(other);
-        }
-    }
-    for graph in node.subgraphs_mut() {
-        for output in &mut graph.outputs {
-            if let Some(other) = aliases.get(&output.name) {
-                output.name.clone_from(other);
-            }
-        }
-        for inner in &mut graph.nodes {
-            rename_reads(inner, aliases);
         }
     }
 }

@@ -181,6 +181,16 @@ impl Node {
         })
     }
 
+    /// Gives the values that the node reads or writes, within its subgraphs too, the names that `names` has for them.
+    pub(crate) fn rename(&mut self, names: &HashMap<String, String>) {
+        for name in self.inputs.iter_mut().chain(&mut self.outputs) {
+            renamed(name, names);
+        }
+        for graph in self.subgraphs_mut() {
+            graph.rename(names);
+        }
+    }
+
     /// Whether the node is one of `operator`.
     pub fn is(&self, operator: &Operator) -> bool {
         let domain = if self.is_standard() { "" } else { &self.domain };
@@ -349,6 +359,19 @@ impl Graph {
         self.sort()
     }
 
+    /// Gives values the names that `names` has for them, wherever they stand.
+    pub(crate) fn rename(&mut self, names: &HashMap<String, String>) {
+        let ports = (self.inputs.iter_mut())
+            .chain(&mut self.outputs)
+            .chain(&mut self.values);
+        for port in ports {
+            renamed(&mut port.name, names);
+        }
+        for node in &mut self.nodes {
+            node.rename(names);
+        }
+    }
+
     /// Brings nodes into an order in which values are written before they are read, as near as possible to the
     /// order they have.
     ///
@@ -427,6 +450,12 @@ impl Graph {
         self.weights.retain(|name, _| live.contains(name));
         self.stands_for.retain(|name, _| live.contains(name));
         self.kept_as.retain(|name, _| live.contains(name));
+    }
+}
+
+fn renamed(name: &mut String, names: &HashMap<String, String>) {
+    if let Some(other) = names.get(name.as_str()) {
+        name.clone_from(other);
     }
 }
 

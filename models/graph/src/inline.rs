@@ -98,7 +98,7 @@ impl Writer<'_> {
         for inner in &function.body.nodes {
             let mut inner = inner.clone();
             settle(&mut inner, function, &node);
-            rename(&mut inner, &names);
+            inner.rename(&names);
             inner.name = fresh_name(&mut self.taken, &format!("{}/{}", node.name, inner.name));
             self.expand(inner, graph, nodes, calls);
         }
@@ -147,25 +147,6 @@ fn settle(node: &mut Node, function: &Function, call: &Node) {
     for graph in node.subgraphs_mut() {
         for inner in &mut graph.nodes {
             settle(inner, function, call);
-        }
-    }
-}
-
-fn rename(node: &mut Node, names: &HashMap<String, String>) {
-    let values = node.inputs.iter_mut().chain(&mut node.outputs);
-    for name in values {
-        if let Some(other) = names.get(name.as_str()) {
-            name.clone_from(other);
-        }
-    }
-    for graph in node.subgraphs_mut() {
-        for output in &mut graph.outputs {
-            if let Some(other) = names.get(&output.name) {
-                output.name.clone_from(other);
-            }
-        }
-        for inner in &mut graph.nodes {
-            rename(inner, names);
         }
     }
 }
