@@ -103,8 +103,8 @@ mod tests {
         assert!(try_with(0o644, 0o1777).is_ok());
         for (file_mode, folder_mode, place) in [
             (0o666, 0o755, &file),
-            (0o644, 0o777, &inner),
             (0o664, 0o755, &file),
+            (0o644, 0o777, &inner),
             (0o644, 0o775, &inner),
         ] {
             let own = is_own_group(file.metadata().unwrap().gid());

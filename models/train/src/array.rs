@@ -69,6 +69,15 @@ impl Array {
     }
 }
 
+#[cfg(test)]
+impl Array {
+    /// 0, 1, 2 and so on.
+    pub(super) fn counted(shape: &[usize]) -> Self {
+        let len = shape.iter().product::<usize>();
+        Self::new((0..len).map(|v| v as f32).collect::<Vec<_>>(), shape)
+    }
+}
+
 /// How many elements lie before, along and behind `axis` of a shape.
 pub(super) fn around(shape: &[usize], axis: usize) -> (usize, usize, usize) {
     let product = |axes: &[usize]| axes.iter().product();

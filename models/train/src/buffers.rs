@@ -46,7 +46,11 @@ impl Drop for Kept {
 
 /// The elements of a tensor; when it goes, its memory is kept for the next of the same length.
 #[derive(Debug)]
-pub(super) struct Buffer(Vec<f32>);
+pub(super) struct Buffer {
+    values: Vec<f32>,
+    /// Whether others like it are taken from here. What came from elsewhere is not kept: step by step it would become more.
+    ours: bool,
+}
 
 impl Buffer {
     /// `len` elements of any value, to be overwritten.
@@ -56,20 +60,26 @@ impl Buffer {
             free.elements -= len;
             Some(buffer)
         });
-        Self(kept.unwrap_or_else(|| vec![0.0; len]))
+        Self {
+            values: kept.unwrap_or_else(|| vec![0.0; len]),
+            ours: true,
+        }
     }
 
     /// `len` elements of one value.
     pub(super) fn filled(len: usize, value: f32) -> Self {
         let mut buffer = Self::stale(len);
-        buffer.0.fill(value);
+        buffer.fill(value);
         buffer
     }
 }
 
 impl From<Vec<f32>> for Buffer {
     fn from(values: Vec<f32>) -> Self {
-        Self(values)
+        Self {
+            values,
+            ours: false,
+        }
     }
 }
 
@@ -77,13 +87,13 @@ impl std::ops::Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.values
     }
 }
 
 impl std::ops::DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.values
     }
 }
 
@@ -97,9 +107,9 @@ impl Clone for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.0);
+        let values = std::mem::take(&mut self.values);
         let len = values.len();
-        if len < SMALLEST {
+        if !self.ours || len < SMALLEST {
             return;
         }
         // Where the thread is ending already, the memory goes back to the system.
@@ -126,6 +136,8 @@ mod tests {
         let again = Buffer::stale(SMALLEST);
         assert_eq!((again.as_ptr(), again[0]), (at, 3.0));
         drop(again);
+        drop(Buffer::from(vec![4.0; SMALLEST]));
+        assert_eq!(FREE.with_borrow(|free| free.elements), SMALLEST);
         drop(kept);
         drop(Buffer::filled(SMALLEST, 3.0));
         assert!(FREE.with_borrow(|free| free.buffers.is_empty()));

@@ -1,7 +1,5 @@
 //! The device that trains: our kernels on the CPU, remembered where something is differentiated by an operand.
 
-use std::sync::Arc;
-
 use lapidary_graph::tape::{Cut, Statistics, Tape, Var};
 use lapidary_graph::window::{Convolution, Window};
 use rten_simd::SimdUnaryOp;
@@ -51,7 +49,7 @@ impl Gradients {
 }
 
 fn var(tensor: Tensor) -> Var {
-    let shape: Arc<[usize]> = tensor.array.shape().into();
+    let shape = tensor.array.shape().to_vec();
     Var::new(tensor, &shape)
 }
 
@@ -353,8 +351,8 @@ impl Tape for Device {
         let back = layout::reversed(order);
         unary(
             x,
-            |x| layout::permuted(&x, order),
-            move |g| layout::permuted(&g, &back),
+            |x| layout::permuted(x, order),
+            move |g| layout::permuted(g, &back),
         )
     }
 
@@ -465,12 +463,10 @@ impl Tape for Device {
         let mut operands = vec![first, second];
         operands.extend(bias.map(|(_, operand)| operand));
         var(Tensor::computed_of(out, operands, move |g, wanted| {
-            let found =
-                convolution::backward(&by, x.values(), weight.values(), g.values(), wanted[0]);
-            let mut gradients = vec![
-                found.x.map(|g| Array::new(g, x.shape())),
-                Some(Array::new(found.weight, weight.shape())),
-            ];
+            let mut by_x = wanted[0].then(|| Array::filled(x.shape(), 0.0));
+            let to = by_x.as_mut().map(Array::values_mut);
+            let found = convolution::backward(&by, x.values(), weight.values(), g.values(), to);
+            let mut gradients = vec![by_x, Some(Array::new(found.weight, weight.shape()))];
             if wanted.len() == 3 {
                 gradients.push(Some(Array::new(found.bias, &[by.filters])));
             }
@@ -500,28 +496,29 @@ impl Tape for Device {
         let (x, first) = x.take::<Tensor>().parts();
         let (scale, second) = scale.take::<Tensor>().parts();
         let (bias, third) = bias.take::<Tensor>().parts();
-        let (out, statistics) = norm::forward(
+        let mut out = Array::filled(x.shape(), 0.0);
+        let statistics = norm::forward(
             x.values(),
             x.shape(),
             scale.values(),
             bias.values(),
             epsilon,
+            out.values_mut(),
         );
-        let out = Array::new(out, x.shape());
         let kept = statistics.clone();
-        let out = Tensor::computed(out, [first, second, third], move |g, _| {
-            let found = norm::backward(
+        let out = Tensor::computed(out, [first, second, third], move |mut g, _| {
+            let (by_scale, by_bias) = norm::backward(
                 x.values(),
                 x.shape(),
                 scale.values(),
                 &kept,
                 epsilon,
-                g.values(),
+                g.values_mut(),
             );
             vec![
-                Some(Array::new(found.x, x.shape())),
-                Some(Array::new(found.scale, scale.shape())),
-                Some(Array::new(found.bias, scale.shape())),
+                Some(g),
+                Some(Array::new(by_scale, scale.shape())),
+                Some(Array::new(by_bias, scale.shape())),
             ]
         });
         (var(out), statistics)

@@ -23,9 +23,8 @@ thread_local! {
     static ROOM: RefCell<[Vec<f32>; 2]> = RefCell::default();
 }
 
-/// Gradients of a convolution's inputs, those that were asked for.
+/// Gradients of a convolution by its weight and bias.
 pub(crate) struct ConvolutionGradients {
-    pub x: Option<Vec<f32>>,
     pub weight: Vec<f32>,
     pub bias: Vec<f32>,
 }
@@ -111,33 +110,31 @@ pub(crate) fn forward(
         });
 }
 
-/// Gradients by `x` (where wanted), weight and bias, given the gradient by the output.
+/// Gradients by weight and bias, given the gradient by the output; that by `x` is added to the zeros of `x_grad`, where it is wanted.
 pub(crate) fn backward(
     by: &Convolution,
     x: &[f32],
     weight: &[f32],
     grad: &[f32],
-    wants_x: bool,
+    x_grad: Option<&mut [f32]>,
 ) -> ConvolutionGradients {
     let runs = runs(&by.window);
-    let mut x_grad = vec![0.0; if wants_x { x.len() } else { 0 }];
     let mut sums = ConvolutionGradients {
-        x: None,
         weight: vec![0.0; by.filters * by.depth()],
         bias: vec![0.0; by.filters],
     };
     if !x.is_empty() && !grad.is_empty() {
         if by.is_depthwise() {
-            backward_depthwise(by, x, weight, grad, &runs, &mut x_grad, &mut sums);
+            let x_grad = x_grad.unwrap_or_default();
+            backward_depthwise(by, x, weight, grad, &runs, x_grad, &mut sums);
         } else {
             let samples = by.batch.div_ceil(PARTS).next_multiple_of(chunk(by));
             // Empty where the gradient by the input is not wanted.
-            let mut x_grads: Vec<&mut [f32]> = if wants_x {
-                x_grad.chunks_mut(samples * by.sample_in()).collect()
-            } else {
-                (0..by.batch.div_ceil(samples))
+            let mut x_grads: Vec<&mut [f32]> = match x_grad {
+                Some(x_grad) => x_grad.chunks_mut(samples * by.sample_in()).collect(),
+                None => (0..by.batch.div_ceil(samples))
                     .map(|_| Default::default())
-                    .collect()
+                    .collect(),
             };
             let parts: Vec<(Vec<f32>, Vec<f32>)> = x_grads
                 .par_iter_mut()
@@ -157,7 +154,6 @@ pub(crate) fn backward(
             }
         }
     }
-    sums.x = wants_x.then_some(x_grad);
     sums
 }
 

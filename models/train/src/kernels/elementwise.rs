@@ -277,11 +277,6 @@ pub(crate) fn erf_back(gradient: Array, x: &Array) -> Array {
 mod tests {
     use super::*;
 
-    fn array(shape: &[usize]) -> Array {
-        let len = shape.iter().product::<usize>();
-        Array::new((0..len).map(|v| v as f32).collect::<Vec<_>>(), shape)
-    }
-
     /// Broadcasting by the definition.
     fn slow(a: &Array, b: &Array) -> Vec<f32> {
         let shape = joined(a.shape(), b.shape());
@@ -315,7 +310,7 @@ mod tests {
             (&[300, 200], &[1, 200]),
             (&[], &[]),
         ] {
-            let (a, b) = (array(a), array(b));
+            let (a, b) = (Array::counted(a), Array::counted(b));
             let expected = slow(&a, &b);
             let found = broadcast(a.clone(), &b, |x, y| x - 3.0 * y);
             assert_eq!(found.values(), expected, "{:?} {:?}", a.shape(), b.shape());
@@ -325,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_shared_array_is_not_changed() {
-        let x = array(&[4]);
+        let x = Array::counted(&[4]);
         let doubled = map(x.clone(), |v| 2.0 * v);
         assert_eq!(x.values(), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(doubled.values(), [0.0, 2.0, 4.0, 6.0]);

@@ -7,26 +7,20 @@ use rayon::prelude::*;
 use super::rows_of;
 use super::sums::{dot_around, sum};
 
-/// Gradients by the inputs of a batch normalization.
-pub(crate) struct NormGradients {
-    pub x: Vec<f32>,
-    pub scale: Vec<f32>,
-    pub bias: Vec<f32>,
-}
-
 /// Values of a channel in one sample, for shape `[batch, channels, …]`.
 fn plane(shape: &[usize]) -> usize {
     shape[2..].iter().product()
 }
 
-/// `(x − mean) / √(variance + ε) · scale + bias` for `x` of shape `[batch, channels, …]`, and the statistics used.
+/// `(x − mean) / √(variance + ε) · scale + bias` for `x` of shape `[batch, channels, …]`, written to `out`; the statistics used.
 pub(crate) fn forward(
     x: &[f32],
     shape: &[usize],
     scale: &[f32],
     bias: &[f32],
     epsilon: f32,
-) -> (Vec<f32>, Statistics) {
+    out: &mut [f32],
+) -> Statistics {
     let statistics = statistics(x, shape);
     let (channels, plane) = (shape[1], plane(shape));
     let factors: Vec<(f32, f32)> = (0..channels)
@@ -35,7 +29,6 @@ pub(crate) fn forward(
             (factor, bias[c] - statistics.mean[c] * factor)
         })
         .collect();
-    let mut out = vec![0.0; x.len()];
     if plane > 0 {
         out.par_chunks_mut(channels * plane)
             .zip(x.par_chunks(channels * plane))
@@ -48,7 +41,7 @@ pub(crate) fn forward(
                 }
             });
     }
-    (out, statistics)
+    statistics
 }
 
 fn statistics(x: &[f32], shape: &[usize]) -> Statistics {
@@ -71,15 +64,15 @@ fn statistics(x: &[f32], shape: &[usize]) -> Statistics {
     Statistics { mean, variance }
 }
 
-/// Gradients given the gradient by the output.
+/// Gradients of [`forward`] by scale and bias; `grad` holds that by the output and gets that by `x`.
 pub(crate) fn backward(
     x: &[f32],
     shape: &[usize],
     scale: &[f32],
     statistics: &Statistics,
     epsilon: f32,
-    grad: &[f32],
-) -> NormGradients {
+    grad: &mut [f32],
+) -> (Vec<f32>, Vec<f32>) {
     let (channels, plane) = (shape[1], plane(shape));
     let count = (shape[0] * plane).max(1) as f32;
     let inverse: Vec<f32> = statistics
@@ -115,32 +108,20 @@ pub(crate) fn backward(
             [a, b, -a * bias_grad[c] / count - b * statistics.mean[c]]
         })
         .collect();
-    let mut x_grad = vec![0.0; x.len()];
     if plane > 0 {
         let sample = channels * plane;
-        x_grad
-            .par_chunks_mut(sample)
+        grad.par_chunks_mut(sample)
             .zip(x.par_chunks(sample))
-            .zip(grad.par_chunks(sample))
-            .for_each(|((out, x), grad)| {
-                for (c, ((out, x), grad)) in out
-                    .chunks_mut(plane)
-                    .zip(x.chunks(plane))
-                    .zip(grad.chunks(plane))
-                    .enumerate()
-                {
+            .for_each(|(grad, x)| {
+                for (c, (grad, x)) in grad.chunks_mut(plane).zip(x.chunks(plane)).enumerate() {
                     let [a, b, offset] = factors[c];
-                    for ((out, &x), &grad) in out.iter_mut().zip(x).zip(grad) {
-                        *out = a * grad + b * x + offset;
+                    for (grad, &x) in grad.iter_mut().zip(x) {
+                        *grad = a * *grad + b * x + offset;
                     }
                 }
             });
     }
-    NormGradients {
-        x: x_grad,
-        scale: scale_grad,
-        bias: bias_grad,
-    }
+    (scale_grad, bias_grad)
 }
 
 /// Mean and inverse standard deviation of a row.

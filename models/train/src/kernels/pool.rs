@@ -10,7 +10,7 @@ use crate::array::Array;
 const NOWHERE: u32 = u32::MAX;
 
 /// Taps along one axis of window number `output`, as the inputs they fall on.
-fn inputs(window: &Window, axis: usize, output: usize) -> impl Iterator<Item = usize> + Clone {
+fn inputs(window: &Window, axis: usize, output: usize) -> impl Iterator<Item = usize> {
     let (before, extent) = (window.before[axis], window.input[axis]);
     let start = output * window.stride[axis];
     let dilation = window.dilation[axis];
@@ -18,6 +18,17 @@ fn inputs(window: &Window, axis: usize, output: usize) -> impl Iterator<Item = u
         .map(move |tap| start + tap * dilation)
         .filter(move |&at| at >= before && at < before + extent)
         .map(move |at| at - before)
+}
+
+/// The inputs that the taps of each window fall on, window by window.
+fn windows(window: &Window) -> impl Iterator<Item = impl Iterator<Item = usize>> {
+    let place = |row: usize, column: usize| row * window.input[1] + column;
+    (0..window.output[0]).flat_map(move |y| {
+        (0..window.output[1]).map(move |x| {
+            inputs(window, 0, y)
+                .flat_map(move |row| inputs(window, 1, x).map(move |column| place(row, column)))
+        })
+    })
 }
 
 /// The shape of `x` `[batch, channels, height, width]` behind the windows.
@@ -49,29 +60,16 @@ fn planes<T: Send, U: Sync>(
 pub(crate) fn largest(x: &Array, window: &Window) -> (Array, Vec<u32>) {
     let shape = shape(x.shape(), window);
     let (inner, outer) = (window.inputs(), window.outputs());
-    let width = window.input[1];
     let mut places = vec![NOWHERE; shape.iter().product()];
     planes(
         (&mut places, outer),
         (x.values(), inner),
         |places, plane| {
-            let mut places = places.iter_mut();
-            for y in 0..window.output[0] {
-                let rows = inputs(window, 0, y);
-                for x in 0..window.output[1] {
-                    let columns = inputs(window, 1, x);
-                    let mut best = f32::NEG_INFINITY;
-                    let mut place = NOWHERE;
-                    for row in rows.clone() {
-                        for column in columns.clone() {
-                            let at = row * width + column;
-                            if plane[at] > best || place == NOWHERE || plane[at].is_nan() {
-                                (best, place) = (plane[at], at as u32);
-                            }
-                        }
-                    }
-                    if let Some(to) = places.next() {
-                        *to = place;
+            for (place, taps) in places.iter_mut().zip(windows(window)) {
+                let mut best = f32::NEG_INFINITY;
+                for at in taps {
+                    if plane[at] > best || *place == NOWHERE || plane[at].is_nan() {
+                        (best, *place) = (plane[at], at as u32);
                     }
                 }
             }
@@ -119,27 +117,14 @@ pub(crate) fn largest_back(
 
 /// The mean of each window, padding counted as zeros.
 pub(crate) fn mean(x: &Array, window: &Window) -> Array {
-    let shape = shape(x.shape(), window);
     let share = 1.0 / window.taps() as f32;
-    let width = window.input[1];
-    Array::written(&shape, |out| {
+    Array::written(&shape(x.shape(), window), |out| {
         planes(
             (out, window.outputs()),
             (x.values(), window.inputs()),
             |out, plane| {
-                let mut out = out.iter_mut();
-                for y in 0..window.output[0] {
-                    let rows = inputs(window, 0, y);
-                    for x in 0..window.output[1] {
-                        let columns = inputs(window, 1, x);
-                        let terms = rows
-                            .clone()
-                            .flat_map(|row| columns.clone().map(move |c| row * width + c));
-                        let sum: f32 = terms.map(|at| plane[at]).sum();
-                        if let Some(out) = out.next() {
-                            *out = sum * share;
-                        }
-                    }
+                for (out, taps) in out.iter_mut().zip(windows(window)) {
+                    *out = taps.map(|at| plane[at]).sum::<f32>() * share;
                 }
             },
         );
@@ -149,23 +134,13 @@ pub(crate) fn mean(x: &Array, window: &Window) -> Array {
 /// The gradient by `x`, of the given shape, of [`mean`].
 pub(crate) fn mean_back(gradient: &Array, shape: &[usize], window: &Window) -> Array {
     let share = 1.0 / window.taps() as f32;
-    let width = window.input[1];
     let mut out = Array::filled(shape, 0.0);
     planes(
         (out.values_mut(), window.inputs()),
         (gradient.values(), window.outputs()),
         |out, gradient| {
-            let mut gradient = gradient.iter();
-            for y in 0..window.output[0] {
-                let rows = inputs(window, 0, y);
-                for x in 0..window.output[1] {
-                    let part = gradient.next().map_or(0.0, |g| g * share);
-                    for row in rows.clone() {
-                        for column in inputs(window, 1, x) {
-                            out[row * width + column] += part;
-                        }
-                    }
-                }
+            for (g, taps) in gradient.iter().zip(windows(window)) {
+                taps.for_each(|at| out[at] += g * share);
             }
         },
     );

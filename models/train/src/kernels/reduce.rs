@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use rten_simd::SimdOp;
 use rten_vecmath::{LogSoftmax, Softmax};
 
+use super::layout::{permuted, reversed};
 use super::sums::sum as sum_of;
 use super::{PIECE, rows_of};
 use crate::array::{Array, around, resized};
@@ -123,78 +124,43 @@ pub(crate) fn largest_back(
     out
 }
 
-/// `f` on each line along `axis` of `x`, gathered where its elements do not lie side by side.
-fn lines(mut x: Array, axis: usize, f: impl Fn(&mut [f32]) + Sync) -> Array {
-    let (_, along, behind) = around(x.shape(), axis);
-    if along == 0 || x.len() == 0 {
-        return x;
-    }
-    let values = x.values_mut();
-    if behind == 1 {
-        values
-            .par_chunks_mut(rows_of(along) * along)
-            .for_each(|rows| rows.chunks_exact_mut(along).for_each(&f));
-    } else {
-        values.par_chunks_mut(along * behind).for_each(|plane| {
-            let mut line = vec![0.0; along];
-            for column in 0..behind {
-                for (to, from) in line.iter_mut().zip(plane[column..].iter().step_by(behind)) {
-                    *to = *from;
-                }
-                f(&mut line);
-                for (to, from) in plane[column..].iter_mut().step_by(behind).zip(&line) {
-                    *to = *from;
-                }
-            }
-        });
-    }
-    x
+/// `f` on each line along `axis` of `x`.
+fn lines(x: Array, axis: usize, f: impl Fn(&mut [f32]) + Sync) -> Array {
+    let order = last(x.shape().len(), axis);
+    let mut x = permuted(x, &order);
+    let (rows, along) = rows(x.shape());
+    x.values_mut()
+        .par_chunks_mut(rows * along)
+        .for_each(|rows| rows.chunks_exact_mut(along).for_each(&f));
+    permuted(x, &reversed(&order))
 }
 
 /// As [`lines`], with the same lines of `other`.
-fn lines2(
-    mut x: Array,
-    other: &Array,
-    axis: usize,
-    f: impl Fn(&mut [f32], &[f32]) + Sync,
-) -> Array {
-    let (_, along, behind) = around(x.shape(), axis);
-    if along == 0 || x.len() == 0 {
-        return x;
-    }
-    let (values, other) = (x.values_mut(), other.values());
-    if behind == 1 {
-        let piece = rows_of(along) * along;
-        values
-            .par_chunks_mut(piece)
-            .zip(other.par_chunks(piece))
-            .for_each(|(rows, other)| {
-                let other = other.chunks_exact(along);
-                rows.chunks_exact_mut(along)
-                    .zip(other)
-                    .for_each(|(row, other)| f(row, other));
-            });
-    } else {
-        values
-            .par_chunks_mut(along * behind)
-            .zip(other.par_chunks(along * behind))
-            .for_each(|(plane, other)| {
-                let (mut line, mut second) = (vec![0.0; along], vec![0.0; along]);
-                for column in 0..behind {
-                    let columns = plane[column..].iter().step_by(behind);
-                    let columns = columns.zip(other[column..].iter().step_by(behind));
-                    for ((to, to2), (from, from2)) in line.iter_mut().zip(&mut second).zip(columns)
-                    {
-                        (*to, *to2) = (*from, *from2);
-                    }
-                    f(&mut line, &second);
-                    for (to, from) in plane[column..].iter_mut().step_by(behind).zip(&line) {
-                        *to = *from;
-                    }
-                }
-            });
-    }
-    x
+fn lines2(x: Array, other: &Array, axis: usize, f: impl Fn(&mut [f32], &[f32]) + Sync) -> Array {
+    let order = last(x.shape().len(), axis);
+    let (mut x, other) = (permuted(x, &order), permuted(other.clone(), &order));
+    let (rows, along) = rows(x.shape());
+    x.values_mut()
+        .par_chunks_mut(rows * along)
+        .zip(other.values().par_chunks(rows * along))
+        .for_each(|(rows, other)| {
+            let other = other.chunks_exact(along);
+            rows.chunks_exact_mut(along)
+                .zip(other)
+                .for_each(|(row, other)| f(row, other));
+        });
+    permuted(x, &reversed(&order))
+}
+
+/// The order of `rank` axes in which `axis` is the last.
+fn last(rank: usize, axis: usize) -> Vec<usize> {
+    (0..rank).filter(|&i| i != axis).chain([axis]).collect()
+}
+
+/// How many lines along the last axis of a shape are worth a thread's while, and their length.
+fn rows(shape: &[usize]) -> (usize, usize) {
+    let along = shape[shape.len() - 1].max(1);
+    (rows_of(along), along)
 }
 
 /// `eˣ / Σ eˣ` along `axis`.
@@ -233,14 +199,9 @@ pub(crate) fn log_softmax_back(gradient: Array, y: &Array, axis: usize) -> Array
 mod tests {
     use super::*;
 
-    fn array(shape: &[usize]) -> Array {
-        let len = shape.iter().product::<usize>();
-        Array::new((0..len).map(|v| v as f32).collect::<Vec<_>>(), shape)
-    }
-
     #[test]
     fn sums_along_each_axis() {
-        let x = array(&[2, 3, 2]);
+        let x = Array::counted(&[2, 3, 2]);
         assert_eq!(sum(&x, 0).values(), [6., 8., 10., 12., 14., 16.]);
         assert_eq!(sum(&x, 1).values(), [6., 9., 24., 27.]);
         assert_eq!(sum(&x, 2).values(), [1., 5., 9., 13., 17., 21.]);
@@ -248,12 +209,12 @@ mod tests {
         assert_eq!(sum_to(x.clone(), &[1, 1, 2]).values(), [30., 36.]);
         assert_eq!(sum_to(x.clone(), &[1, 1, 1]).values(), [66.]);
         assert_eq!(sum_to(x.clone(), &[2, 3, 2]).values(), x.values());
-        assert_eq!(sum(&array(&[2, 0, 2]), 1).values(), [0.; 4]);
+        assert_eq!(sum(&Array::counted(&[2, 0, 2]), 1).values(), [0.; 4]);
     }
 
     #[test]
     fn sums_of_large_planes_are_those_of_their_rows() {
-        let x = array(&[300, 400]);
+        let x = Array::counted(&[300, 400]);
         let columns: Vec<f32> = (0..400)
             .map(|c| (0..300).map(|r| x.values()[r * 400 + c]).sum())
             .collect();
